@@ -1,6 +1,7 @@
 //! Chores of this repository: `cargo xtask <chore>`.
 
 mod generate;
+mod support;
 
 use clap::Parser;
 
@@ -13,10 +14,17 @@ enum Chore {
         #[arg(long)]
         check: bool,
     },
+    /// Writes `docs/support.md`: what becomes of each field of the control plane's messages.
+    Support {
+        /// Writes nothing, and fails if the committed page is not what would be written.
+        #[arg(long)]
+        check: bool,
+    },
 }
 
 fn main() -> anyhow::Result<()> {
     match Chore::parse() {
         Chore::Generate { check } => generate::run(check),
+        Chore::Support { check } => support::run(check),
     }
 }

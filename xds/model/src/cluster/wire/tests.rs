@@ -1,0 +1,182 @@
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::cluster::{
+    Balancer, CircuitBreaker, Cluster, Discovery, DnsFamily, IstioService, TransportSocket, UpstreamProtocol,
+};
+use crate::endpoint::EndpointAddress;
+use crate::examples::{any, cluster, dns_cluster, parse, typed_struct, with};
+use crate::fate::{NoOp, Report};
+use crate::tls::SecretServer;
+
+fn convert(value: &Value) -> Result<Cluster, String> {
+    Cluster::from_wire(&parse(value), &mut Report::default()).map_err(|refusal| refusal.to_string())
+}
+
+#[test]
+fn a_cluster_of_istiod() {
+    let mut report = Report::default();
+    let converted = Cluster::from_wire(&parse(&cluster()), &mut report).unwrap();
+    assert_eq!(converted.discovery, Discovery::Eds("outbound|80||shop.default.svc.cluster.local".to_owned()));
+    assert_eq!(converted.balancer, Balancer::LeastRequest { choices: 2 });
+    assert_eq!(converted.panic_threshold, 0);
+    assert_eq!(converted.connect_timeout, Duration::from_secs(10));
+    assert_eq!(converted.protocol, UpstreamProtocol::Http2);
+    assert_eq!(converted.idle_timeout, Some(Duration::from_secs(30)));
+    assert_eq!(converted.max_requests_per_connection, Some(9));
+    assert_eq!(converted.tcp_keepalive.and_then(|keepalive| keepalive.time), Some(Duration::from_secs(300)));
+    assert_eq!(converted.limits, CircuitBreaker { max_pending_requests: 7, ..CircuitBreaker::UNLIMITED });
+    assert!(converted.istio.alpn_override_disabled && !converted.istio.external);
+    let shop = IstioService {
+        host: "shop.default.svc.cluster.local".to_owned(),
+        name: "shop".to_owned(),
+        namespace: "default".to_owned(),
+    };
+    assert_eq!(converted.istio.services, [shop]);
+    let outlier = NoOp { place: "envoy.config.cluster.v3.Cluster", name: "outlier_detection" };
+    assert_eq!(report.no_ops.get(&outlier), Some(&1));
+}
+
+#[test]
+fn transport_follows_the_metadata_of_endpoints() {
+    let converted = convert(&cluster()).unwrap();
+    let [istio, disabled] = converted.transport.matches.as_slice() else { panic!("not two") };
+    assert_eq!((istio.name.as_str(), disabled.name.as_str()), ("tlsMode-istio", "tlsMode-disabled"));
+    assert_eq!(istio.criteria, [("tlsMode".to_owned(), "istio".to_owned())]);
+    assert!(disabled.criteria.is_empty() && disabled.socket == TransportSocket::RawBuffer);
+    assert_eq!(converted.transport.default, TransportSocket::RawBuffer);
+    let TransportSocket::Tls(tls) = &istio.socket else { panic!("no TLS") };
+    assert_eq!(tls.sni.as_deref(), Some("outbound_.80_._.shop.default.svc.cluster.local"));
+    assert_eq!(tls.alpn, ["istio"], "istio-peer-exchange obliges to more than TLS");
+    assert!(tls.auto_sni && tls.auto_san_validation);
+    let crate::tls::CertificateSource::Secret(secret) = &tls.certificates[0] else { panic!("no secret") };
+    assert_eq!((secret.name.as_str(), secret.server), ("default", SecretServer::Agent));
+    assert_eq!(tls.validation.as_ref().unwrap().subject_alt_names.len(), 1);
+}
+
+#[test]
+fn a_cluster_resolved_by_dns() {
+    let converted = convert(&dns_cluster()).unwrap();
+    let Discovery::StrictDns(dns) = &converted.discovery else { panic!("not DNS") };
+    assert_eq!((dns.family, dns.refresh_rate, dns.respect_ttl), (DnsFamily::V4Only, Duration::from_secs(60), true));
+    let address = &dns.endpoints.localities[0].endpoints[0].address;
+    assert_eq!(address, &EndpointAddress::Name("api.example.com".to_owned(), 443));
+    let TransportSocket::Tls(tls) = &converted.transport.default else { panic!("no TLS") };
+    assert_eq!(tls.validation, None, "empty rules accept any certificate");
+    assert!(matches!(
+        convert(&with(dns_cluster(), "/type", json!("LOGICAL_DNS"))).unwrap().discovery,
+        Discovery::LogicalDns(_)
+    ));
+}
+
+#[test]
+fn defaults_are_those_of_envoy() {
+    let converted = convert(&json!({"name": "BlackHoleCluster", "type": "STATIC"})).unwrap();
+    let Discovery::Static(assignment) = &converted.discovery else { panic!("not static") };
+    assert!(assignment.localities.is_empty());
+    assert_eq!(converted.balancer, Balancer::RoundRobin);
+    assert_eq!((converted.panic_threshold, converted.connect_timeout), (50, Duration::from_secs(5)));
+    assert_eq!(
+        (converted.protocol, converted.idle_timeout),
+        (UpstreamProtocol::Http1, Some(Duration::from_secs(3600)))
+    );
+    let limits =
+        CircuitBreaker { max_connections: 1024, max_pending_requests: 1024, max_requests: 1024, max_retries: 3 };
+    assert_eq!(converted.limits, limits);
+}
+
+fn protocol(options: Value) -> Value {
+    let options = any("envoy.extensions.upstreams.http.v3.HttpProtocolOptions", options);
+    with(
+        cluster(),
+        "/typed_extension_protocol_options",
+        json!({"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": options}),
+    )
+}
+
+#[test]
+fn protocols() {
+    let cases = [
+        (json!({"explicit_http_config": {"http_protocol_options": {}}}), UpstreamProtocol::Http1),
+        (json!({"use_downstream_protocol_config": {"http2_protocol_options": {}}}), UpstreamProtocol::UseDownstream),
+        (json!({"common_http_protocol_options": {"idle_timeout": "0s"}}), UpstreamProtocol::Http1),
+    ];
+    for (options, expected) in cases {
+        assert_eq!(convert(&protocol(options)).unwrap().protocol, expected);
+    }
+    let unlimited = protocol(json!({"common_http_protocol_options": {"idle_timeout": "0s"}}));
+    assert_eq!(convert(&unlimited).unwrap().idle_timeout, None);
+    let refused = convert(&protocol(json!({"auto_config": {}}))).unwrap_err();
+    assert!(
+        refused.contains(
+            r#"typed_extension_protocol_options["envoy.extensions.upstreams.http.v3.HttpProtocolOptions"].auto_config"#
+        ),
+        "{refused}"
+    );
+}
+
+#[test]
+fn limits_of_other_priorities_have_no_effect() {
+    let thresholds = json!([{"priority": "HIGH", "max_requests": 1}, {"max_requests": 2}]);
+    assert_eq!(convert(&with(cluster(), "/circuit_breakers/thresholds", thresholds)).unwrap().limits.max_requests, 2);
+}
+
+#[test]
+fn refusals_name_the_field() {
+    let socket = |message: &str| json!({"name": "x", "typed_config": any(message, json!({}))});
+    let proxy = socket("envoy.extensions.transport_sockets.proxy_protocol.v3.ProxyProtocolUpstreamTransport");
+    let internal = socket("envoy.extensions.transport_sockets.internal_upstream.v3.InternalUpstreamTransport");
+    let filter = json!([{"name": "x", "typed_config": typed_struct("made.up.Filter", json!({}))}]);
+    let cases = [
+        ("/lb_policy", json!("RING_HASH"), "lb_policy: RING_HASH"),
+        ("/lb_policy", json!("MAGLEV"), "lb_policy: MAGLEV"),
+        ("/maglev_lb_config", json!({}), "maglev_lb_config: balancing by hash"),
+        ("/type", json!("ORIGINAL_DST"), "type: ORIGINAL_DST"),
+        ("/type", json!(99), "type: 99 is not a known value"),
+        (
+            "/cluster_type",
+            json!({"name": "envoy.clusters.dynamic_forward_proxy"}),
+            "cluster_type: clusters of type \"envoy.clusters.dynamic_forward_proxy\"",
+        ),
+        (
+            "/transport_socket",
+            proxy,
+            "transport_socket.typed_config: transport socket of a cluster envoy.extensions.transport_sockets.proxy_protocol",
+        ),
+        ("/transport_socket", internal, "transport_socket.typed_config: HBONE"),
+        ("/filters", filter, "filters[0].typed_config: network filter of a cluster \"made.up.Filter\" is not known"),
+        ("/eds_cluster_config", json!({}), "eds_cluster_config.eds_config: is missing"),
+        (
+            "/eds_cluster_config",
+            json!({"eds_config": {"path_config_source": {"path": "/x"}}}),
+            "eds_cluster_config.eds_config.path_config_source: ",
+        ),
+        ("/connect_timeout", json!("0s"), "connect_timeout: must be more than 0"),
+        ("/health_checks", json!([{}]), "health_checks: "),
+        (
+            "/common_lb_config/healthy_panic_threshold",
+            json!({"value": 101}),
+            "common_lb_config.healthy_panic_threshold.value: 101 is not",
+        ),
+        ("/circuit_breakers/thresholds/0/retry_budget", json!({}), "circuit_breakers.thresholds[0].retry_budget: "),
+        ("/least_request_lb_config", json!({"choice_count": 1}), "least_request_lb_config.choice_count: "),
+        ("/transport_socket_matches/1/match", json!({"a": 1}), "transport_socket_matches[1].match: "),
+        ("/load_balancing_policy", json!({"policies": [{}]}), "load_balancing_policy: "),
+        ("/http2_protocol_options", json!({}), "http2_protocol_options: deprecated"),
+    ];
+    for (pointer, change, expected) in cases {
+        let mut value = cluster();
+        if pointer == "/cluster_type" {
+            value.as_object_mut().unwrap().remove("type");
+        }
+        let refusal = convert(&with(value, pointer, change)).unwrap_err();
+        assert!(
+            refusal.starts_with(&format!("outbound|80||shop.default.svc.cluster.local: {expected}")),
+            "{pointer}: {refusal}"
+        );
+    }
+    let two = json!([{"lb_endpoints": []}]);
+    let refusal = convert(&with(with(dns_cluster(), "/type", json!("LOGICAL_DNS")), "/load_assignment/endpoints", two));
+    assert!(refusal.unwrap_err().contains("load_assignment: LOGICAL_DNS needs exactly one endpoint"));
+}

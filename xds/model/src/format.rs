@@ -1,0 +1,157 @@
+//! Envoy's substitution formats, in access logs and header values (`%REQ(NAME?ALTERNATIVE):LENGTH%`).
+//!
+//! Parsed once, when configuration arrives. What is not known is refused by name: Envoy rejects the resource as well, and a log line
+//! or a header that silently lacks a value would be worse.
+
+mod parse;
+#[cfg(test)]
+mod tests;
+
+pub use parse::FormatError;
+
+/// Text with operators.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Format {
+    /// In order.
+    pub segments: Vec<Segment>,
+}
+
+/// A piece of a [`Format`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Segment {
+    /// Copied as it is (`%%` is a percent sign).
+    Literal(String),
+    /// Replaced by a value.
+    Operator(Operator),
+}
+
+/// What an operator stands for. The names are Envoy's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Operator {
+    /// `REQ`.
+    Request(HeaderOperand),
+    /// `REQ_WITHOUT_QUERY`.
+    RequestWithoutQuery(HeaderOperand),
+    /// `RESP`.
+    Response(HeaderOperand),
+    /// `TRAILER`.
+    Trailer(HeaderOperand),
+    /// `START_TIME`, with a strftime format (empty: `%Y-%m-%dT%H:%M:%S.%3fZ`).
+    StartTime(String),
+    /// `ENVIRONMENT(NAME)`, with its value at the time of parsing.
+    Environment(String),
+    /// `METADATA(ROUTE:istio:config)` and the like: type, namespace, keys.
+    Metadata(Vec<String>),
+    /// `DYNAMIC_METADATA(namespace:key…)`.
+    DynamicMetadata(Vec<String>),
+    /// `FILTER_STATE(key:…)`.
+    FilterState(String),
+    /// Any operator without an argument.
+    Plain(PlainOperator),
+}
+
+/// Operand of the header operators.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeaderOperand {
+    /// Lower-case name.
+    pub name: String,
+    /// Looked up when the first is missing.
+    pub alternative: Option<String>,
+    /// Longest value that is written.
+    pub max_length: Option<usize>,
+}
+
+/// Operators without an argument.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PlainOperator {
+    /// `BYTES_RECEIVED`.
+    BytesReceived,
+    /// `BYTES_SENT`.
+    BytesSent,
+    /// `CONNECTION_ID`.
+    ConnectionId,
+    /// `CONNECTION_TERMINATION_DETAILS`.
+    ConnectionTerminationDetails,
+    /// `DOWNSTREAM_DIRECT_REMOTE_ADDRESS`.
+    DownstreamDirectRemoteAddress,
+    /// `DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT`.
+    DownstreamDirectRemoteAddressWithoutPort,
+    /// `DOWNSTREAM_LOCAL_ADDRESS`.
+    DownstreamLocalAddress,
+    /// `DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT`.
+    DownstreamLocalAddressWithoutPort,
+    /// `DOWNSTREAM_LOCAL_PORT`.
+    DownstreamLocalPort,
+    /// `DOWNSTREAM_LOCAL_SUBJECT`.
+    DownstreamLocalSubject,
+    /// `DOWNSTREAM_LOCAL_URI_SAN`.
+    DownstreamLocalUriSan,
+    /// `DOWNSTREAM_PEER_CERT_V_END`.
+    DownstreamPeerCertVEnd,
+    /// `DOWNSTREAM_PEER_CERT_V_START`.
+    DownstreamPeerCertVStart,
+    /// `DOWNSTREAM_PEER_FINGERPRINT_256`.
+    DownstreamPeerFingerprint256,
+    /// `DOWNSTREAM_PEER_ISSUER`.
+    DownstreamPeerIssuer,
+    /// `DOWNSTREAM_PEER_SERIAL`.
+    DownstreamPeerSerial,
+    /// `DOWNSTREAM_PEER_SUBJECT`.
+    DownstreamPeerSubject,
+    /// `DOWNSTREAM_PEER_URI_SAN`.
+    DownstreamPeerUriSan,
+    /// `DOWNSTREAM_REMOTE_ADDRESS`.
+    DownstreamRemoteAddress,
+    /// `DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT`.
+    DownstreamRemoteAddressWithoutPort,
+    /// `DOWNSTREAM_REMOTE_PORT`.
+    DownstreamRemotePort,
+    /// `DOWNSTREAM_TLS_CIPHER`.
+    DownstreamTlsCipher,
+    /// `DOWNSTREAM_TLS_VERSION`.
+    DownstreamTlsVersion,
+    /// `DOWNSTREAM_TRANSPORT_FAILURE_REASON`.
+    DownstreamTransportFailureReason,
+    /// `DURATION`, milliseconds.
+    Duration,
+    /// `FILTER_CHAIN_NAME`.
+    FilterChainName,
+    /// `GRPC_STATUS`.
+    GrpcStatus,
+    /// `HOSTNAME`.
+    Hostname,
+    /// `PROTOCOL`.
+    Protocol,
+    /// `REQUESTED_SERVER_NAME`.
+    RequestedServerName,
+    /// `REQUEST_DURATION`.
+    RequestDuration,
+    /// `REQUEST_TX_DURATION`.
+    RequestTxDuration,
+    /// `RESPONSE_CODE`.
+    ResponseCode,
+    /// `RESPONSE_CODE_DETAILS`.
+    ResponseCodeDetails,
+    /// `RESPONSE_DURATION`.
+    ResponseDuration,
+    /// `RESPONSE_FLAGS`.
+    ResponseFlags,
+    /// `RESPONSE_TX_DURATION`.
+    ResponseTxDuration,
+    /// `ROUTE_NAME`.
+    RouteName,
+    /// `UPSTREAM_CLUSTER` and `UPSTREAM_CLUSTER_RAW`.
+    UpstreamCluster,
+    /// `UPSTREAM_HOST`.
+    UpstreamHost,
+    /// `UPSTREAM_LOCAL_ADDRESS`.
+    UpstreamLocalAddress,
+    /// `UPSTREAM_REMOTE_ADDRESS`.
+    UpstreamRemoteAddress,
+    /// `UPSTREAM_REQUEST_ATTEMPT_COUNT`.
+    UpstreamRequestAttemptCount,
+    /// `UPSTREAM_TRANSPORT_FAILURE_REASON`.
+    UpstreamTransportFailureReason,
+    /// `VIRTUAL_CLUSTER_NAME`; always without a value.
+    VirtualClusterName,
+}

@@ -1,0 +1,159 @@
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::context::Context;
+use crate::examples::{any, connection_manager, parse, routes, typed_struct, with};
+use crate::fate::Report;
+use crate::http::{
+    AlpnOverride, EscapedSlashes, ForwardClientCertMode, HeadersWithUnderscores, HttpConnectionManager, HttpFilter,
+    RouteSource, ServerHeader,
+};
+
+fn convert(value: &Value) -> Result<HttpConnectionManager, String> {
+    let mut report = Report::default();
+    HttpConnectionManager::convert(&parse(value), &mut Context::new("listener", &mut report))
+        .map_err(|refusal| refusal.to_string())
+}
+
+#[test]
+fn a_connection_manager_of_istiod() {
+    let converted = convert(&connection_manager()).unwrap();
+    assert_eq!(converted.routes, RouteSource::Rds("https.443.https.gateway.default".to_owned()));
+    let names = |names: [&str; 3]| names.map(str::to_owned).to_vec();
+    let alpn = AlpnOverride {
+        http10: names(["istio-http/1.0", "istio", "http/1.0"]),
+        http11: names(["istio-http/1.1", "istio", "http/1.1"]),
+        http2: names(["istio-h2", "istio", "h2"]),
+    };
+    assert_eq!(converted.filters, [HttpFilter::MetadataExchange, HttpFilter::AlpnOverride(alpn)]);
+    assert_eq!((converted.use_remote_address, converted.xff_num_trusted_hops), (true, 1));
+    let cert = converted.forward_client_cert;
+    assert_eq!(cert.mode, ForwardClientCertMode::SanitizeSet);
+    assert_eq!([cert.subject, cert.cert, cert.chain, cert.dns, cert.uri], [true, true, false, true, true]);
+    assert_eq!((converted.server_name.as_str(), converted.server_header), ("istio-envoy", ServerHeader::Overwrite));
+    assert!(converted.path_normalization.normalize && !converted.path_normalization.merge_slashes);
+    assert_eq!(converted.path_normalization.escaped_slashes, EscapedSlashes::KeepUnchanged);
+    assert_eq!(converted.headers_with_underscores, HeadersWithUnderscores::Reject);
+    assert_eq!(converted.upgrades, ["websocket"]);
+    assert_eq!(converted.stream_idle_timeout, None);
+    assert_eq!(converted.idle_timeout, Some(Duration::from_secs(3600)));
+    assert_eq!((converted.max_request_headers_kb, converted.max_headers_count), (60, 100));
+    assert!(converted.proxy_100_continue && converted.generate_request_id && converted.access_log.is_empty());
+}
+
+#[test]
+fn defaults_are_those_of_envoy() {
+    let converted = convert(&json!({
+        "stat_prefix": "x",
+        "route_config": routes(),
+        "http_filters": [
+            {"name": "r", "typed_config": any("envoy.extensions.filters.http.router.v3.Router", json!({}))},
+        ],
+    }))
+    .unwrap();
+    assert!(matches!(converted.routes, RouteSource::Inline(table) if table.virtual_hosts.len() == 2));
+    assert_eq!(converted.server_name, "envoy");
+    assert_eq!(converted.stream_idle_timeout, Some(Duration::from_secs(300)));
+    assert_eq!(converted.drain_timeout, Duration::from_secs(5));
+    assert_eq!((converted.request_timeout, converted.request_headers_timeout), (None, None));
+    assert_eq!(converted.forward_client_cert.mode, ForwardClientCertMode::Sanitize);
+    assert!(!converted.use_remote_address && !converted.path_normalization.normalize);
+    assert!(converted.filters.is_empty());
+}
+
+#[test]
+fn optional_settings() {
+    let preserve =
+        any("envoy.extensions.http.header_formatters.preserve_case.v3.PreserveCaseFormatterConfig", json!({}));
+    let value = with(
+        connection_manager(),
+        "/http_protocol_options",
+        json!({"accept_http_10": true,
+        "header_key_format": {"stateful_formatter": {"name": "preserve_case", "typed_config": preserve}}}),
+    );
+    let value =
+        with(value, "/common_http_protocol_options", json!({"idle_timeout": "0s", "max_stream_duration": "9s"}));
+    let value = with(
+        value,
+        "/internal_address_config",
+        json!({"cidr_ranges": [{"address_prefix": "10.0.0.0", "prefix_len": 8}]}),
+    );
+    let value = with(
+        value,
+        "/upgrade_configs",
+        json!([{"upgrade_type": "WebSocket"}, {"upgrade_type": "x", "enabled": false}]),
+    );
+    let value = with(value, "/path_with_escaped_slashes_action", json!("UNESCAPE_AND_FORWARD"));
+    let converted = convert(&value).unwrap();
+    assert!(converted.accept_http_10 && converted.preserve_header_case);
+    assert_eq!(converted.idle_timeout, None);
+    assert_eq!(converted.max_stream_duration, Some(Duration::from_secs(9)));
+    assert_eq!(converted.internal_addresses, ["10.0.0.0/8".parse().unwrap()]);
+    assert_eq!(converted.upgrades, ["websocket"]);
+    assert_eq!(converted.path_normalization.escaped_slashes, EscapedSlashes::UnescapeAndForward);
+}
+
+#[test]
+fn filters_that_do_something_else_are_refused() {
+    let refused = [
+        "envoy.extensions.filters.http.rbac.v3.RBAC",
+        "envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication",
+        "envoy.extensions.filters.http.ext_authz.v3.ExtAuthz",
+        "envoy.extensions.filters.http.grpc_web.v3.GrpcWeb",
+        "envoy.extensions.filters.http.stateful_session.v3.StatefulSession",
+        "envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit",
+        "envoy.extensions.filters.http.ratelimit.v3.RateLimit",
+        "envoy.extensions.filters.http.lua.v3.Lua",
+        "envoy.extensions.filters.http.wasm.v3.Wasm",
+        "envoy.extensions.filters.http.ext_proc.v3.ExternalProcessor",
+        "made.up.Filter",
+    ];
+    for message in refused {
+        let filter = json!({"name": "x", "typed_config": typed_struct(message, json!({}))});
+        let refusal = convert(&with(connection_manager(), "/http_filters/1", filter)).unwrap_err();
+        assert!(refusal.starts_with("listener: http_filters[1].typed_config: HTTP filter"), "{refusal}");
+        assert!(refusal.contains(message), "{refusal}");
+    }
+}
+
+#[test]
+fn refusals_name_the_field() {
+    let router = json!({"name": "r", "typed_config": any("envoy.extensions.filters.http.router.v3.Router", json!({}))});
+    let fault = any("envoy.extensions.filters.http.fault.v3.HTTPFault", json!({"upstream_cluster": "x"}));
+    let cases = [
+        ("/http_filters", json!([]), "http_filters: the last one must be the router"),
+        ("/http_filters/0", router, "http_filters: a filter follows the router"),
+        (
+            "/http_filters/1/typed_config",
+            fault,
+            "http_filters[1].typed_config: HTTP filter envoy.extensions.filters.http.fault",
+        ),
+        ("/http_filters/0/is_optional", json!(true), "http_filters[0].is_optional: "),
+        ("/http_filters/0/disabled", json!(true), "http_filters[0].disabled: "),
+        ("/codec_type", json!("HTTP2"), "codec_type: "),
+        ("/scoped_routes", json!({}), "scoped_routes: "),
+        ("/rds", json!({"config_source": {"ads": {}}}), "rds.route_config_name: is empty"),
+        ("/rds", json!({"route_config_name": "x"}), "rds.config_source: is missing"),
+        ("/rds/config_source", json!({"path": "/x"}), "rds.config_source.path: "),
+        ("/tracing/provider", json!({"name": "zipkin"}), "tracing.provider: "),
+        ("/local_reply_config", json!({"mappers": [{}]}), "local_reply_config: "),
+        ("/strip_any_host_port", json!(true), "strip_any_host_port: "),
+        ("/via", json!("me"), "via: "),
+        ("/original_ip_detection_extensions", json!([{}]), "original_ip_detection_extensions: "),
+        ("/http_protocol_options/allow_chunked_length", json!(true), "http_protocol_options.allow_chunked_length: "),
+        ("/set_current_client_cert_details/issuer", json!(true), "set_current_client_cert_details.issuer: "),
+        ("/upgrade_configs/0/upgrade_type", json!("CONNECT"), "upgrade_configs[0].upgrade_type: "),
+        ("/max_request_headers_kb", json!(9000), "max_request_headers_kb: must be between"),
+        ("/internal_address_config", json!({"unix_sockets": true}), "internal_address_config.unix_sockets: "),
+        ("/server_header_transformation", json!(77), "server_header_transformation: 77 is not a known value"),
+    ];
+    for (pointer, change, expected) in cases {
+        let mut value = connection_manager();
+        if pointer == "/scoped_routes" {
+            value.as_object_mut().unwrap().remove("rds");
+        }
+        let refusal = convert(&with(value, pointer, change)).unwrap_err();
+        assert!(refusal.starts_with(&format!("listener: {expected}")), "{pointer}: {refusal}");
+    }
+}

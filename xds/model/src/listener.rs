@@ -1,0 +1,101 @@
+//! Listeners and their filter chains (`envoy.config.listener.v3`).
+
+pub(crate) mod wire;
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use crate::access_log::AccessLog;
+use crate::http::HttpConnectionManager;
+use crate::route::WeightedCluster;
+use crate::tls::DownstreamTls;
+
+/// A port to listen on, and what to do with its connections.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Listener {
+    /// Resource name, `<address>_<port>` from istiod.
+    pub name: String,
+    /// Where to bind.
+    pub address: SocketAddr,
+    /// The PROXY protocol header (v1 or v2) is required on every connection.
+    pub proxy_protocol: bool,
+    /// The TLS ClientHello is inspected before a filter chain is chosen.
+    pub tls_inspector: bool,
+    /// How long the listener filters may take before the connection is closed; `None` for no limit. Envoy's default is 15 s.
+    pub listener_filters_timeout: Option<Duration>,
+    /// The chains to choose from; the most specific match wins.
+    pub filter_chains: Vec<FilterChain>,
+    /// The chain for connections that match none of `filter_chains`.
+    pub default_filter_chain: Option<FilterChain>,
+    /// Logs of connections that no filter chain took.
+    pub access_log: Vec<AccessLog>,
+    /// Bytes that may wait in a connection's buffers before reading stops; `None` for the default.
+    pub per_connection_buffer_limit: Option<u32>,
+}
+
+/// One way to treat a connection: transport, then exactly one terminal network filter.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FilterChain {
+    /// Name, often empty.
+    pub name: String,
+    /// Which connections it takes.
+    pub matches: FilterChainMatch,
+    /// TLS termination; `None` for clear text or pass-through.
+    pub tls: Option<DownstreamTls>,
+    /// Bound on the TLS handshake (`transport_socket_connect_timeout`).
+    pub transport_socket_connect_timeout: Option<Duration>,
+    /// What happens to the bytes.
+    pub terminal: TerminalFilter,
+}
+
+/// Conditions of a chain; an empty one matches everything.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct FilterChainMatch {
+    /// Destination port.
+    pub destination_port: Option<u16>,
+    /// Destination address ranges.
+    pub destination_ranges: Vec<IpNet>,
+    /// Server names from the ClientHello, lower case: exact, or `*.suffix`.
+    pub server_names: Vec<String>,
+    /// `tls` or `raw_buffer`; `None` for either.
+    pub transport_protocol: Option<TransportProtocol>,
+    /// Protocols of the ClientHello's ALPN extension; any of them matches.
+    pub application_protocols: Vec<String>,
+    /// Source address ranges.
+    pub source_ranges: Vec<IpNet>,
+}
+
+/// What the first bytes of a connection are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum TransportProtocol {
+    /// A TLS ClientHello.
+    Tls,
+    /// Anything else.
+    RawBuffer,
+}
+
+/// The last network filter of a chain.
+#[derive(Clone, Debug, PartialEq)]
+pub enum TerminalFilter {
+    /// HTTP.
+    Http(Box<HttpConnectionManager>),
+    /// Opaque bytes.
+    Tcp(Box<TcpProxy>),
+}
+
+/// `envoy.filters.network.tcp_proxy`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TcpProxy {
+    /// Prefix of its counters.
+    pub stat_prefix: String,
+    /// Where to connect, by weight; never empty. A single cluster has weight 1.
+    pub clusters: Vec<WeightedCluster>,
+    /// Close after this long without a byte; `None` for never. Envoy's default is 1 h.
+    pub idle_timeout: Option<Duration>,
+    /// Close after this long in any case.
+    pub max_downstream_connection_duration: Option<Duration>,
+    /// Logs of connections.
+    pub access_log: Vec<AccessLog>,
+}

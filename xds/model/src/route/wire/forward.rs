@@ -1,0 +1,116 @@
+//! Conversion of routes that forward.
+
+use std::time::Duration;
+
+use xds_api::envoy::config::route::v3 as route;
+
+use crate::context::Context;
+use crate::error::Refusal;
+use crate::fate::fates;
+use crate::matcher::wire::substitution;
+use crate::route::wire::{retry, weighted};
+use crate::route::{Forward, PathRewrite, RouteAction, WeightedCluster};
+use crate::wire::number::{bound, duration};
+
+/// Envoy's default of `timeout`.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Converts a route to clusters.
+pub(super) fn convert(wire: &route::RouteAction, context: &mut Context<'_>) -> Result<RouteAction, Refusal> {
+    fates! { context, wire => route::RouteAction {
+            [implemented] cluster_not_found_response_code, prefix_rewrite, regex_rewrite, append_x_forwarded_host, timeout,
+                idle_timeout, retry_policy;
+            [no_op "timeouts of gRPC come with HTTP/2"] max_grpc_timeout, grpc_timeout_offset;
+            [no_op "clusters that balance by hash are refused"] hash_policy;
+            [no_op "rate limits are refused"] include_vh_rate_limits;
+            [refused "there is one priority"] priority;
+            [refused "endpoints are not chosen by metadata"] metadata_match;
+            [refused "mirroring is not supported yet"] request_mirror_policies;
+            [refused "rate limits are not supported yet"] rate_limits;
+            [refused "CORS is not supported yet"] cors;
+            [refused "path templates are not supported yet"] path_rewrite_policy;
+            [refused "upgrades are switched in the listener only"] upgrade_configs;
+            [refused "redirects are passed to the client"] internal_redirect_policy, internal_redirect_action, max_internal_redirects;
+            [refused "not supported"] path_rewrite, flush_timeout, early_data_policy, retry_policy_typed_config, hedge_policy,
+                max_stream_duration;
+        }
+        oneof cluster_specifier {
+            [implemented] cluster, weighted_clusters;
+            [refused "clusters are not chosen by requests"] cluster_header, cluster_specifier_plugin,
+                inline_cluster_specifier_plugin;
+        }
+        oneof host_rewrite_specifier {
+            [implemented] host_rewrite_literal;
+            [refused "the new authority must be given as it is"] auto_host_rewrite, host_rewrite_header, host_rewrite_path_regex,
+                host_rewrite;
+        }
+    }
+    Ok(RouteAction::Forward(Box::new(Forward {
+        clusters: clusters(cluster_specifier, context)?,
+        cluster_not_found_status: not_found_status(*cluster_not_found_response_code, context)?,
+        timeout: bound("timeout", timeout, Some(DEFAULT_TIMEOUT), context)?,
+        idle_timeout: duration("idle_timeout", idle_timeout, context)?,
+        retry: context.optional("retry_policy", retry_policy, retry::policy)?,
+        path_rewrite: path_rewrite_of(prefix_rewrite, regex_rewrite, context)?,
+        host_rewrite: host_rewrite(host_rewrite_specifier, context)?,
+        append_x_forwarded_host: *append_x_forwarded_host,
+    })))
+}
+
+fn clusters(
+    wire: &Option<route::route_action::ClusterSpecifier>,
+    context: &mut Context<'_>,
+) -> Result<Vec<WeightedCluster>, Refusal> {
+    use route::route_action::ClusterSpecifier as Specifier;
+    let refused = |member| Err(context.refused_member::<route::RouteAction>(member));
+    match wire {
+        Some(Specifier::Cluster(name)) if name.is_empty() => Err(context.refusal("cluster", "is empty")),
+        Some(Specifier::Cluster(name)) => Ok(vec![WeightedCluster::only(name.clone())]),
+        Some(Specifier::WeightedClusters(wire)) => {
+            context.within("weighted_clusters", |context| weighted::clusters(wire, context))
+        }
+        Some(Specifier::ClusterHeader(_)) => refused("cluster_header"),
+        Some(Specifier::ClusterSpecifierPlugin(_)) => refused("cluster_specifier_plugin"),
+        Some(Specifier::InlineClusterSpecifierPlugin(_)) => refused("inline_cluster_specifier_plugin"),
+        None => Err(context.refusal("cluster_specifier", "is missing")),
+    }
+}
+
+fn not_found_status(code: i32, context: &Context<'_>) -> Result<u16, Refusal> {
+    use route::route_action::ClusterNotFoundResponseCode as Code;
+    Ok(match context.enumeration("cluster_not_found_response_code", code)? {
+        Code::ServiceUnavailable => 503,
+        Code::NotFound => 404,
+        Code::InternalServerError => 500,
+    })
+}
+
+fn path_rewrite_of(
+    prefix: &str,
+    regex: &Option<xds_api::envoy::r#type::matcher::v3::RegexMatchAndSubstitute>,
+    context: &mut Context<'_>,
+) -> Result<Option<PathRewrite>, Refusal> {
+    let regex = context.optional("regex_rewrite", regex, substitution)?;
+    match (prefix, regex) {
+        ("", None) => Ok(None),
+        (prefix, None) => Ok(Some(PathRewrite::Prefix(prefix.to_owned()))),
+        ("", Some((pattern, substitution))) => Ok(Some(PathRewrite::Regex { pattern, substitution })),
+        (_, Some(_)) => Err(context.refusal("regex_rewrite", "and prefix_rewrite exclude each other")),
+    }
+}
+
+fn host_rewrite(
+    wire: &Option<route::route_action::HostRewriteSpecifier>,
+    context: &Context<'_>,
+) -> Result<Option<String>, Refusal> {
+    use route::route_action::HostRewriteSpecifier as Specifier;
+    let refused = |member| Err(context.refused_member::<route::RouteAction>(member));
+    match wire {
+        Some(Specifier::HostRewriteLiteral(host)) => Ok((!host.is_empty()).then(|| host.clone())),
+        Some(Specifier::AutoHostRewrite(false)) | None => Ok(None),
+        Some(Specifier::AutoHostRewrite(true)) => refused("auto_host_rewrite"),
+        Some(Specifier::HostRewriteHeader(_)) => refused("host_rewrite_header"),
+        Some(Specifier::HostRewritePathRegex(_)) => refused("host_rewrite_path_regex"),
+        Some(Specifier::HostRewrite(_)) => refused("host_rewrite"),
+    }
+}
