@@ -1,0 +1,8 @@
+//! Requests: the head, and the parser that fills it.
+
+mod error;
+mod head;
+mod parse;
+
+pub use error::RequestError;
+pub use head::{InvalidTarget, RequestHead};
