@@ -1,0 +1,158 @@
+//! The endpoints of a cluster, as all workers share them.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+use xds_model::endpoint::{self, ClusterLoadAssignment, EndpointAddress, Health, Locality};
+
+/// Envoy's default overprovisioning factor, percent.
+const DEFAULT_OVERPROVISIONING: u32 = 140;
+
+/// Position of an endpoint in one version of a cluster's [`Endpoints`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct EndpointIndex(pub u32);
+
+impl EndpointIndex {
+    /// As an index.
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// One endpoint; an address occurs once in a priority.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Endpoint {
+    /// Where it is.
+    pub address: EndpointAddress,
+    /// Further addresses of the same endpoint (dual stack).
+    pub additional_addresses: Box<[EndpointAddress]>,
+    /// Its share of the priority's requests; at least 1.
+    pub weight: u32,
+    /// 0 is used first.
+    pub priority: u32,
+    /// What the control plane knows of its health.
+    pub health: Health,
+    /// `envoy.transport_socket_match` metadata, sorted by key.
+    pub transport_match: Box<[(String, String)]>,
+    /// Region, zone and sub-zone.
+    pub locality: Arc<Locality>,
+    /// `istio.workload` metadata.
+    pub workload: Option<Box<str>>,
+}
+
+/// All endpoints of a cluster, by priority and, within it, healthy ones first, degraded ones next.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Endpoints {
+    list: Box<[Endpoint]>,
+    pub(crate) priorities: Box<[Priority]>,
+    pub(crate) overprovisioning_factor: u32,
+}
+
+/// Positions of the endpoints of one priority.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Priority {
+    pub(crate) all: Range<u32>,
+    pub(crate) healthy: Range<u32>,
+    pub(crate) degraded: Range<u32>,
+}
+
+impl Endpoints {
+    /// Compiles an assignment. An address that occurs several times in a priority becomes one endpoint with the sum of the weights
+    /// and the best health: istiod repeats the gateway of a remote network in each locality (Envoy keeps the first copy alone and
+    /// loses the rest of the weight, envoyproxy/envoy#22417). Its other properties are those of the first copy.
+    pub fn compile(assignment: &ClusterLoadAssignment) -> Self {
+        let mut list = merged(assignment);
+        list.sort_by_key(|endpoint| (endpoint.priority, health_order(endpoint.health)));
+        Self {
+            priorities: priorities(&list),
+            list: list.into_boxed_slice(),
+            overprovisioning_factor: match assignment.overprovisioning_factor {
+                0 => DEFAULT_OVERPROVISIONING,
+                factor => factor,
+            },
+        }
+    }
+
+    /// All of them, by [`EndpointIndex`].
+    pub fn list(&self) -> &[Endpoint] {
+        &self.list
+    }
+
+    /// One of them.
+    pub fn get(&self, index: EndpointIndex) -> Option<&Endpoint> {
+        self.list.get(index.index())
+    }
+
+    /// For each endpoint its position in `old`, by address (an address of several priorities keeps to its own if it can), so that what
+    /// a worker keeps for each endpoint can be carried over.
+    pub fn carried_from(&self, old: &Self) -> Vec<Option<EndpointIndex>> {
+        let positions = || (0u32..).map(EndpointIndex).zip(&old.list);
+        let by_address: HashMap<_, _> = positions().map(|(index, endpoint)| (&endpoint.address, index)).collect();
+        let exactly: HashMap<_, _> =
+            positions().map(|(index, endpoint)| ((endpoint.priority, &endpoint.address), index)).collect();
+        let find = |endpoint: &Endpoint| {
+            let same_priority = exactly.get(&(endpoint.priority, &endpoint.address));
+            same_priority.or_else(|| by_address.get(&endpoint.address)).copied()
+        };
+        self.list.iter().map(find).collect()
+    }
+}
+
+fn merged(assignment: &ClusterLoadAssignment) -> Vec<Endpoint> {
+    let mut list: Vec<Endpoint> = Vec::new();
+    let mut positions: HashMap<(u32, &EndpointAddress), usize> = HashMap::new();
+    for group in &assignment.localities {
+        let locality = Arc::new(group.locality.clone());
+        for endpoint in &group.endpoints {
+            let position = *positions.entry((group.priority, &endpoint.address)).or_insert(list.len());
+            match list.get_mut(position) {
+                Some(known) => {
+                    known.weight = known.weight.saturating_add(endpoint.weight);
+                    known.health = std::cmp::min_by_key(known.health, endpoint.health, |health| health_order(*health));
+                }
+                None => list.push(new_endpoint(endpoint, group.priority, &locality)),
+            }
+        }
+    }
+    list
+}
+
+fn new_endpoint(endpoint: &endpoint::Endpoint, priority: u32, locality: &Arc<Locality>) -> Endpoint {
+    Endpoint {
+        address: endpoint.address.clone(),
+        additional_addresses: endpoint.additional_addresses.as_slice().into(),
+        weight: endpoint.weight.max(1),
+        priority,
+        health: endpoint.health,
+        transport_match: endpoint.transport_match.as_slice().into(),
+        locality: Arc::clone(locality),
+        workload: endpoint.workload.as_deref().map(Into::into),
+    }
+}
+
+/// Empty priorities get no requests and change nothing for the others, so only those with endpoints are kept.
+fn priorities(list: &[Endpoint]) -> Box<[Priority]> {
+    let mut start = 0;
+    let groups = list.chunk_by(|left, right| left.priority == right.priority);
+    let ranges = groups.map(|group| {
+        let end_of = |order| start + group.partition_point(|endpoint| health_order(endpoint.health) <= order) as u32;
+        let (healthy_end, degraded_end, end) = (end_of(0), end_of(1), start + group.len() as u32);
+        let priority = Priority { all: start..end, healthy: start..healthy_end, degraded: healthy_end..degraded_end };
+        start = end;
+        priority
+    });
+    ranges.collect()
+}
+
+/// Draining endpoints count as unhealthy, as in Envoy: they get requests in panic only.
+fn health_order(health: Health) -> u8 {
+    match health {
+        Health::Healthy => 0,
+        Health::Degraded => 1,
+        Health::Unhealthy | Health::Draining => 2,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,117 @@
+//! Picking among endpoints that are equally good: least request, round robin, random.
+
+use std::ops::Range;
+
+use xds_model::cluster;
+
+use crate::deadline::DeadlineQueue;
+use crate::endpoints::Endpoints;
+
+/// One set of endpoints and the state of the policy over it.
+#[derive(Debug)]
+pub(crate) struct Lane {
+    endpoints: Range<u32>,
+    picker: Picker,
+}
+
+#[derive(Debug)]
+enum Picker {
+    /// The least busy of some random endpoints.
+    LeastRequest { choices: u32 },
+    /// In turn, by weight, where a busy endpoint weighs less.
+    WeightedLeastRequest(DeadlineQueue),
+    /// In turn.
+    RoundRobin { next: u32 },
+    /// In turn, by weight.
+    WeightedRoundRobin(DeadlineQueue),
+    /// Any.
+    Random,
+    /// Any, by weight: running sums of the weights.
+    WeightedRandom(Box<[u64]>),
+}
+
+impl Lane {
+    /// As in Envoy, weights cost something only where they differ.
+    pub(crate) fn new(
+        endpoints: &Endpoints,
+        range: Range<u32>,
+        policy: cluster::Balancer,
+        random: &mut impl FnMut() -> u64,
+    ) -> Self {
+        let list = endpoints.list().get(range.start as usize..range.end as usize).unwrap_or_default();
+        let weighted = list.windows(2).any(|pair| matches!(pair, [left, right] if left.weight != right.weight));
+        let weights = list.iter().map(|endpoint| endpoint.weight);
+        let turns = range.clone().zip(weights.clone().map(f64::from));
+        let picker = match policy {
+            cluster::Balancer::LeastRequest { .. } if weighted => {
+                Picker::WeightedLeastRequest(DeadlineQueue::new(turns, random))
+            }
+            cluster::Balancer::LeastRequest { choices } => Picker::LeastRequest { choices },
+            cluster::Balancer::RoundRobin if weighted => Picker::WeightedRoundRobin(DeadlineQueue::new(turns, random)),
+            cluster::Balancer::RoundRobin => Picker::RoundRobin { next: uniform(random(), &range) },
+            cluster::Balancer::Random if weighted => Picker::WeightedRandom(running_sums(weights)),
+            cluster::Balancer::Random => Picker::Random,
+        };
+        Self { endpoints: range, picker }
+    }
+
+    /// The next endpoint; `active` tells how many requests one has under way.
+    pub(crate) fn pick(
+        &mut self,
+        endpoints: &Endpoints,
+        active: impl Fn(u32) -> u32,
+        random: &mut impl FnMut() -> u64,
+    ) -> Option<u32> {
+        let range = &self.endpoints;
+        let weight =
+            |endpoint: u32| endpoints.list().get(endpoint as usize).map_or(1.0, |endpoint| f64::from(endpoint.weight));
+        match &mut self.picker {
+            Picker::LeastRequest { choices } => Some(least_busy(range, *choices, active, random)),
+            // `active_request_bias` is 1.0, Envoy's default; istiod does not set it.
+            Picker::WeightedLeastRequest(queue) => {
+                queue.pick(|endpoint| weight(endpoint) / (f64::from(active(endpoint)) + 1.0))
+            }
+            Picker::RoundRobin { next } => {
+                let endpoint = *next;
+                *next = if endpoint + 1 < range.end { endpoint + 1 } else { range.start };
+                Some(endpoint)
+            }
+            Picker::WeightedRoundRobin(queue) => queue.pick(weight),
+            Picker::Random => Some(uniform(random(), range)),
+            Picker::WeightedRandom(sums) => {
+                let value = random().checked_rem(*sums.last()?)?;
+                Some(range.start + sums.partition_point(|sum| *sum <= value) as u32)
+            }
+        }
+    }
+}
+
+/// Envoy draws with replacement, and the first drawn wins a tie.
+fn least_busy(range: &Range<u32>, choices: u32, active: impl Fn(u32) -> u32, random: &mut impl FnMut() -> u64) -> u32 {
+    let mut best = uniform(random(), range);
+    let mut fewest = active(best);
+    for _ in 1..choices {
+        let other = uniform(random(), range);
+        let requests = active(other);
+        if requests < fewest {
+            (best, fewest) = (other, requests);
+        }
+    }
+    best
+}
+
+/// A member of a range that is not empty.
+fn uniform(random: u64, range: &Range<u32>) -> u32 {
+    let length = u64::from(range.end.saturating_sub(range.start));
+    range.start + random.checked_rem(length).unwrap_or(0) as u32
+}
+
+fn running_sums(weights: impl Iterator<Item = u32>) -> Box<[u64]> {
+    let mut sum = 0u64;
+    weights
+        .map(|weight| {
+            sum += u64::from(weight);
+            sum
+        })
+        .collect()
+}

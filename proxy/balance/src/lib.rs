@@ -1,0 +1,15 @@
+//! Picking an endpoint of a cluster, and limits on what a cluster may be asked for. No I/O, no clock.
+//!
+//! [`Endpoints`] is compiled from EDS and shared by all workers. A [`Balancer`] is one worker's view of it: its own active request
+//! counts, its own schedule. The rules are Envoy's; each module says which.
+
+mod balancer;
+mod breaker;
+mod deadline;
+mod endpoints;
+mod lane;
+mod priority;
+
+pub use balancer::{ActiveRequest, Balancer};
+pub use breaker::{Breaker, Limit, Permit};
+pub use endpoints::{Endpoint, EndpointIndex, Endpoints};

@@ -1,0 +1,107 @@
+//! How requests are divided among priorities, and when health is ignored.
+//!
+//! Envoy's rules (`intro/arch_overview/upstream/load_balancing`: priority, degraded, panic_threshold), in whole percents:
+//! the availability of a priority is its share of healthy (or degraded) endpoints times the overprovisioning factor, at most 100. Load
+//! goes to healthy endpoints in order of priority, then to degraded ones, scaled up if all availabilities together are below 100. Only
+//! then can a priority with less than the panic threshold of available endpoints be in panic: its load goes to all of its endpoints.
+
+use std::ops::Range;
+
+use crate::endpoints::{Endpoints, Priority};
+
+/// Endpoints that share a part of the load.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Share {
+    /// Percent of all requests; never 0.
+    pub(crate) percent: u32,
+    /// The endpoints; never empty.
+    pub(crate) endpoints: Range<u32>,
+}
+
+/// Divides 100 percent. Empty if there is no endpoint to use.
+pub(crate) fn shares(endpoints: &Endpoints, panic_threshold: u8) -> Vec<Share> {
+    let priorities = &endpoints.priorities;
+    let availability = |part: fn(&Priority) -> &Range<u32>| -> Vec<u32> {
+        priorities
+            .iter()
+            .map(|priority| available(priority, part(priority), endpoints.overprovisioning_factor))
+            .collect()
+    };
+    let healthy = availability(|priority| &priority.healthy);
+    let degraded = availability(|priority| &priority.degraded);
+    let total = healthy.iter().chain(&degraded).sum::<u32>().min(100);
+    let panics: Vec<bool> =
+        priorities.iter().map(|priority| total < 100 && in_panic(priority, panic_threshold)).collect();
+    if panics.iter().all(|panic| *panic) {
+        return shares_in_total_panic(priorities);
+    }
+    let parts = || {
+        let healthy = priorities.iter().map(|priority| &priority.healthy);
+        healthy.chain(priorities.iter().map(|priority| &priority.degraded))
+    };
+    if total == 0 {
+        // A few among hundreds round to nothing. Envoy gives all to the first priority; it may be another that has them.
+        let first = parts().find(|part| !part.is_empty());
+        return first.map(|part| Share { percent: 100, endpoints: part.clone() }).into_iter().collect();
+    }
+    let loads = distribute(&healthy, &degraded, total);
+    let all = priorities.iter().zip(&panics).cycle();
+    let shares = parts().zip(all).zip(loads).map(|((part, (priority, panic)), percent)| Share {
+        percent,
+        endpoints: if *panic { priority.all.clone() } else { part.clone() },
+    });
+    shares.filter(|share| share.percent > 0).collect()
+}
+
+/// Healthy loads of all priorities, then their degraded loads.
+fn distribute(healthy: &[u32], degraded: &[u32], total: u32) -> Vec<u32> {
+    let mut rest = 100;
+    let mut loads: Vec<u32> = healthy
+        .iter()
+        .chain(degraded)
+        .map(|availability| {
+            let load = (availability * 100 / total).min(rest);
+            rest -= load;
+            load
+        })
+        .collect();
+    // What is lost by rounding goes to the first that can take anything.
+    let first = healthy.iter().chain(degraded).position(|availability| *availability > 0);
+    if let Some(load) = first.and_then(|first| loads.get_mut(first)) {
+        *load += rest;
+    }
+    loads
+}
+
+/// Load follows the number of endpoints, whatever their health.
+fn shares_in_total_panic(priorities: &[Priority]) -> Vec<Share> {
+    let total: u64 = priorities.iter().map(|priority| u64::from(length(&priority.all))).sum();
+    let percent = |priority: &Priority| (u64::from(length(&priority.all)) * 100).checked_div(total).unwrap_or(0) as u32;
+    let mut shares: Vec<Share> = priorities
+        .iter()
+        .map(|priority| Share { percent: percent(priority), endpoints: priority.all.clone() })
+        .collect();
+    let rest = 100 - shares.iter().map(|share| share.percent).sum::<u32>();
+    if let Some(first) = shares.first_mut() {
+        first.percent += rest;
+    }
+    shares.retain(|share| share.percent > 0);
+    shares
+}
+
+fn available(priority: &Priority, part: &Range<u32>, overprovisioning_factor: u32) -> u32 {
+    let scaled = u64::from(overprovisioning_factor) * u64::from(length(part));
+    scaled.checked_div(u64::from(length(&priority.all))).unwrap_or(0).min(100) as u32
+}
+
+fn in_panic(priority: &Priority, threshold: u8) -> bool {
+    let available = u64::from(length(&priority.healthy)) + u64::from(length(&priority.degraded));
+    available * 100 < u64::from(threshold.min(100)) * u64::from(length(&priority.all))
+}
+
+fn length(range: &Range<u32>) -> u32 {
+    range.end.saturating_sub(range.start)
+}
+
+#[cfg(test)]
+mod tests;

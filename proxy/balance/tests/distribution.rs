@@ -1,0 +1,217 @@
+//! Simulations with seeds: who gets how many of many picks.
+
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
+
+use std::sync::Arc;
+
+use rand::rngs::SmallRng;
+use rand::{Rng, SeedableRng};
+use selvedge_balance::{ActiveRequest, Balancer, EndpointIndex, Endpoints};
+use xds_model::cluster::Balancer as Policy;
+use xds_model::endpoint::{ClusterLoadAssignment, Endpoint, EndpointAddress, Health, Locality, LocalityEndpoints};
+
+const PICKS: usize = 100_000;
+const LEAST_REQUEST: Policy = Policy::LeastRequest { choices: 2 };
+
+fn random(seed: u64) -> impl FnMut() -> u64 {
+    let mut random = SmallRng::seed_from_u64(seed);
+    move || random.random()
+}
+
+fn group(priority: u32, endpoints: &[(u16, u32, Health)]) -> LocalityEndpoints {
+    let endpoint = |(port, weight, health): &(u16, u32, Health)| Endpoint {
+        address: EndpointAddress::Socket(([10, 0, 0, 1], *port).into()),
+        additional_addresses: Vec::new(),
+        weight: *weight,
+        health: *health,
+        transport_match: Vec::new(),
+        workload: None,
+    };
+    LocalityEndpoints {
+        locality: Locality::default(),
+        priority,
+        weight: 1,
+        endpoints: endpoints.iter().map(endpoint).collect(),
+    }
+}
+
+fn compile(localities: Vec<LocalityEndpoints>) -> Arc<Endpoints> {
+    Arc::new(Endpoints::compile(&ClusterLoadAssignment { localities, ..ClusterLoadAssignment::default() }))
+}
+
+fn weighted(weights: &[u32]) -> Arc<Endpoints> {
+    let endpoints: Vec<_> = (1..).zip(weights).map(|(port, weight)| (port, *weight, Health::Healthy)).collect();
+    compile(vec![group(0, &endpoints)])
+}
+
+fn count(balancer: &mut Balancer, picks: usize, random: &mut impl FnMut() -> u64) -> Vec<usize> {
+    let mut counts = vec![0; balancer.endpoints().list().len()];
+    for _ in 0..picks {
+        counts[balancer.pick(random).unwrap().index()] += 1;
+    }
+    counts
+}
+
+/// Chi-square against expected shares; with up to 9 degrees of freedom a value over 40 has a probability below 1e-5.
+fn assert_shares(counts: &[usize], shares: &[f64]) {
+    let total: f64 = counts.iter().sum::<usize>() as f64;
+    let whole: f64 = shares.iter().sum();
+    let terms = counts.iter().zip(shares).map(|(count, share)| {
+        let expected = total * share / whole;
+        (*count as f64 - expected).powi(2) / expected
+    });
+    let chi_square: f64 = terms.sum();
+    assert!(chi_square < 40.0, "{counts:?} is not {shares:?}: {chi_square}");
+}
+
+#[test]
+fn every_policy_follows_the_weights() {
+    for weights in [&[1, 1, 1, 1][..], &[1, 2, 3, 4], &[1, 1, 1, 97], &[5], &[1, 1000, 30, 4_000_000]] {
+        let shares: Vec<f64> = weights.iter().map(|weight| f64::from(*weight)).collect();
+        for policy in [LEAST_REQUEST, Policy::RoundRobin, Policy::Random] {
+            let random = &mut random(7);
+            let mut balancer = Balancer::new(weighted(weights), policy, 50, random);
+            assert_shares(&count(&mut balancer, PICKS, random), &shares);
+        }
+    }
+}
+
+#[test]
+fn round_robin_is_even_at_every_moment() {
+    let random = &mut random(1);
+    let mut balancer = Balancer::new(weighted(&[1, 1, 1]), Policy::RoundRobin, 50, random);
+    for _ in 0..100 {
+        assert_eq!(count(&mut balancer, 3, random), [1, 1, 1]);
+    }
+    let mut balancer = Balancer::new(weighted(&[1, 3]), Policy::RoundRobin, 50, random);
+    for _ in 0..100 {
+        assert_eq!(count(&mut balancer, 4, random), [1, 3]);
+    }
+}
+
+#[test]
+fn workers_do_not_start_with_the_same_endpoint() {
+    for weights in [[1; 8], [1, 1, 1, 1, 1, 1, 1, 2]] {
+        let mut first = [0; 8];
+        for seed in 0..400 {
+            let random = &mut random(seed);
+            let mut balancer = Balancer::new(weighted(&weights), Policy::RoundRobin, 50, random);
+            first[balancer.pick(random).unwrap().index()] += 1;
+        }
+        assert!(first.iter().all(|count| (20..=150).contains(count)), "{first:?}");
+    }
+}
+
+#[test]
+fn least_request_avoids_the_busy() {
+    let random = &mut random(2);
+    let mut balancer = Balancer::new(weighted(&[1, 1, 1, 1]), LEAST_REQUEST, 50, random);
+    let busy: Vec<ActiveRequest> = (0..5).map(|_| balancer.started(EndpointIndex(2))).collect();
+    // Two draws of four, with replacement: the busy one is taken if it is drawn twice, 1 in 16.
+    assert_shares(&count(&mut balancer, PICKS, random), &[5.0, 5.0, 1.0, 5.0]);
+    drop(busy);
+    assert_eq!(balancer.active_requests(EndpointIndex(2)), 0);
+    assert_shares(&count(&mut balancer, PICKS, random), &[1.0; 4]);
+}
+
+#[test]
+fn more_choices_avoid_the_busy_more() {
+    let random = &mut random(3);
+    let mut balancer = Balancer::new(weighted(&[1, 1]), Policy::LeastRequest { choices: 4 }, 50, random);
+    let _busy = balancer.started(EndpointIndex(0));
+    assert_shares(&count(&mut balancer, PICKS, random), &[1.0, 15.0]);
+}
+
+#[test]
+fn a_busy_endpoint_weighs_less() {
+    let random = &mut random(4);
+    let mut balancer = Balancer::new(weighted(&[1, 3, 4]), LEAST_REQUEST, 50, random);
+    // weight / (active + 1): 1, 1, 4.
+    let _busy = [balancer.started(EndpointIndex(1)), balancer.started(EndpointIndex(1))];
+    assert_shares(&count(&mut balancer, PICKS, random), &[1.0, 1.0, 4.0]);
+}
+
+#[test]
+fn least_request_evens_out_slow_endpoints() {
+    let random = &mut random(5);
+    let mut balancer = Balancer::new(weighted(&[1, 1, 1, 1]), LEAST_REQUEST, 50, random);
+    let mut under_way: Vec<(usize, EndpointIndex, ActiveRequest)> = Vec::new();
+    let mut to_slow = 0;
+    for turn in 0..20_000 {
+        under_way.retain(|(end, ..)| *end > turn);
+        let picked = balancer.pick(random).unwrap();
+        let duration = if picked.index() == 0 { 80 } else { 8 };
+        under_way.push((turn + duration, picked, balancer.started(picked)));
+        to_slow += usize::from(picked.index() == 0);
+    }
+    // Blind picks would send it a quarter; it is drawn twice in a row once in 16 times.
+    assert!(to_slow < 20_000 / 10, "{to_slow}");
+}
+
+#[test]
+fn load_fails_over_by_priority() {
+    use Health::{Degraded, Healthy, Unhealthy};
+    let endpoints =
+        compile(vec![group(0, &[(1, 1, Healthy), (2, 1, Unhealthy)]), group(1, &[(3, 1, Healthy), (4, 1, Healthy)])]);
+    for policy in [LEAST_REQUEST, Policy::RoundRobin, Policy::Random] {
+        let random = &mut random(6);
+        let mut balancer = Balancer::new(Arc::clone(&endpoints), policy, 50, random);
+        let counts = count(&mut balancer, PICKS, random);
+        assert_eq!(counts[1], 0);
+        assert_shares(&[counts[0], counts[2], counts[3]], &[70.0, 15.0, 15.0]);
+        let failed = compile(vec![group(0, &[(1, 1, Unhealthy)]), group(1, &[(3, 1, Degraded), (4, 1, Unhealthy)])]);
+        balancer.update(failed, random);
+        assert_eq!(count(&mut balancer, 1000, random), [0, 1000, 0]);
+    }
+}
+
+#[test]
+fn panic_uses_all_unless_it_is_off() {
+    use Health::{Draining, Healthy, Unhealthy};
+    let endpoints = compile(vec![group(0, &[(1, 1, Healthy), (2, 1, Unhealthy), (3, 1, Unhealthy), (4, 1, Draining)])]);
+    let random = &mut random(8);
+    let mut balancer = Balancer::new(Arc::clone(&endpoints), LEAST_REQUEST, 50, random);
+    assert_shares(&count(&mut balancer, PICKS, random), &[1.0; 4]);
+    let mut balancer = Balancer::new(endpoints, LEAST_REQUEST, 0, random);
+    assert_eq!(count(&mut balancer, 1000, random), [1000, 0, 0, 0]);
+    let down = compile(vec![group(0, &[(2, 1, Unhealthy)])]);
+    balancer.update(down, random);
+    assert_eq!(balancer.pick(random), None);
+    balancer.update(compile(Vec::new()), random);
+    assert_eq!(balancer.pick(random), None);
+}
+
+#[test]
+fn a_retry_draws_again() {
+    let random = &mut random(9);
+    let mut balancer = Balancer::new(weighted(&[1, 1]), Policy::Random, 50, random);
+    let mut again = [0; 2];
+    for _ in 0..PICKS {
+        again[balancer.pick_avoiding(random, 2, |index| index == EndpointIndex(0)).unwrap().index()] += 1;
+    }
+    // Only three draws of the avoided one in a row leave it.
+    assert_shares(&again, &[1.0, 7.0]);
+    let all = balancer.pick_avoiding(random, 5, |_| true);
+    assert!(all.is_some(), "the last one is taken all the same");
+}
+
+#[test]
+fn active_requests_survive_updates() {
+    let random = &mut random(10);
+    let healthy = |ports: &[u16]| {
+        let endpoints: Vec<_> = ports.iter().map(|port| (*port, 1, Health::Healthy)).collect();
+        compile(vec![group(0, &endpoints)])
+    };
+    let mut balancer = Balancer::new(healthy(&[1, 2, 3]), LEAST_REQUEST, 50, random);
+    let kept = [balancer.started(EndpointIndex(2)), balancer.started(EndpointIndex(2))];
+    let removed = balancer.started(EndpointIndex(0));
+    balancer.update(healthy(&[3, 4]), random);
+    assert_eq!([0, 1].map(|index| balancer.active_requests(EndpointIndex(index))), [2, 0]);
+    drop(removed);
+    balancer.update(healthy(&[1, 3]), random);
+    assert_eq!([0, 1].map(|index| balancer.active_requests(EndpointIndex(index))), [0, 2]);
+    drop(kept);
+    assert_eq!(balancer.active_requests(EndpointIndex(1)), 0);
+    drop(balancer.started(EndpointIndex(99)));
+    assert_eq!(balancer.active_requests(EndpointIndex(99)), 0);
+}
