@@ -1,0 +1,98 @@
+//! What the resources in force refer to, and so what has to be asked for.
+//!
+//! A listener refers to route configurations, clusters and secrets, a route configuration to clusters, a cluster to its endpoints
+//! and secrets. Edges are counted, so that a changed resource costs what it refers to itself, however large the rest is.
+
+mod targets;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use crate::ResourceType;
+use crate::delta::Name;
+
+pub use targets::{of_cluster, of_listener, of_route};
+
+/// A resource by kind and name.
+pub type Key = (ResourceType, Name);
+
+/// What one resource refers to.
+pub type Targets = BTreeSet<Key>;
+
+/// Who refers to what.
+#[derive(Debug, Default)]
+pub struct References {
+    sources: HashMap<Key, Targets>,
+    counts: HashMap<Key, usize>,
+    /// Targets whose count has moved since the last [`References::take_changes`], and whether they were needed before.
+    touched: BTreeMap<Key, bool>,
+}
+
+/// A target that came into need, or fell out of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// What is concerned.
+    pub target: Key,
+    /// Whether something refers to it now.
+    pub needed: bool,
+}
+
+impl References {
+    /// Replaces what a resource refers to.
+    pub fn set(&mut self, source: &Key, targets: Targets) {
+        for target in &targets {
+            self.touch(target);
+            *self.counts.entry(target.clone()).or_default() += 1;
+        }
+        let before =
+            if targets.is_empty() { self.sources.remove(source) } else { self.sources.insert(source.clone(), targets) };
+        for target in before.unwrap_or_default() {
+            self.touch(&target);
+            self.release(&target);
+        }
+    }
+
+    /// The resource is gone and refers to nothing.
+    pub fn remove(&mut self, source: &Key) {
+        self.set(source, Targets::new());
+    }
+
+    /// What a resource refers to.
+    #[must_use]
+    pub fn targets(&self, source: &Key) -> Option<&Targets> {
+        self.sources.get(source)
+    }
+
+    /// Whether anything refers to a resource.
+    #[must_use]
+    pub fn is_needed(&self, target: &Key) -> bool {
+        self.counts.contains_key(target)
+    }
+
+    /// The net changes since the last call, in the order of [`ResourceType`].
+    #[must_use]
+    pub fn take_changes(&mut self) -> Vec<Change> {
+        let touched = std::mem::take(&mut self.touched);
+        let change = |(target, before): (Key, bool)| {
+            let needed = self.is_needed(&target);
+            (needed != before).then_some(Change { target, needed })
+        };
+        touched.into_iter().filter_map(change).collect()
+    }
+
+    fn touch(&mut self, target: &Key) {
+        if !self.touched.contains_key(target) {
+            self.touched.insert(target.clone(), self.is_needed(target));
+        }
+    }
+
+    fn release(&mut self, target: &Key) {
+        if let Some(count) = self.counts.get_mut(target) {
+            *count -= 1;
+            if *count == 0 {
+                self.counts.remove(target);
+            }
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! What each kind of resource refers to.
+
+use xds_model::cluster::{Cluster, Discovery, TransportSocket};
+use xds_model::http::RouteSource;
+use xds_model::listener::{FilterChain, Listener, TerminalFilter};
+use xds_model::route::{RouteAction, RouteConfiguration, WeightedCluster};
+use xds_model::tls::{AuthoritySource, CertificateSource, SecretReference, SecretServer, Validation};
+
+use super::Targets;
+use crate::ResourceType;
+
+/// Route configurations, clusters and secrets of a listener.
+#[must_use]
+pub fn of_listener(listener: &Listener) -> Targets {
+    let mut targets = Targets::new();
+    for chain in listener.filter_chains.iter().chain(&listener.default_filter_chain) {
+        add_chain(chain, &mut targets);
+    }
+    targets
+}
+
+/// Clusters of a route configuration.
+#[must_use]
+pub fn of_route(routes: &RouteConfiguration) -> Targets {
+    let mut targets = Targets::new();
+    add_routes(routes, &mut targets);
+    targets
+}
+
+/// Endpoints and secrets of a cluster.
+#[must_use]
+pub fn of_cluster(cluster: &Cluster) -> Targets {
+    let mut targets = Targets::new();
+    if let Discovery::Eds(name) = &cluster.discovery {
+        targets.insert((ResourceType::Endpoints, name.as_str().into()));
+    }
+    let transport = &cluster.transport;
+    for socket in transport.matches.iter().map(|candidate| &candidate.socket).chain([&transport.default]) {
+        if let TransportSocket::Tls(tls) = socket {
+            add_secrets(&tls.certificates, tls.validation.as_ref(), &mut targets);
+        }
+    }
+    targets
+}
+
+fn add_chain(chain: &FilterChain, targets: &mut Targets) {
+    if let Some(tls) = &chain.tls {
+        add_secrets(&tls.certificates, tls.validation.as_ref(), targets);
+    }
+    match &chain.terminal {
+        TerminalFilter::Tcp(proxy) => add_clusters(&proxy.clusters, targets),
+        TerminalFilter::Http(manager) => match &manager.routes {
+            RouteSource::Rds(name) => {
+                targets.insert((ResourceType::Route, name.as_str().into()));
+            }
+            RouteSource::Inline(routes) => add_routes(routes, targets),
+        },
+    }
+}
+
+fn add_routes(routes: &RouteConfiguration, targets: &mut Targets) {
+    for route in routes.virtual_hosts.iter().flat_map(|host| &host.routes) {
+        match &route.action {
+            RouteAction::Forward(forward) => add_clusters(&forward.clusters, targets),
+            RouteAction::Redirect(_) | RouteAction::DirectResponse(_) | RouteAction::Refused(_) => {}
+        }
+    }
+}
+
+fn add_clusters(clusters: &[WeightedCluster], targets: &mut Targets) {
+    targets.extend(clusters.iter().map(|cluster| (ResourceType::Cluster, cluster.name.as_str().into())));
+}
+
+fn add_secrets(certificates: &[CertificateSource], validation: Option<&Validation>, targets: &mut Targets) {
+    for certificate in certificates {
+        if let CertificateSource::Secret(reference) = certificate {
+            add_secret(reference, targets);
+        }
+    }
+    if let Some(AuthoritySource::Secret(reference)) = validation.and_then(|validation| validation.authorities.as_ref())
+    {
+        add_secret(reference, targets);
+    }
+}
+
+/// Only what the control plane serves has to be asked for there.
+fn add_secret(reference: &SecretReference, targets: &mut Targets) {
+    if reference.server == SecretServer::Ads {
+        targets.insert((ResourceType::Secret, reference.name.as_str().into()));
+    }
+}
