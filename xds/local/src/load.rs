@@ -1,0 +1,104 @@
+//! A folder of YAML and JSON files to typed objects.
+
+pub(crate) mod duration;
+pub(crate) mod field;
+pub(crate) mod yaml;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::object::{Objects, Reader};
+use crate::problem::{Place, Problems};
+
+/// Files bigger than this are refused.
+const MAX_FILE_BYTES: u64 = 16 << 20;
+/// Folders with more files than this are refused.
+const MAX_FILES: usize = 10_000;
+/// Folders nested deeper than this are refused, which also ends loops of symbolic links.
+const MAX_FOLDER_DEPTH: usize = 16;
+
+/// Reads every object in a folder. What cannot be read is reported, and the rest is read all the same.
+pub(crate) fn folder(directory: &Path, problems: &Problems) -> Objects {
+    let mut reader = Reader::new(problems);
+    for path in files(directory, problems) {
+        let file = relative(directory, &path);
+        match read(&path).and_then(|text| yaml::parse(&text)) {
+            Ok(documents) => documents.iter().for_each(|document| reader.read(document, &file)),
+            Err(error) => problems.error(&Place { file, line: error.line }, error.message),
+        }
+    }
+    reader.finish()
+}
+
+/// The files of a folder that hold objects, in all its folders, sorted. Names that begin with a dot are left out, among them the
+/// hidden folders of a mounted ConfigMap, whose visible names are links.
+pub(crate) fn files(directory: &Path, problems: &Problems) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    collect(directory, directory, 0, &mut found, problems);
+    found.sort();
+    if found.len() > MAX_FILES {
+        problems.error(&whole(directory, directory), format!("has more than {MAX_FILES} files"));
+        found.truncate(MAX_FILES);
+    }
+    found
+}
+
+fn collect(root: &Path, directory: &Path, depth: usize, found: &mut Vec<PathBuf>, problems: &Problems) {
+    if depth > MAX_FOLDER_DEPTH {
+        problems.error(&whole(root, directory), format!("is nested deeper than {MAX_FOLDER_DEPTH} folders"));
+        return;
+    }
+    let entries = match fs::read_dir(directory) {
+        Ok(entries) => entries,
+        Err(error) => return problems.error(&whole(root, directory), format!("cannot be read: {error}")),
+    };
+    for entry in entries.flatten() {
+        let path = entry.path();
+        if entry.file_name().to_string_lossy().starts_with('.') || found.len() > MAX_FILES {
+            continue;
+        }
+        match fs::metadata(&path) {
+            Ok(metadata) if metadata.is_dir() => collect(root, &path, depth + 1, found, problems),
+            Ok(_) if holds_objects(&path) => found.push(path),
+            Err(error) if holds_objects(&path) => {
+                problems.error(&whole(root, &path), format!("cannot be read: {error}"));
+            }
+            Ok(_) | Err(_) => {}
+        }
+    }
+}
+
+fn holds_objects(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| ["yaml", "yml", "json"].iter().any(|known| extension == *known))
+}
+
+fn read(path: &Path) -> Result<String, yaml::Error> {
+    let failure = |message: String| yaml::Error { line: 0, message };
+    let unreadable = |error: std::io::Error| failure(format!("cannot be read: {error}"));
+    let metadata = fs::metadata(path).map_err(unreadable)?;
+    if !metadata.is_file() {
+        return Err(failure("is not a file".into()));
+    }
+    if metadata.len() > MAX_FILE_BYTES {
+        return Err(failure(format!("is bigger than {} MiB", MAX_FILE_BYTES >> 20)));
+    }
+    let bytes = fs::read(path).map_err(unreadable)?;
+    String::from_utf8(bytes).map_err(|error| {
+        let good = error.as_bytes().iter().take(error.utf8_error().valid_up_to());
+        let line = 1 + good.filter(|byte| **byte == b'\n').count();
+        yaml::Error { line: u32::try_from(line).unwrap_or(u32::MAX), message: "not UTF-8 text".into() }
+    })
+}
+
+fn whole(root: &Path, path: &Path) -> Place {
+    Place { file: relative(root, path), line: 0 }
+}
+
+fn relative(root: &Path, path: &Path) -> Arc<str> {
+    let shown = path.strip_prefix(root).ok().filter(|rest| !rest.as_os_str().is_empty()).unwrap_or(path);
+    shown.to_string_lossy().into()
+}
+
+#[cfg(test)]
+mod tests;
