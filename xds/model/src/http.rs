@@ -44,8 +44,6 @@ pub struct HttpConnectionManager {
     pub proxy_100_continue: bool,
     /// Accept HTTP/1.0.
     pub accept_http_10: bool,
-    /// Keep the case of HTTP/1 header names on the way through (`preserve_case`).
-    pub preserve_header_case: bool,
     /// How paths are normalised before anything looks at them.
     pub path_normalization: PathNormalization,
     /// What happens to header names with an underscore.

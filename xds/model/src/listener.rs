@@ -31,8 +31,6 @@ pub struct Listener {
     pub default_filter_chain: Option<FilterChain>,
     /// Logs of connections that no filter chain took.
     pub access_log: Vec<AccessLog>,
-    /// Bytes that may wait in a connection's buffers before reading stops; `None` for the default.
-    pub per_connection_buffer_limit: Option<u32>,
 }
 
 /// One way to treat a connection: transport, then exactly one terminal network filter.

@@ -52,8 +52,6 @@ pub struct Validation {
     pub hashes: Vec<String>,
     /// Accept any chain (`ACCEPT_UNTRUSTED`).
     pub accept_untrusted: bool,
-    /// File with certificate revocation lists.
-    pub crl_file: Option<String>,
 }
 
 /// A condition on one subject alternative name.

@@ -71,13 +71,12 @@ pub(crate) enum ServerTlsMode {
     Mutual,
     OptionalMutual,
     IstioMutual,
-    AutoPassthrough,
 }
 
 impl ServerTlsMode {
     /// TLS ends somewhere behind the gateway.
     pub(crate) fn is_passthrough(self) -> bool {
-        matches!(self, Self::Passthrough | Self::AutoPassthrough)
+        self == Self::Passthrough
     }
 }
 
@@ -220,7 +219,6 @@ const MODES: &[(&str, ServerTlsMode)] = &[
     ("MUTUAL", ServerTlsMode::Mutual),
     ("OPTIONAL_MUTUAL", ServerTlsMode::OptionalMutual),
     ("ISTIO_MUTUAL", ServerTlsMode::IstioMutual),
-    ("AUTO_PASSTHROUGH", ServerTlsMode::AutoPassthrough),
 ];
 
 const VERSIONS: &[(&str, TlsVersion)] = &[

@@ -50,15 +50,15 @@ impl Cluster {
                 [no_op "names of statistics; %UPSTREAM_CLUSTER% is the cluster's name"] alt_stat_name, stats_matcher;
                 [no_op "statistics only"] track_timeout_budgets, track_cluster_stats;
                 [no_op "look-ups are spread by their own times"] dns_jitter;
-                [no_op "a failed look-up is tried again after the refresh rate"] dns_failure_refresh_rate;
+                [no_op "a failed look-up is tried again after half a second, then after twice as long each time, up to the refresh rate"] dns_failure_refresh_rate;
                 [no_op "endpoints that fail are not ejected yet; comes with balancing between edges"] outlier_detection;
                 [no_op "there are no active health checks"] ignore_health_on_host_removal;
                 [no_op "nothing waits for a cluster"] wait_for_warm_on_init;
                 [no_op "connections are made when they are needed"] preconnect_policy;
                 [no_op "is for original destinations, which are refused"] cleanup_interval;
                 [refused "use transport_socket_matches"] transport_socket_matcher;
-                [refused "the bounds of buffers are fixed"] per_connection_buffer_limit_bytes,
-                    per_connection_buffer_high_watermark_timeout;
+                [no_op "the bounds of buffers are fixed"] per_connection_buffer_limit_bytes;
+                [refused "not supported"] per_connection_buffer_high_watermark_timeout;
                 [refused "active health checks are not supported"] health_checks, close_connections_on_host_health_failure;
                 [refused "deprecated: use HttpProtocolOptions in typed_extension_protocol_options"] upstream_http_protocol_options,
                     common_http_protocol_options, http_protocol_options, http2_protocol_options, protocol_selection;

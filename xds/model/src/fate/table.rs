@@ -14,7 +14,6 @@ use xds_api::envoy::extensions::filters::listener::proxy_protocol::v3 as proxy_p
 use xds_api::envoy::extensions::filters::listener::tls_inspector::v3 as tls_inspector;
 use xds_api::envoy::extensions::filters::network::http_connection_manager::v3 as http;
 use xds_api::envoy::extensions::filters::network::tcp_proxy::v3 as tcp_proxy;
-use xds_api::envoy::extensions::http::header_formatters::preserve_case::v3 as preserve_case;
 use xds_api::envoy::extensions::request_id::uuid::v3 as uuid;
 use xds_api::envoy::extensions::transport_sockets::tls::v3 as tls;
 use xds_api::envoy::extensions::upstreams::http::v3 as upstreams;
@@ -57,7 +56,6 @@ pub fn extensions() -> Vec<ExtensionTable> {
         crate::listener::wire::TRANSPORT_SOCKETS,
         crate::http::wire::HTTP_FILTERS,
         crate::http::wire::REQUEST_ID_EXTENSIONS,
-        crate::http::wire::options::HEADER_FORMATTERS,
         crate::access_log::wire::ACCESS_LOGGERS,
         crate::access_log::wire::FORMATTERS,
         crate::route::wire::HOST_PREDICATES,
@@ -243,8 +241,6 @@ fn shared() -> Vec<MessageFates> {
         tls::TlsParameters,
         tls::SdsSecretConfig,
         core::Http1ProtocolOptions,
-        core::http1_protocol_options::HeaderKeyFormat,
-        preserve_case::PreserveCaseFormatterConfig,
         core::Address,
         core::SocketAddress,
         core::Pipe,

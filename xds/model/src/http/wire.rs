@@ -117,7 +117,6 @@ impl HttpConnectionManager {
             skip_xff_append: *skip_xff_append,
             proxy_100_continue: *proxy_100_continue,
             accept_http_10: http1.accept_http_10,
-            preserve_header_case: http1.preserve_case,
             path_normalization: PathNormalization {
                 normalize: normalize_path.unwrap_or(false),
                 merge_slashes: *merge_slashes,

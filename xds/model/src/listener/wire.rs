@@ -37,7 +37,8 @@ impl Listener {
     fn convert(wire: &listener::Listener, context: &mut Context<'_>) -> Result<Self, Refusal> {
         fates! { context, wire => listener::Listener {
                 [implemented] name, address, filter_chains, default_filter_chain, listener_filters, listener_filters_timeout,
-                    access_log, per_connection_buffer_limit_bytes;
+                    access_log;
+                [no_op "the bounds of buffers are fixed"] per_connection_buffer_limit_bytes;
                 [no_op "names of statistics"] stat_prefix, stats_matcher;
                 [no_op "nothing reads it"] metadata;
                 [no_op "traffic goes one way through a gateway"] traffic_direction;
@@ -92,7 +93,6 @@ impl Listener {
                 filter_chain::convert,
             )?,
             access_log: context.each("access_log", access_log, AccessLog::convert)?,
-            per_connection_buffer_limit: *per_connection_buffer_limit_bytes,
         })
     }
 }

@@ -3,22 +3,12 @@
 use std::time::Duration;
 
 use xds_api::envoy::config::core::v3 as core;
-use xds_api::envoy::extensions::http::header_formatters::preserve_case::v3 as preserve_case;
 
 use crate::context::Context;
 use crate::error::Refusal;
-use crate::fate::{Downstream, Extension, ExtensionTable, Upstream, fates};
+use crate::fate::{Downstream, Upstream, fates};
 use crate::http::HeadersWithUnderscores;
-use crate::wire::extension::typed_config;
 use crate::wire::number::{bound, duration};
-
-pub(crate) const HEADER_FORMATTERS: ExtensionTable = ExtensionTable {
-    kind: "header formatter",
-    rows: &[Extension::implemented(
-        "envoy.extensions.http.header_formatters.preserve_case.v3.PreserveCaseFormatterConfig",
-    )
-    .with_note("on a cluster, what the listener says holds")],
-};
 
 /// `core.v3.HttpProtocolOptions`; what is absent is `None`.
 #[derive(Default)]
@@ -36,7 +26,6 @@ pub(crate) struct CommonOptions {
 #[derive(Default)]
 pub(crate) struct Http1Options {
     pub(crate) accept_http_10: bool,
-    pub(crate) preserve_case: bool,
 }
 
 /// Options of the side of clients.
@@ -81,7 +70,8 @@ pub(crate) fn upstream(wire: &core::HttpProtocolOptions, context: &mut Context<'
 /// Options of HTTP/1 on either side.
 pub(crate) fn http1(wire: &core::Http1ProtocolOptions, context: &mut Context<'_>) -> Result<Http1Options, Refusal> {
     fates! { context, wire => core::Http1ProtocolOptions {
-        [implemented] accept_http_10, header_key_format;
+        [implemented] accept_http_10;
+        [no_op "header names are sent in lower case"] header_key_format;
         [no_op "there is one parser"] use_balsa_parser;
         [refused "both forms of a target are accepted"] allow_absolute_url if *allow_absolute_url == Some(false);
         [refused "a request without a host is refused"] default_host_for_http_10;
@@ -93,48 +83,7 @@ pub(crate) fn http1(wire: &core::Http1ProtocolOptions, context: &mut Context<'_>
         [refused "methods are fixed"] allow_custom_methods;
         [refused "upgrades are decided by upgrade_configs"] ignore_http_11_upgrade;
     } }
-    Ok(Http1Options {
-        accept_http_10: *accept_http_10,
-        preserve_case: context.optional("header_key_format", header_key_format, keeps_case)?.unwrap_or(false),
-    })
-}
-
-fn keeps_case(
-    wire: &core::http1_protocol_options::HeaderKeyFormat,
-    context: &mut Context<'_>,
-) -> Result<bool, Refusal> {
-    fates! { context, wire => core::http1_protocol_options::HeaderKeyFormat {}
-        oneof header_format {
-            [implemented] stateful_formatter;
-            [refused "names are lower case, or as they came"] proper_case_words;
-        }
-    }
-    use core::http1_protocol_options::header_key_format::HeaderFormat;
-    match header_format {
-        Some(HeaderFormat::StatefulFormatter(wire)) => context.within("stateful_formatter", |context| {
-            let any = typed_config(wire, context)?;
-            context.within("typed_config", |context| {
-                context.extension(&HEADER_FORMATTERS, any)?;
-                check_preserve_case(&context.decode(any)?, context)
-            })?;
-            Ok(true)
-        }),
-        Some(HeaderFormat::ProperCaseWords(_)) => {
-            Err(context.refused_member::<core::http1_protocol_options::HeaderKeyFormat>("proper_case_words"))
-        }
-        None => Ok(false),
-    }
-}
-
-fn check_preserve_case(
-    wire: &preserve_case::PreserveCaseFormatterConfig,
-    context: &mut Context<'_>,
-) -> Result<(), Refusal> {
-    fates! { context, wire => preserve_case::PreserveCaseFormatterConfig {
-        [no_op "names that are added are lower case"] formatter_type_on_envoy_headers;
-        [refused "reason phrases are not passed on"] forward_reason_phrase;
-    } }
-    Ok(())
+    Ok(Http1Options { accept_http_10: *accept_http_10 })
 }
 
 fn underscores(action: i32, context: &Context<'_>) -> Result<HeadersWithUnderscores, Refusal> {

@@ -64,14 +64,7 @@ fn defaults_are_those_of_envoy() {
 
 #[test]
 fn optional_settings() {
-    let preserve =
-        any("envoy.extensions.http.header_formatters.preserve_case.v3.PreserveCaseFormatterConfig", json!({}));
-    let value = with(
-        connection_manager(),
-        "/http_protocol_options",
-        json!({"accept_http_10": true,
-        "header_key_format": {"stateful_formatter": {"name": "preserve_case", "typed_config": preserve}}}),
-    );
+    let value = with(connection_manager(), "/http_protocol_options", json!({"accept_http_10": true}));
     let value =
         with(value, "/common_http_protocol_options", json!({"idle_timeout": "0s", "max_stream_duration": "9s"}));
     let value = with(
@@ -86,7 +79,7 @@ fn optional_settings() {
     );
     let value = with(value, "/path_with_escaped_slashes_action", json!("UNESCAPE_AND_FORWARD"));
     let converted = convert(&value).unwrap();
-    assert!(converted.accept_http_10 && converted.preserve_header_case);
+    assert!(converted.accept_http_10);
     assert_eq!(converted.idle_timeout, None);
     assert_eq!(converted.max_stream_duration, Some(Duration::from_secs(9)));
     assert_eq!(converted.internal_addresses, ["10.0.0.0/8".parse().unwrap()]);

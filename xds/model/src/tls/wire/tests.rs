@@ -47,14 +47,12 @@ fn rules_for_certificates() {
         "match_typed_subject_alt_names": [{"san_type": "URI", "matcher": {"prefix": "spiffe://a/"}}],
         "verify_certificate_spki": ["AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="],
         "verify_certificate_hash": ["AB:".repeat(31) + "AB"],
-        "crl": {"filename": "/crl.pem"},
         "trust_chain_verification": "ACCEPT_UNTRUSTED",
     });
     let validation = downstream(&with(downstream_tls(), DEFAULT_RULES, rules)).unwrap().validation.unwrap();
     assert_eq!(validation.subject_alt_names[0].kind, Some(SanKind::Uri));
     assert_eq!(validation.hashes, ["ab".repeat(32)]);
     assert_eq!(validation.spki.len(), 1);
-    assert_eq!(validation.crl_file.as_deref(), Some("/crl.pem"));
     assert!(validation.accept_untrusted);
 }
 

@@ -82,7 +82,7 @@ fn rules(wire: &tls::CertificateValidationContext, context: &mut Context<'_>) ->
     fates! { context, wire => tls::CertificateValidationContext {
         [implemented] trusted_ca, system_root_certs, verify_certificate_spki, verify_certificate_hash,
             match_typed_subject_alt_names, match_subject_alt_names, trust_chain_verification;
-        [implemented "a file, or together with trusted_ca"] crl;
+        [implemented "together with trusted_ca; a file is refused"] crl;
         [no_op "files are always watched"] watched_directory;
         [refused "certificate providers are not supported"] ca_certificate_provider_instance;
         [refused "expired certificates are refused"] allow_expired_certificate;
@@ -95,7 +95,7 @@ fn rules(wire: &tls::CertificateValidationContext, context: &mut Context<'_>) ->
         Ok(SanMatcher { kind: None, value: StringMatcher::convert(wire, context)? })
     })?);
     let trust: TrustChainVerification = context.enumeration("trust_chain_verification", *trust_chain_verification)?;
-    let (authorities, crl_file) = authorities(trusted_ca, system_root_certs.is_some(), crl, context)?;
+    let authorities = authorities(trusted_ca, system_root_certs.is_some(), crl, context)?;
     Ok(Validation {
         authorities,
         subject_alt_names: names,
@@ -103,25 +103,25 @@ fn rules(wire: &tls::CertificateValidationContext, context: &mut Context<'_>) ->
         hashes: context
             .each("verify_certificate_hash", verify_certificate_hash, |wire, context| hash(wire, context))?,
         accept_untrusted: trust == TrustChainVerification::AcceptUntrusted,
-        crl_file,
     })
 }
 
-/// The authorities, and the file of revocation lists. Files of certificates become a secret of the agent, which watches them.
+/// The authorities with their revocation lists. Files of certificates become a secret of the agent, which watches them.
 fn authorities(
     trusted_ca: &Option<core::DataSource>,
     system: bool,
     crl: &Option<core::DataSource>,
     context: &mut Context<'_>,
-) -> Result<(Option<AuthoritySource>, Option<String>), Refusal> {
+) -> Result<Option<AuthoritySource>, Refusal> {
     let agent = |name| AuthoritySource::Secret(SecretReference { name, server: SecretServer::Agent });
     let trusted = context.optional("trusted_ca", trusted_ca, data::data)?;
-    let (crl, crl_file) = match context.optional("crl", crl, data::data)? {
-        None => (None, None),
-        Some(Data::Inline(bytes)) => (Some(bytes), None),
-        Some(Data::File(path)) => (None, Some(path)),
+    let crl = match context.optional("crl", crl, data::data)? {
+        None => None,
+        Some(Data::Inline(bytes)) => Some(bytes),
+        // To pass over it would let revoked certificates in.
+        Some(Data::File(_)) => return Err(context.refusal("crl", "a file of revocation lists is not supported")),
     };
-    let authorities = match (trusted, system, crl) {
+    Ok(match (trusted, system, crl) {
         (None, false, None) => None,
         (None, true, None) => Some(agent("file-root:system".to_owned())),
         (Some(Data::File(path)), false, None) => Some(agent(format!("file-root:{path}"))),
@@ -133,8 +133,7 @@ fn authorities(
         }
         (Some(_), true, _) => return Err(context.refusal("system_root_certs", "and trusted_ca exclude each other")),
         (_, _, Some(_)) => return Err(context.refusal("crl", "must be where the certificates are")),
-    };
-    Ok((authorities, crl_file))
+    })
 }
 
 fn name(wire: &tls::SubjectAltNameMatcher, context: &mut Context<'_>) -> Result<SanMatcher, Refusal> {

@@ -1,0 +1,39 @@
+//! `/listeners` (`envoy.admin.v3.Listeners`).
+
+use std::fmt::Write as _;
+
+use http::StatusCode;
+use serde_json::{Value, json};
+
+use super::server::{Call, Reply, json as json_page, text};
+use crate::config::{ConfigStatus, ListenerState};
+
+/// The page: text, or JSON with `format=json`.
+pub(super) fn page(status: &ConfigStatus, call: &Call) -> Reply {
+    if call.parameter("format") == Some("json") {
+        let listeners: Vec<Value> = status
+            .listeners
+            .iter()
+            .map(|listener| {
+                let address = listener.address;
+                json!({
+                    "name": listener.name,
+                    "local_address": { "socket_address": { "address": address.ip().to_string(), "port_value": address.port() } },
+                })
+            })
+            .collect();
+        return json_page(&json!({ "listener_statuses": listeners }));
+    }
+    let mut page = String::new();
+    for listener in &status.listeners {
+        let _ = write!(page, "{}::{}", listener.name, listener.address);
+        let _ = match &listener.state {
+            ListenerState::Active => writeln!(page),
+            ListenerState::WaitingForSecrets(secrets) => {
+                writeln!(page, " (waiting for secrets: {})", secrets.join(", "))
+            }
+            ListenerState::Failed(reason) => writeln!(page, " (failed: {reason})"),
+        };
+    }
+    text(StatusCode::OK, page)
+}

@@ -1,0 +1,104 @@
+//! Which page answers which path, on which port.
+
+use http::{Method, StatusCode};
+
+use super::server::{Access, Call, Reply, json, reply, text};
+use super::{Admin, clusters, config_dump, listeners, logging, prometheus, server_info, stats};
+use crate::drain::Phase;
+
+const HELP: &str = "admin commands are:
+  /certs: certificates and their validity
+  /clusters[?format=json]: clusters and their endpoints
+  /config_dump[?include_eds][&resource=]: resources of the control plane
+  /drain_listeners (POST): stop accepting; with ?graceful open connections are asked to end first
+  /healthcheck/ready, /ready: whether traffic should come
+  /listeners[?format=json]: listeners and their state
+  /logging (POST)[?level=]: level of the process's log
+  /quitquitquit (POST): end at once
+  /server_info: version and state
+  /stats[?filter=][&usedonly][&format=json|prometheus]: counters
+  /stats/prometheus: counters for a scraper
+";
+
+/// Answers a request.
+pub(super) async fn answer(admin: &Admin, access: Access, call: &Call) -> Reply {
+    match access {
+        Access::All => all(admin, call).await,
+        Access::Agent => agent(admin, call).await,
+        Access::Readiness if call.path == "/healthz/ready" => ready(admin).await,
+        Access::Metrics if matches!(call.path.as_str(), "/stats/prometheus" | "/metrics") => metrics(admin),
+        Access::Readiness | Access::Metrics => not_found(call),
+    }
+}
+
+async fn all(admin: &Admin, call: &Call) -> Reply {
+    match call.path.as_str() {
+        "/" | "/help" => text(StatusCode::OK, HELP),
+        "/certs" => json(&server_info::certs(&admin.status().await)),
+        "/clusters" => clusters::page(&admin.status().await, call),
+        "/config_dump" => config_dump::page(admin, call),
+        "/listeners" => listeners::page(&admin.status().await, call),
+        "/ready" | "/healthcheck/ready" => ready(admin).await,
+        "/server_info" => json(&server_info::server_info(admin).await),
+        "/stats" => stats::page(admin, call),
+        "/stats/prometheus" => metrics(admin),
+        "/logging" => posted(call, || logging::page(&admin.log_levels, call)),
+        "/drain_listeners" => posted(call, || drain_listeners(admin, call)),
+        "/quitquitquit" => posted(call, || quit(admin)),
+        _ => not_found(call),
+    }
+}
+
+async fn agent(admin: &Admin, call: &Call) -> Reply {
+    match call.path.as_str() {
+        "/healthz/ready" => ready(admin).await,
+        "/metrics" | "/stats/prometheus" => metrics(admin),
+        "/quitquitquit" => from_loopback(call, || posted(call, || quit(admin))),
+        "/drain" => from_loopback(call, || posted(call, || drain_listeners(admin, call))),
+        _ => not_found(call),
+    }
+}
+
+async fn ready(admin: &Admin) -> Reply {
+    if admin.drain.phase() != Phase::Serving {
+        return text(StatusCode::SERVICE_UNAVAILABLE, "draining\n");
+    }
+    match admin.readiness.missing() {
+        missing if missing.is_empty() => text(StatusCode::OK, "LIVE\n"),
+        missing => text(StatusCode::SERVICE_UNAVAILABLE, format!("not ready: waiting for {}\n", missing.join(", "))),
+    }
+}
+
+fn metrics(admin: &Admin) -> Reply {
+    reply(StatusCode::OK, prometheus::CONTENT_TYPE, prometheus::render(&admin.process.registry.collect()))
+}
+
+/// Envoy drains everything, whichever listeners are named: a gateway has no inbound and outbound ones to tell apart.
+fn drain_listeners(admin: &Admin, call: &Call) -> Reply {
+    let graceful = call.has("graceful") || call.path == "/drain";
+    admin.drain.advance(if graceful { Phase::Draining } else { Phase::Closing });
+    text(StatusCode::OK, "OK\n")
+}
+
+fn quit(admin: &Admin) -> Reply {
+    admin.quit.send_replace(true);
+    text(StatusCode::OK, "OK\n")
+}
+
+fn posted(call: &Call, page: impl FnOnce() -> Reply) -> Reply {
+    if call.method == Method::POST {
+        return page();
+    }
+    text(StatusCode::METHOD_NOT_ALLOWED, format!("Method {} not allowed, POST required.\n", call.method))
+}
+
+fn from_loopback(call: &Call, page: impl FnOnce() -> Reply) -> Reply {
+    if call.from_loopback {
+        return page();
+    }
+    text(StatusCode::FORBIDDEN, "only requests from this host are allowed\n")
+}
+
+fn not_found(call: &Call) -> Reply {
+    text(StatusCode::NOT_FOUND, format!("invalid path `{}`\n", call.path))
+}

@@ -1,0 +1,93 @@
+//! `selvedge demo`: the whole way of a request on one machine, from YAML to answer, checked.
+
+mod backends;
+mod client;
+mod scenario;
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use rcgen::{CertifiedKey, generate_simple_self_signed};
+
+use super::{control_runtime, log, run, summary};
+use crate::config::local::LocalOptions;
+use crate::gateway::{Gateway, SourceOptions};
+
+/// The example, as a reader finds it in the repository.
+const FILES: &[(&str, &str)] = &[
+    ("gateway.yaml", include_str!("../../../examples/shop/gateway.yaml")),
+    ("routes.yaml", include_str!("../../../examples/shop/routes.yaml")),
+    ("services.yaml", include_str!("../../../examples/shop/services.yaml")),
+];
+
+const HOST: &str = "shop.example.com";
+const READY_WITHIN: Duration = Duration::from_secs(10);
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// Leave the gateway and its backends running afterwards, until Ctrl-C.
+    #[arg(long)]
+    keep: bool,
+}
+
+pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let log_levels = log::start("warn", false);
+    control_runtime()?.block_on(async {
+        let folder = tempfile::tempdir().context("cannot make a folder for the example")?;
+        let certificate = write_example(folder.path())?;
+        let _backends = backends::start().await?;
+        let arguments_of_run = run::Arguments {
+            config: folder.path().to_owned(),
+            labels: Vec::new(),
+            concurrency: None,
+            admin_port: if arguments.keep { 15000 } else { 0 },
+            readiness_port: 0,
+            log_level: String::new(),
+        };
+        let local = LocalOptions { directory: folder.path().to_owned(), labels: Default::default() };
+        let gateway = Gateway::start(run::options(&arguments_of_run, log_levels), SourceOptions::Local(local)).await?;
+        summary::print(&gateway).await;
+        wait_until_listening().await?;
+        println!();
+        let failures = scenario::play(&certificate).await;
+        println!("{}", if failures == 0 { "every answer was right" } else { "NOT every answer was right" });
+        if arguments.keep {
+            println!("\nthe gateway stays: http://127.0.0.1:18080 (Host: {HOST}), admin http://127.0.0.1:15000, Ctrl-C ends it");
+            gateway.run().await?;
+        } else {
+            gateway.stop().await?;
+        }
+        Ok(if failures == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    })
+}
+
+/// Writes the example and a certificate made on the spot. Returns the certificate, PEM.
+fn write_example(folder: &Path) -> anyhow::Result<String> {
+    for (name, content) in FILES {
+        std::fs::write(folder.join(name), content).with_context(|| format!("cannot write {name}"))?;
+    }
+    let CertifiedKey { cert, signing_key } = generate_simple_self_signed([HOST.to_owned()])?;
+    let indent = |pem: String| pem.lines().map(|line| format!("    {line}\n")).collect::<String>();
+    let secret = format!(
+        "apiVersion: v1\nkind: Secret\nmetadata: {{name: shop-certificate, namespace: edge}}\ntype: kubernetes.io/tls\nstringData:\n  \
+         tls.crt: |\n{}  tls.key: |\n{}",
+        indent(cert.pem()),
+        indent(signing_key.serialize_pem())
+    );
+    std::fs::write(folder.join("secret.yaml"), secret).context("cannot write secret.yaml")?;
+    Ok(cert.pem())
+}
+
+async fn wait_until_listening() -> anyhow::Result<()> {
+    let ready = async {
+        while tokio::net::TcpStream::connect(client::HTTP).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    if tokio::time::timeout(READY_WITHIN, ready).await.is_err() {
+        bail!("the gateway does not listen on {}; the log above says why", client::HTTP);
+    }
+    Ok(())
+}

@@ -1,0 +1,89 @@
+//! `selvedge run`: a gateway from a folder.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::{control_runtime, log, summary};
+use crate::admin::Access;
+use crate::bootstrap::{DrainSettings, default_concurrency};
+use crate::config::local::LocalOptions;
+use crate::gateway::{Gateway, GatewayOptions, SourceOptions};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// Folder of Istio, Gateway API and Kubernetes YAML; changes are picked up while it runs.
+    #[arg(long, value_name = "DIR")]
+    pub(super) config: PathBuf,
+
+    /// Serve only Gateways whose selector matches these labels (`istio=ingressgateway,zone=a`). All Gateways otherwise.
+    #[arg(long, value_name = "KEY=VALUE,...", value_delimiter = ',', value_parser = parse_label)]
+    pub(super) labels: Vec<(String, String)>,
+
+    /// Worker threads; one per core, at most 4, if not given.
+    #[arg(long, value_name = "N")]
+    pub(super) concurrency: Option<usize>,
+
+    /// Port of the admin interface on 127.0.0.1; 0 switches it off.
+    #[arg(long, value_name = "PORT", default_value_t = 15000)]
+    pub(super) admin_port: u16,
+
+    /// Port of the readiness probe (`/healthz/ready`) on all addresses; 0 switches it off.
+    #[arg(long, value_name = "PORT", default_value_t = 15021)]
+    pub(super) readiness_port: u16,
+
+    /// Log level: trace, debug, info, warn, error or off.
+    #[arg(long, value_name = "LEVEL", default_value = "info")]
+    pub(super) log_level: String,
+}
+
+pub(super) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    let log_levels = log::start(&arguments.log_level, false);
+    control_runtime()?.block_on(async {
+        let local =
+            LocalOptions { directory: arguments.config.clone(), labels: arguments.labels.iter().cloned().collect() };
+        let gateway = Gateway::start(options(&arguments, log_levels), SourceOptions::Local(local)).await?;
+        summary::print(&gateway).await;
+        gateway.run().await?;
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+/// How `run` (and `demo`) start a gateway.
+pub(super) fn options(arguments: &Arguments, log_levels: crate::admin::LogLevels) -> GatewayOptions {
+    let all = IpAddr::from(Ipv4Addr::UNSPECIFIED);
+    let loopback = IpAddr::from(Ipv4Addr::LOCALHOST);
+    let servers = [(loopback, arguments.admin_port, Access::All), (all, arguments.readiness_port, Access::Readiness)];
+    GatewayOptions {
+        workers: arguments.concurrency.filter(|workers| *workers > 0).unwrap_or_else(default_concurrency),
+        servers: servers
+            .into_iter()
+            .filter(|(_, port, _)| *port != 0)
+            .map(|(address, port, access)| (SocketAddr::new(address, port), access))
+            .collect(),
+        drain: DrainSettings {
+            drain_duration: Duration::from_secs(5),
+            termination_drain_duration: Duration::from_secs(5),
+            exit_on_zero_active_connections: true,
+            minimum_drain_duration: Duration::ZERO,
+        },
+        node: json!({ "id": "local" }),
+        command_line: json!({ "config_path": arguments.config }),
+        log_levels,
+        file_root: arguments.config.clone(),
+        local_address: loopback,
+        host_name: host_name(),
+    }
+}
+
+fn host_name() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/hostname").map(|name| name.trim().to_owned()).unwrap_or_default()
+}
+
+fn parse_label(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or_else(|| format!("`{text}` is not of the form key=value"))?;
+    Ok((key.to_owned(), value.to_owned()))
+}

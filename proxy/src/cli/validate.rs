@@ -1,0 +1,51 @@
+//! `selvedge validate`: the checks of `selvedge run` alone.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use serde_json::{Value, json};
+use xds_api::json::to_redacted_json;
+use xds_local::{Generated, LocalControlPlane, Options, Severity};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// Folder of Istio, Gateway API and Kubernetes YAML.
+    directory: PathBuf,
+
+    /// Print the resources that istiod would make of it, as JSON.
+    #[arg(long)]
+    dump: bool,
+}
+
+pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let generated = match LocalControlPlane::new(&arguments.directory, Options::default()).load() {
+        Ok(generated) => generated,
+        Err(problems) => {
+            for problem in &problems {
+                eprintln!("{problem}");
+            }
+            let errors = problems.iter().filter(|problem| problem.severity == Severity::Error).count();
+            eprintln!("{errors} errors");
+            return Ok(ExitCode::FAILURE);
+        }
+    };
+    for warning in &generated.warnings {
+        eprintln!("{warning}");
+    }
+    if arguments.dump {
+        println!("{}", serde_json::to_string_pretty(&dump(&generated))?);
+    } else {
+        print!("{}", generated.summary);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn dump(generated: &Generated) -> Value {
+    let resources = generated.resources.iter().map(|resource| {
+        let message = resource.type_url.rsplit('/').next().unwrap_or_default();
+        let body =
+            to_redacted_json(message, &resource.message).unwrap_or_else(|error| json!({ "error": error.to_string() }));
+        json!({ "type_url": resource.type_url, "name": resource.name, "resource": body })
+    });
+    Value::Array(resources.collect())
+}

@@ -1,0 +1,287 @@
+//! The control side: takes what the control plane says, compiles it and publishes it to the workers.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use hashbrown::HashMap;
+use route::RouteTable;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::MissedTickBehavior;
+use xds_client::{Event, Resource, ResourceType};
+use xds_model::route::RouteConfiguration;
+use xds_model::secret::SecretContent;
+use xds_model::tls::{SecretReference, SecretServer};
+
+use super::clusters::{Changed, Clusters};
+use super::dns::{DnsResolver, Resolved};
+use super::listeners::{Listeners, Tools};
+use super::publish::Publisher;
+use super::secrets::SecretStore;
+use super::status::{ConfigStatus, SecretStatus};
+use crate::identity::SecretUpdate;
+use crate::listener::socket::SocketTable;
+use crate::telemetry::access_log::AccessLogSinks;
+use crate::tls::SessionTickets;
+
+/// How often a listener is tried again that could not be served.
+const RETRY_INTERVAL: Duration = Duration::from_secs(5);
+
+/// What control needs from the rest of the process.
+#[derive(Debug)]
+pub struct ControlOptions {
+    /// To the workers.
+    pub publisher: Publisher,
+    /// How many workers there are.
+    pub workers: usize,
+    /// Where access logs go.
+    pub logs: Arc<AccessLogSinks>,
+    /// For TLS servers.
+    pub tickets: SessionTickets,
+    /// Addresses of DNS clusters come back through the channel that this sends to.
+    pub resolver: DnsResolver,
+    /// Told which secrets this process has to serve for itself.
+    pub agent_secrets: watch::Sender<BTreeSet<String>>,
+}
+
+/// What control is fed with.
+#[derive(Debug)]
+pub struct ControlInputs {
+    /// From the control plane, in batches that belong together.
+    pub events: mpsc::Receiver<Vec<Event>>,
+    /// Addresses of DNS clusters.
+    pub resolved: mpsc::Receiver<Resolved>,
+    /// Secrets that this process serves for itself.
+    pub agent_secrets: mpsc::Receiver<SecretUpdate>,
+    /// Questions for what is in force.
+    pub questions: mpsc::Receiver<oneshot::Sender<ConfigStatus>>,
+}
+
+/// All configuration in force. One task owns it; nothing in it waits.
+#[derive(Debug)]
+pub struct Control {
+    publisher: Publisher,
+    tools: Tools,
+    resolver: DnsResolver,
+    agent_secrets: watch::Sender<BTreeSet<String>>,
+    secrets: SecretStore,
+    listeners: Listeners,
+    clusters: Clusters,
+    tables: HashMap<Arc<str>, Arc<RouteTable>>,
+    problems: BTreeMap<String, String>,
+}
+
+impl Control {
+    /// With nothing in force.
+    pub fn new(options: ControlOptions) -> Self {
+        let tools = Tools {
+            workers: options.workers,
+            sockets: SocketTable::default(),
+            tickets: options.tickets,
+            logs: options.logs,
+        };
+        Self {
+            publisher: options.publisher,
+            tools,
+            resolver: options.resolver,
+            agent_secrets: options.agent_secrets,
+            secrets: SecretStore::default(),
+            listeners: Listeners::default(),
+            clusters: Clusters::default(),
+            tables: HashMap::new(),
+            problems: BTreeMap::new(),
+        }
+    }
+
+    /// Applies what arrives until the sender of events goes away.
+    pub async fn run(mut self, mut inputs: ControlInputs) {
+        let mut retry = tokio::time::interval(RETRY_INTERVAL);
+        retry.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                batch = inputs.events.recv() => match batch {
+                    None => return,
+                    Some(batch) => {
+                        self.apply(batch).await;
+                        self.want_agent_secrets();
+                    }
+                },
+                Some(update) = inputs.resolved.recv() => self.resolved(&update),
+                Some(update) = inputs.agent_secrets.recv() => self.agent_secret(update),
+                _ = retry.tick() => self.retry_failed(),
+                // Nobody waits for the answer any more if it cannot be sent.
+                Some(answer) = inputs.questions.recv() => drop(answer.send(self.status())),
+            }
+        }
+    }
+
+    /// Applies events in order. Yields between resources, so that a huge push does not starve the rest of control.
+    pub async fn apply(&mut self, events: Vec<Event>) {
+        for event in events {
+            match event {
+                Event::Upsert(resource) => self.upsert(resource),
+                Event::Remove { kind, name } => self.remove(kind, &name),
+                Event::Connected => tracing::info!("connected to the control plane"),
+                Event::Disconnected { reason } => tracing::warn!("no control plane: {reason}; serving what is known"),
+                Event::SnapshotFailed { reason } => tracing::error!("last good configuration on disk: {reason}"),
+                Event::Restored { resources, .. } => {
+                    tracing::info!("restored {resources} resources of the last good configuration");
+                }
+                Event::Synced(_) => {}
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Takes over a secret that this process serves for itself.
+    pub fn agent_secret(&mut self, update: SecretUpdate) {
+        let reference = SecretReference { name: update.name, server: SecretServer::Agent };
+        match update.content {
+            Ok(content) => self.secret(reference, content),
+            Err(reason) => {
+                tracing::error!(secret = reference.name, "{reason}");
+                self.problems.insert(reference.name, reason);
+            }
+        }
+    }
+
+    /// Tries listeners again that could not be served: a port in use may have become free.
+    fn retry_failed(&mut self) {
+        for (name, snapshot) in self.listeners.retry_failed(&self.secrets, &mut self.tools) {
+            tracing::info!(listener = &*name, "serving at last");
+            self.publisher.listener(&name, Some(&snapshot));
+        }
+    }
+
+    fn resolved(&mut self, update: &Resolved) {
+        let changed = self.clusters.resolved(&update.cluster, &update.assignment);
+        self.publish_clusters(changed);
+    }
+
+    fn upsert(&mut self, resource: Resource) {
+        self.problems.remove(resource.name());
+        match resource {
+            Resource::Cluster(model) => {
+                let changed = self.clusters.upsert(model, &self.secrets, &self.resolver);
+                self.publish_clusters([changed]);
+            }
+            Resource::Endpoints(assignment) => {
+                let changed = self.clusters.assign(&assignment);
+                self.publish_clusters(changed);
+            }
+            Resource::Route(model) => self.table(&model),
+            Resource::Listener(model) => {
+                let name: Arc<str> = model.name.as_str().into();
+                if let Some(snapshot) = self.listeners.upsert(model, &self.secrets, &mut self.tools) {
+                    self.publisher.listener(&name, Some(&snapshot));
+                }
+            }
+            Resource::Secret(secret) => {
+                let reference = SecretReference { name: secret.name.clone(), server: SecretServer::Ads };
+                self.secret(reference, secret.content.clone());
+            }
+        }
+    }
+
+    fn remove(&mut self, kind: ResourceType, name: &Arc<str>) {
+        match kind {
+            ResourceType::Cluster => {
+                self.clusters.remove(name);
+                self.publisher.cluster(name, None);
+            }
+            ResourceType::Endpoints => self.clusters.unassign(name),
+            ResourceType::Listener => {
+                self.listeners.remove(name);
+                self.publisher.listener(name, None);
+            }
+            ResourceType::Route => {
+                self.tables.remove(name);
+                self.publisher.routes(name, None);
+            }
+            // What was built from a secret stays in force: istiod removes one only when nothing names it any more, and a secret
+            // that vanished by mistake must not take a site down.
+            ResourceType::Secret => {
+                self.secrets.remove(&SecretReference { name: name.to_string(), server: SecretServer::Ads });
+            }
+            ResourceType::ExtensionConfig => {}
+        }
+        self.problems.remove(&**name);
+    }
+
+    fn table(&mut self, model: &RouteConfiguration) {
+        let name: Arc<str> = model.name.as_str().into();
+        let compiled = match self.tables.get(&name) {
+            Some(old) => old.update(model),
+            None => RouteTable::compile(model),
+        };
+        match compiled {
+            Ok(table) => {
+                let table = Arc::new(table);
+                self.publisher.routes(&name, Some(&table));
+                self.tables.insert(name, table);
+            }
+            Err(error) => {
+                tracing::error!("{error}");
+                self.problems.insert(model.name.clone(), error.to_string());
+            }
+        }
+    }
+
+    fn secret(&mut self, reference: SecretReference, content: SecretContent) {
+        self.problems.remove(&reference.name);
+        if !self.secrets.insert(reference.clone(), content) {
+            return;
+        }
+        let clusters = self.clusters.secret_changed(&reference, &self.secrets);
+        self.publish_clusters(clusters);
+        for (name, snapshot) in self.listeners.secret_changed(&reference, &self.secrets, &mut self.tools) {
+            self.publisher.listener(&name, Some(&snapshot));
+        }
+    }
+
+    fn publish_clusters(&self, changed: impl IntoIterator<Item = Changed>) {
+        for (name, snapshot) in changed {
+            self.publisher.cluster(&name, Some(&snapshot));
+        }
+    }
+
+    /// Tells the agent's part of this process which secrets are named.
+    fn want_agent_secrets(&self) {
+        let of_agent = |reference: &&SecretReference| reference.server == SecretServer::Agent;
+        let named = self.listeners.secrets().chain(self.clusters.secrets()).filter(of_agent);
+        let wanted: BTreeSet<String> = named.map(|reference| reference.name.clone()).collect();
+        self.agent_secrets.send_if_modified(|current| {
+            let changed = *current != wanted;
+            *current = wanted;
+            changed
+        });
+    }
+
+    /// What is in force.
+    pub fn status(&self) -> ConfigStatus {
+        let table = |table: &Arc<RouteTable>| {
+            let hosts = table.virtual_hosts();
+            (Arc::from(table.name()), hosts.len(), hosts.iter().map(|host| host.routes().len()).sum())
+        };
+        let mut route_tables: Vec<_> = self.tables.values().map(table).collect();
+        route_tables.sort();
+        let mut secrets: Vec<_> =
+            self.secrets.iter().map(|(reference, content)| secret_status(reference, content)).collect();
+        secrets.sort_by(|left, right| left.name.cmp(&right.name));
+        ConfigStatus {
+            listeners: self.listeners.status(),
+            clusters: self.clusters.status(),
+            route_tables,
+            secrets,
+            problems: self.problems.clone().into_iter().collect(),
+        }
+    }
+}
+
+fn secret_status(reference: &SecretReference, content: &SecretContent) -> SecretStatus {
+    let (certificates, has_key) = match content {
+        SecretContent::Certificate(certificate) => (certificate.chain.clone(), true),
+        SecretContent::Authorities(authorities) => (authorities.certificates.clone(), false),
+    };
+    SecretStatus { name: reference.name.clone(), certificates, has_key }
+}

@@ -1,0 +1,212 @@
+//! Listeners: model to snapshot.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use hashbrown::HashSet;
+use route::{FilterChainTable, RouteTable};
+use xds_model::access_log::{AccessLog, AccessLogSink};
+use xds_model::http::{HttpConnectionManager, RouteSource};
+use xds_model::listener::{FilterChain, Listener, TerminalFilter};
+use xds_model::tls::SecretReference;
+
+use super::secrets::SecretStore;
+use super::snapshot::{
+    Application, ChainSnapshot, ChainTransport, HttpSnapshot, ListenerSnapshot, Routes, TcpSnapshot,
+};
+use super::status::{ListenerState, ListenerStatus};
+use crate::listener::socket::SocketTable;
+use crate::telemetry::access_log::{AccessLogSinks, AccessLogger};
+use crate::tls::{ServerTls, SessionTickets, TlsError, named_secrets};
+
+/// What listeners are built with.
+#[derive(Debug)]
+pub(super) struct Tools {
+    pub(super) workers: usize,
+    pub(super) sockets: SocketTable,
+    pub(super) tickets: SessionTickets,
+    pub(super) logs: Arc<AccessLogSinks>,
+}
+
+/// All listeners by name.
+#[derive(Debug, Default)]
+pub(super) struct Listeners {
+    known: BTreeMap<Arc<str>, Entry>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    model: Arc<Listener>,
+    secrets: HashSet<SecretReference>,
+    /// What the workers have; none if it could not be built even once.
+    snapshot: Option<Arc<ListenerSnapshot>>,
+    state: ListenerState,
+}
+
+impl Listeners {
+    /// Takes over a new version and returns what the workers get; the last good one stays if this one cannot be built.
+    pub(super) fn upsert(
+        &mut self,
+        model: Arc<Listener>,
+        secrets: &SecretStore,
+        tools: &mut Tools,
+    ) -> Option<Arc<ListenerSnapshot>> {
+        let name: Arc<str> = model.name.as_str().into();
+        let old = self.known.remove(&name).and_then(|entry| entry.snapshot);
+        let named = all_chains(&model)
+            .filter_map(|chain| chain.tls.as_ref())
+            .flat_map(|tls| named_secrets(&tls.certificates, tls.validation.as_ref()))
+            .cloned()
+            .collect();
+        let mut entry = Entry { model, secrets: named, snapshot: old, state: ListenerState::Active };
+        entry.rebuild(secrets, tools);
+        let snapshot = entry.snapshot.clone();
+        self.known.insert(name, entry);
+        snapshot
+    }
+
+    /// Builds those anew that name the secret, and returns them.
+    pub(super) fn secret_changed(
+        &mut self,
+        secret: &SecretReference,
+        secrets: &SecretStore,
+        tools: &mut Tools,
+    ) -> Vec<(Arc<str>, Arc<ListenerSnapshot>)> {
+        let mut changed = Vec::new();
+        for (name, entry) in self.known.iter_mut().filter(|(_, entry)| entry.secrets.contains(secret)) {
+            entry.rebuild(secrets, tools);
+            changed.extend(entry.snapshot.clone().map(|snapshot| (name.clone(), snapshot)));
+        }
+        changed
+    }
+
+    /// Builds those again that failed, and returns those that no longer do.
+    pub(super) fn retry_failed(
+        &mut self,
+        secrets: &SecretStore,
+        tools: &mut Tools,
+    ) -> Vec<(Arc<str>, Arc<ListenerSnapshot>)> {
+        let mut recovered = Vec::new();
+        for (name, entry) in &mut self.known {
+            let ListenerState::Failed(before) = entry.state.clone() else { continue };
+            match build(&entry.model, secrets, tools) {
+                Ok(built) => recovered.push((name.clone(), entry.serve(built))),
+                Err(reason) if reason == before => {}
+                Err(reason) => entry.fail(reason),
+            }
+        }
+        recovered
+    }
+
+    /// Forgets a listener; its sockets close when the workers have let go of them.
+    pub(super) fn remove(&mut self, name: &str) {
+        self.known.remove(name);
+    }
+
+    /// The secrets that anything names.
+    pub(super) fn secrets(&self) -> impl Iterator<Item = &SecretReference> {
+        self.known.values().flat_map(|entry| &entry.secrets)
+    }
+
+    /// For people.
+    pub(super) fn status(&self) -> Vec<ListenerStatus> {
+        let status = |(name, entry): (&Arc<str>, &Entry)| ListenerStatus {
+            name: name.to_string(),
+            address: entry.snapshot.as_ref().map_or(entry.model.address, |snapshot| snapshot.sockets.address()),
+            state: entry.state.clone(),
+        };
+        self.known.iter().map(status).collect()
+    }
+}
+
+impl Entry {
+    fn rebuild(&mut self, secrets: &SecretStore, tools: &mut Tools) {
+        match build(&self.model, secrets, tools) {
+            Ok(built) => drop(self.serve(built)),
+            Err(reason) => self.fail(reason),
+        }
+    }
+
+    fn serve(&mut self, (snapshot, waiting): (ListenerSnapshot, Vec<String>)) -> Arc<ListenerSnapshot> {
+        self.state = match waiting.is_empty() {
+            true => ListenerState::Active,
+            false => ListenerState::WaitingForSecrets(waiting),
+        };
+        let snapshot = Arc::new(snapshot);
+        self.snapshot = Some(snapshot.clone());
+        snapshot
+    }
+
+    /// The last good version stays in force.
+    fn fail(&mut self, reason: String) {
+        tracing::error!(listener = self.model.name, "cannot serve: {reason}");
+        self.state = ListenerState::Failed(reason);
+    }
+}
+
+fn all_chains(model: &Listener) -> impl Iterator<Item = &FilterChain> {
+    model.filter_chains.iter().chain(&model.default_filter_chain)
+}
+
+/// Returns the names of the secrets that chains wait for beside the snapshot.
+fn build(
+    model: &Arc<Listener>,
+    secrets: &SecretStore,
+    tools: &mut Tools,
+) -> Result<(ListenerSnapshot, Vec<String>), String> {
+    let matcher = FilterChainTable::compile(model.filter_chains.iter().map(|chain| &chain.matches))
+        .map_err(|conflict| conflict.to_string())?;
+    let mut waiting = Vec::new();
+    let mut chains = Vec::new();
+    for chain in all_chains(model) {
+        let transport = transport(chain, secrets, &tools.tickets)?;
+        if let ChainTransport::Waiting(secret) = &transport {
+            waiting.push(secret.to_string());
+        }
+        chains.push(Arc::new(ChainSnapshot { transport, application: application(chain, &tools.logs)? }));
+    }
+    let access_log = loggers(&model.access_log, &tools.logs)?;
+    let sockets = tools
+        .sockets
+        .get(model.address, tools.workers)
+        .map_err(|error| format!("cannot listen on {}: {error}", model.address))?;
+    let (matcher, chains) = (Arc::new(matcher), chains.into());
+    Ok((ListenerSnapshot { model: model.clone(), sockets, matcher, chains, access_log }, waiting))
+}
+
+fn transport(chain: &FilterChain, secrets: &SecretStore, tickets: &SessionTickets) -> Result<ChainTransport, String> {
+    let Some(tls) = &chain.tls else { return Ok(ChainTransport::Raw) };
+    match ServerTls::build(tls, secrets, tickets) {
+        Ok(server) => Ok(ChainTransport::Tls(Arc::new(server))),
+        Err(TlsError::Waiting(secret)) => Ok(ChainTransport::Waiting(secret.into())),
+        Err(invalid @ TlsError::Invalid { .. }) => Err(invalid.to_string()),
+    }
+}
+
+fn application(chain: &FilterChain, logs: &AccessLogSinks) -> Result<Application, String> {
+    Ok(match &chain.terminal {
+        TerminalFilter::Http(manager) => Application::Http(Arc::new(http(manager, logs)?)),
+        TerminalFilter::Tcp(proxy) => Application::Tcp(Arc::new(TcpSnapshot {
+            model: (**proxy).clone(),
+            access_log: loggers(&proxy.access_log, logs)?,
+        })),
+    })
+}
+
+fn http(manager: &HttpConnectionManager, logs: &AccessLogSinks) -> Result<HttpSnapshot, String> {
+    let routes = match &manager.routes {
+        RouteSource::Rds(name) => Routes::Named(name.as_str().into()),
+        RouteSource::Inline(table) => {
+            Routes::Inline(Arc::new(RouteTable::compile(table).map_err(|error| error.to_string())?))
+        }
+    };
+    Ok(HttpSnapshot { model: manager.clone(), routes, access_log: loggers(&manager.access_log, logs)? })
+}
+
+fn loggers(logs: &[AccessLog], sinks: &AccessLogSinks) -> Result<Arc<[AccessLogger]>, String> {
+    let logger = |log: &AccessLog| {
+        let AccessLogSink::File { path, .. } = &log.sink;
+        AccessLogger::new(log, sinks).map_err(|error| format!("access log {path}: {error}"))
+    };
+    logs.iter().map(logger).collect()
+}

@@ -1,0 +1,141 @@
+//! A folder of YAML as the control plane: its resources go the same way as those of istiod, in process.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::bail;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use xds_client::configuration::Configuration;
+use xds_client::delta::Received;
+use xds_client::session::{HeldResource, held};
+use xds_client::{Event, ResourceType};
+use xds_local::{Changes, Generated, LocalControlPlane, Options, Problem, Watch};
+
+/// Which folder, and what of it.
+#[derive(Debug, Clone)]
+pub struct LocalOptions {
+    /// The folder.
+    pub directory: PathBuf,
+    /// Labels of this gateway; empty serves every Gateway.
+    pub labels: BTreeMap<String, String>,
+}
+
+impl LocalOptions {
+    /// The control plane of the folder.
+    pub fn control_plane(&self) -> LocalControlPlane {
+        let labels = (!self.labels.is_empty()).then(|| self.labels.clone());
+        LocalControlPlane::new(&self.directory, Options { labels, ..Options::default() })
+    }
+}
+
+/// Loads the folder, and follows its changes in a task. Returns what is known of its resources.
+///
+/// # Errors
+/// The folder cannot be served as it is; the error holds every problem with file and line.
+pub async fn start(
+    options: LocalOptions,
+    events: mpsc::Sender<Vec<Event>>,
+    tasks: &mut JoinSet<()>,
+) -> anyhow::Result<watch::Receiver<Arc<Vec<HeldResource>>>> {
+    let mut watch = options.control_plane().watch();
+    let generated = match watch.next().await {
+        xds_local::Event::Loaded(generated) => *generated,
+        xds_local::Event::Rejected(problems) => {
+            let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+            bail!("{} cannot be served:\n  {}", options.directory.display(), lines.join("\n  "));
+        }
+    };
+    let (held_sender, held) = watch::channel(Arc::default());
+    let source =
+        LocalSource { watch, current: None, configuration: Configuration::default(), events, held: held_sender };
+    tasks.spawn(source.run(generated));
+    Ok(held)
+}
+
+struct LocalSource {
+    watch: Watch,
+    current: Option<Generated>,
+    configuration: Configuration,
+    events: mpsc::Sender<Vec<Event>>,
+    held: watch::Sender<Arc<Vec<HeldResource>>>,
+}
+
+impl LocalSource {
+    async fn run(mut self, first: Generated) {
+        let mut next = Some(first);
+        loop {
+            if let Some(generated) = next.take() {
+                self.take_over(generated);
+            }
+            if !self.hand_on().await {
+                return;
+            }
+            let deadline = self.configuration.next_deadline();
+            tokio::select! {
+                event = self.watch.next() => match event {
+                    xds_local::Event::Loaded(generated) => next = Some(*generated),
+                    xds_local::Event::Rejected(problems) => report("the last good configuration stays in force", &problems),
+                },
+                () = sleep_until(deadline) => self.configuration.tick(Instant::now()),
+            }
+        }
+    }
+
+    fn take_over(&mut self, generated: Generated) {
+        report("loaded with warnings", &generated.warnings);
+        let changes = generated.changes_since(self.current.as_ref());
+        for kind in ResourceType::ALL {
+            let (resources, removed) = of_kind(&changes, kind);
+            if resources.is_empty() && removed.is_empty() {
+                continue;
+            }
+            for refused in self.configuration.apply(kind, &resources, &removed, Instant::now()) {
+                tracing::error!("{kind} `{}` is refused: {}", refused.name, refused.reason);
+            }
+        }
+        self.current = Some(generated);
+    }
+
+    /// Returns whether anybody listens.
+    async fn hand_on(&mut self) -> bool {
+        drop(self.configuration.take_subscriptions());
+        let events = self.configuration.take_events();
+        self.held.send_replace(Arc::new(held(&self.configuration)));
+        events.is_empty() || self.events.send(events).await.is_ok()
+    }
+}
+
+fn of_kind(changes: &Changes, kind: ResourceType) -> (Vec<Received>, Vec<Arc<str>>) {
+    let resources = changes.changed.iter().filter(|resource| resource.type_url == kind.type_url());
+    let removed = changes.removed.iter().filter(|(type_url, _)| type_url == kind.type_url());
+    (
+        resources
+            .map(|resource| Received {
+                name: resource.name.as_str().into(),
+                version: Arc::default(),
+                body: resource.message.clone(),
+            })
+            .collect(),
+        removed.map(|(_, name)| name.as_str().into()).collect(),
+    )
+}
+
+fn report(what: &str, problems: &[Problem]) {
+    if problems.is_empty() {
+        return;
+    }
+    tracing::warn!("{what}:");
+    for problem in problems {
+        tracing::warn!("  {problem}");
+    }
+}
+
+async fn sleep_until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+        None => std::future::pending().await,
+    }
+}

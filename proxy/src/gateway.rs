@@ -1,0 +1,238 @@
+//! A running gateway: workers, control and admin interface, put together in one place for every command that starts one.
+
+use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+use serde_json::Value;
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use xds_client::ca::{CaOptions, CertificateClient};
+use xds_client::session::{Session, SessionOptions};
+use xds_client::{Event, ResourceType};
+
+use crate::admin::{self, Access, Admin, LogLevels, Readiness, Source};
+use crate::bootstrap::DrainSettings;
+use crate::config::dns::DnsResolver;
+use crate::config::local::{self, LocalOptions};
+use crate::config::publish::{Mailbox, Publisher};
+use crate::config::{Control, ControlInputs, ControlOptions};
+use crate::drain::Drain;
+use crate::identity;
+use crate::telemetry::access_log::AccessLogSinks;
+use crate::tls::SessionTickets;
+use crate::worker::{Process, Workers, WorkersOptions};
+
+/// Messages that may wait between the parts of control; then the sender waits.
+const QUEUE: usize = 64;
+
+/// How long workers may take to let go of what is open once the drain is over.
+const STOP_DEADLINE: Duration = Duration::from_secs(2);
+
+/// How a gateway is to run.
+#[derive(Debug)]
+pub struct GatewayOptions {
+    /// Worker threads, at least 1.
+    pub workers: usize,
+    /// Ports of the admin interface.
+    pub servers: Vec<(SocketAddr, Access)>,
+    /// How it ends.
+    pub drain: DrainSettings,
+    /// Who we are, for people who look: `core.v3.Node` as JSON.
+    pub node: Value,
+    /// Command line, for people who look.
+    pub command_line: Value,
+    /// Our own log.
+    pub log_levels: LogLevels,
+    /// Where relative paths of file secrets start.
+    pub file_root: PathBuf,
+    /// Our own address, which `x-forwarded-for` shows in place of a loopback peer.
+    pub local_address: IpAddr,
+    /// Name of this machine or pod, for logs.
+    pub host_name: String,
+}
+
+/// Where configuration comes from.
+#[derive(Debug)]
+pub enum SourceOptions {
+    /// istiod.
+    ControlPlane {
+        /// xDS.
+        session: Box<SessionOptions>,
+        /// Our own certificate; `None` where the control plane is not asked for one.
+        certificates: Option<Box<CaOptions>>,
+    },
+    /// A folder of YAML.
+    Local(LocalOptions),
+}
+
+/// A running gateway. Dropping it ends it at once; [`Gateway::run`] ends it in good order.
+#[derive(Debug)]
+pub struct Gateway {
+    admin: Arc<Admin>,
+    settings: DrainSettings,
+    workers: Workers,
+    quit: watch::Receiver<bool>,
+    /// Ends with the gateway.
+    _certificates: Option<CertificateClient>,
+    /// Control and its helpers; aborted when dropped.
+    _tasks: JoinSet<()>,
+}
+
+impl Gateway {
+    /// Starts everything; configuration arrives on its own time.
+    ///
+    /// # Errors
+    /// A port of the admin interface is taken, a folder cannot be served, or the system refuses threads or randomness.
+    pub async fn start(options: GatewayOptions, source: SourceOptions) -> anyhow::Result<Self> {
+        let drain = Drain::default();
+        let process = Arc::new(Process::new(options.local_address, options.host_name));
+        let mailboxes: Vec<Arc<Mailbox>> = (0..options.workers).map(|_| Arc::default()).collect();
+        let publisher = Publisher::new(mailboxes.iter().cloned());
+        // Bound before anything else starts, so that a second process stops here.
+        let servers = bind_servers(&options.servers).await?;
+        let mut tasks = JoinSet::new();
+
+        let (event_sender, events) = mpsc::channel(QUEUE);
+        let (resolved_sender, resolved) = mpsc::channel(QUEUE);
+        let (secret_sender, agent_secrets) = mpsc::channel(QUEUE);
+        let (question_sender, questions) = mpsc::channel(QUEUE);
+        let wanted_secrets = watch::Sender::new(BTreeSet::new());
+        tasks.spawn(identity::files::serve(options.file_root, wanted_secrets.subscribe(), secret_sender.clone()));
+
+        let (source, readiness, certificates) = match source {
+            SourceOptions::ControlPlane { session, certificates } => {
+                let readiness = Readiness::of([CLUSTERS, LISTENERS]);
+                let (session, batches) = Session::spawn(*session);
+                tasks.spawn(forward(batches, event_sender, readiness.clone()));
+                let certificates = certificates.map(|ca| {
+                    let (client, identities) = CertificateClient::spawn(*ca);
+                    tasks.spawn(identity::workload::serve(identities, secret_sender));
+                    client
+                });
+                (Source::ControlPlane(session), readiness, certificates)
+            }
+            SourceOptions::Local(local) => {
+                let held = local::start(local, event_sender, &mut tasks).await?;
+                (Source::Local(held), Readiness::default(), None)
+            }
+        };
+
+        let workers = Workers::start(WorkersOptions {
+            mailboxes,
+            process: process.clone(),
+            drain: drain.subscribe(),
+            settings: options.drain,
+        });
+        let workers = workers.context("cannot start worker threads")?;
+        let control = Control::new(ControlOptions {
+            publisher,
+            workers: options.workers,
+            logs: AccessLogSinks::start().context("cannot start the access log writer")?,
+            tickets: SessionTickets::new()?,
+            resolver: DnsResolver::new(resolved_sender).map_err(anyhow::Error::msg)?,
+            agent_secrets: wanted_secrets,
+        });
+        tasks.spawn(control.run(ControlInputs { events, resolved, agent_secrets, questions }));
+
+        let (quit_sender, quit) = watch::channel(false);
+        let admin = Arc::new(Admin {
+            process,
+            source,
+            questions: question_sender,
+            readiness,
+            drain,
+            quit: quit_sender,
+            log_levels: options.log_levels,
+            node: options.node,
+            started: Instant::now(),
+            options: options.command_line,
+        });
+        for (listener, access) in servers {
+            tasks.spawn(admin::serve(listener, access, admin.clone()));
+        }
+        Ok(Self { admin, settings: options.drain, workers, quit, _certificates: certificates, _tasks: tasks })
+    }
+
+    /// What the admin interface looks at.
+    pub fn admin(&self) -> &Arc<Admin> {
+        &self.admin
+    }
+
+    /// Serves until SIGTERM or SIGINT, then drains; `/quitquitquit` or a second signal ends it at once.
+    ///
+    /// # Errors
+    /// Signals cannot be received.
+    pub async fn run(mut self) -> anyhow::Result<()> {
+        use tokio::signal::unix::{SignalKind, signal};
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let quits = tokio::select! {
+            _ = terminate.recv() => false,
+            _ = interrupt.recv() => false,
+            _ = self.quit.wait_for(|quit| *quit) => true,
+        };
+        if !quits {
+            tracing::info!("draining");
+            let drained = self.admin.drain.run(&self.settings, || self.workers.active_connections());
+            tokio::select! {
+                () = drained => {}
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+                _ = self.quit.wait_for(|quit| *quit) => {}
+            }
+        }
+        self.stop().await
+    }
+
+    /// Ends the workers.
+    ///
+    /// # Errors
+    /// A worker thread has panicked or does not end.
+    pub async fn stop(self) -> anyhow::Result<()> {
+        let failed = self.workers.stop(STOP_DEADLINE).await;
+        if failed.is_empty() {
+            return Ok(());
+        }
+        bail!("worker threads that did not end in good order: {}", failed.join(", "))
+    }
+}
+
+const CLUSTERS: &str = "clusters of the control plane (CDS)";
+const LISTENERS: &str = "listeners of the control plane (LDS)";
+
+async fn bind_servers(servers: &[(SocketAddr, Access)]) -> anyhow::Result<Vec<(TcpListener, Access)>> {
+    let mut bound = Vec::new();
+    for (address, access) in servers {
+        let listener = TcpListener::bind(address)
+            .await
+            .with_context(|| format!("cannot listen on {address} (admin interface); is another gateway running?"))?;
+        bound.push((listener, *access));
+    }
+    Ok(bound)
+}
+
+/// Hands batches on to control, and marks what has become ready. A restored configuration serves as well as a fresh one.
+async fn forward(mut batches: mpsc::Receiver<Vec<Event>>, events: mpsc::Sender<Vec<Event>>, readiness: Readiness) {
+    while let Some(batch) = batches.recv().await {
+        let mut ready = Vec::new();
+        for event in &batch {
+            match event {
+                Event::Synced(ResourceType::Cluster) => ready.push(CLUSTERS),
+                Event::Synced(ResourceType::Listener) => ready.push(LISTENERS),
+                Event::Restored { resources, .. } if *resources > 0 => ready.extend([CLUSTERS, LISTENERS]),
+                _ => {}
+            }
+        }
+        if events.send(batch).await.is_err() {
+            return;
+        }
+        for part in ready {
+            readiness.done(part);
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! Moving a body from one connection to the other, with back-pressure: nothing is read that the other side has no room for.
+
+use h1::{BodyDecoder, BodyError, chunked};
+
+use crate::io::{BLOCK_SIZE, Stream, StreamWriter};
+use crate::worker::timer::Alarm;
+use std::time::Duration;
+
+/// Why a body did not get to its end.
+#[derive(Debug)]
+pub(super) enum BodyFailure {
+    /// The side that sends it broke off, or broke the framing.
+    Source(BodyError),
+    /// The side that receives it is gone.
+    Sink,
+}
+
+/// A body on its way.
+#[derive(Debug)]
+pub(super) struct Body {
+    decoder: BodyDecoder,
+    /// The receiving side gets it in chunks.
+    chunked: bool,
+    /// Bytes moved so far.
+    pub(super) moved: u64,
+}
+
+impl Body {
+    pub(super) fn new(decoder: BodyDecoder, chunked: bool) -> Self {
+        Self { decoder, chunked, moved: 0 }
+    }
+
+    /// Whether all of it was moved.
+    pub(super) fn is_complete(&self) -> bool {
+        self.decoder.is_complete()
+    }
+
+    /// Moves what was received already. `keep` sees the bytes as well.
+    pub(super) fn move_pending(
+        &mut self,
+        source: &mut Stream,
+        sink: &StreamWriter,
+        mut keep: impl FnMut(&[u8]),
+    ) -> Result<(), BodyError> {
+        while !self.decoder.is_complete() && !source.input().is_empty() {
+            let input = source.input().bytes();
+            let decoded = self.decoder.decode(input)?;
+            let data = input.get(decoded.data.clone()).unwrap_or_default();
+            if !data.is_empty() {
+                keep(data);
+                self.moved += data.len() as u64;
+                sink.put_bulk(data.len(), |out| match self.chunked {
+                    true => chunked::write_chunk(data, out),
+                    false => out.extend_from_slice(data),
+                });
+            }
+            if decoded.complete && self.chunked {
+                sink.put(|out| out.extend_from_slice(chunked::LAST_CHUNK));
+            }
+            if decoded.consumed == 0 {
+                break;
+            }
+            source.input_mut().consume(decoded.consumed);
+        }
+        Ok(())
+    }
+
+    /// Moves the rest. The alarm, if there is a bound on silence, is set again for every piece.
+    pub(super) async fn move_all(
+        &mut self,
+        source: &mut Stream,
+        sink: &StreamWriter,
+        silence: Option<(&Alarm, Duration)>,
+        mut keep: impl FnMut(&[u8]),
+    ) -> Result<(), BodyFailure> {
+        while !self.decoder.is_complete() {
+            sink.room().await.map_err(|_| BodyFailure::Sink)?;
+            let received = source.fill(BLOCK_SIZE).await.unwrap_or(0);
+            if received == 0 {
+                self.decoder.end().map_err(BodyFailure::Source)?;
+                if self.chunked {
+                    sink.put(|out| out.extend_from_slice(chunked::LAST_CHUNK));
+                }
+                return Ok(());
+            }
+            self.move_pending(source, sink, &mut keep).map_err(BodyFailure::Source)?;
+            if let Some((alarm, bound)) = silence {
+                alarm.set_after(Some(bound));
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,96 @@
+//! An HTTP connection manager as one worker serves it.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use h1::path::{EscapedSlashes, PathOptions};
+use h1::{Limits, Underscores};
+use xds_model::http::{self as model, HttpConnectionManager};
+
+use super::HttpCounters;
+use super::filter::Filters;
+use crate::config::snapshot::{HttpSnapshot, Routes};
+use crate::worker::{Worker, WorkerRoutes};
+
+/// A request's head may take this long to arrive where the control plane set no bound: an edge must not wait for ever.
+const DEFAULT_HEADERS_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// One HTTP connection manager, ready to serve. Made once per worker and version of the configuration.
+#[derive(Debug)]
+pub struct HttpChain {
+    /// What control compiled.
+    pub snapshot: Arc<HttpSnapshot>,
+    /// Its counters on this worker.
+    pub counters: Arc<HttpCounters>,
+    /// What the HTTP filters do.
+    pub(super) filters: Filters,
+    /// What the request parser accepts.
+    pub(super) limits: Limits,
+    /// What the response parser accepts.
+    pub(super) response_limits: Limits,
+    pub(super) path: PathOptions,
+    pub(super) headers_timeout: Duration,
+    inline_routes: Option<Rc<WorkerRoutes>>,
+}
+
+impl HttpChain {
+    /// A view of `snapshot` for `worker`.
+    pub fn new(snapshot: &Arc<HttpSnapshot>, worker: &Worker) -> Rc<Self> {
+        let model = &snapshot.model;
+        // istiod ends its prefixes with a semicolon, which is no part of the name.
+        let prefix = format!("http.{}.", model.stat_prefix.trim_end_matches(';'));
+        Rc::new(Self {
+            counters: worker.process.registry.register(HttpCounters::new(prefix)),
+            filters: Filters::compile(&model.filters),
+            limits: limits(model),
+            response_limits: Limits { underscores: Underscores::Allow, ..Limits::DEFAULT },
+            path: path_options(model),
+            headers_timeout: model.request_headers_timeout.unwrap_or(DEFAULT_HEADERS_TIMEOUT),
+            inline_routes: match &snapshot.routes {
+                Routes::Named(_) => None,
+                Routes::Inline(table) => Some(WorkerRoutes::new(table.clone())),
+            },
+            snapshot: snapshot.clone(),
+        })
+    }
+
+    /// As the control plane said.
+    pub fn model(&self) -> &HttpConnectionManager {
+        &self.snapshot.model
+    }
+
+    /// The route table as it is now; `None` if it was not published.
+    pub(super) fn routes(&self, worker: &Worker) -> Option<Rc<WorkerRoutes>> {
+        match &self.snapshot.routes {
+            Routes::Named(name) => worker.routes.get(name),
+            Routes::Inline(_) => self.inline_routes.clone(),
+        }
+    }
+}
+
+fn limits(model: &HttpConnectionManager) -> Limits {
+    Limits {
+        max_head_bytes: model.max_request_headers_kb as usize * 1024,
+        max_headers: model.max_headers_count as usize,
+        accept_http_10: model.accept_http_10,
+        underscores: match model.headers_with_underscores {
+            model::HeadersWithUnderscores::Allow => Underscores::Allow,
+            model::HeadersWithUnderscores::Reject => Underscores::Reject,
+            model::HeadersWithUnderscores::Drop => Underscores::Drop,
+        },
+    }
+}
+
+fn path_options(model: &HttpConnectionManager) -> PathOptions {
+    PathOptions {
+        normalize: model.path_normalization.normalize,
+        merge_slashes: model.path_normalization.merge_slashes,
+        escaped_slashes: match model.path_normalization.escaped_slashes {
+            model::EscapedSlashes::KeepUnchanged => EscapedSlashes::Keep,
+            model::EscapedSlashes::Reject => EscapedSlashes::Reject,
+            model::EscapedSlashes::UnescapeAndRedirect => EscapedSlashes::UnescapeAndRedirect,
+            model::EscapedSlashes::UnescapeAndForward => EscapedSlashes::UnescapeAndForward,
+        },
+    }
+}

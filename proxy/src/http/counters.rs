@@ -1,0 +1,75 @@
+//! Counters of one HTTP connection manager.
+
+use crate::telemetry::counter::counters;
+
+counters! {
+    /// `http.<prefix>.*`, as Envoy names them.
+    pub struct HttpCounters {
+        /// Connections.
+        downstream_cx_total: Counter,
+        /// Connections open.
+        downstream_cx_active: Gauge,
+        /// Connections closed because no request came for too long.
+        downstream_cx_idle_timeout: Counter,
+        /// Connections closed because they had served enough requests.
+        downstream_cx_max_requests_reached: Counter,
+        /// Connections that broke the protocol.
+        downstream_cx_protocol_error: Counter,
+        /// Connections closed by a drain.
+        downstream_cx_drain_close: Counter,
+        /// Bytes of request bodies.
+        downstream_cx_rx_bytes_total: Counter,
+        /// Bytes of response bodies.
+        downstream_cx_tx_bytes_total: Counter,
+        /// Requests.
+        downstream_rq_total: Counter,
+        /// Requests under way.
+        downstream_rq_active: Gauge,
+        /// Requests whose head did not arrive in time.
+        downstream_rq_header_timeout: Counter,
+        /// Requests that did not arrive in time.
+        downstream_rq_timeout: Counter,
+        /// Requests that were silent for too long.
+        downstream_rq_idle_timeout: Counter,
+        /// Requests whose client went away.
+        downstream_rq_rx_reset: Counter,
+        /// Requests to upgrade a connection.
+        downstream_cx_upgrades_total: Counter,
+        /// Connections that were upgraded and are open.
+        downstream_cx_upgrades_active: Gauge,
+        /// Responses with a status of this class.
+        downstream_rq_1xx: Counter,
+        /// Responses with a status of this class.
+        downstream_rq_2xx: Counter,
+        /// Responses with a status of this class.
+        downstream_rq_3xx: Counter,
+        /// Responses with a status of this class.
+        downstream_rq_4xx: Counter,
+        /// Responses with a status of this class.
+        downstream_rq_5xx: Counter,
+        /// Requests that no route takes.
+        no_route: Counter,
+        /// Requests whose cluster does not exist.
+        no_cluster: Counter,
+        /// Requests answered with a redirect.
+        rq_redirect: Counter,
+        /// Requests answered by a route itself.
+        rq_direct_response: Counter,
+        /// Requests that reached the router.
+        rq_total: Counter,
+    }
+}
+
+impl HttpCounters {
+    /// Counts a response to a client.
+    pub(super) fn response(&self, status: u16) {
+        match status / 100 {
+            1 => self.downstream_rq_1xx.increment(),
+            2 => self.downstream_rq_2xx.increment(),
+            3 => self.downstream_rq_3xx.increment(),
+            4 => self.downstream_rq_4xx.increment(),
+            5 => self.downstream_rq_5xx.increment(),
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,397 @@
+//! The whole life of one request, from top to bottom: made safe, routed, changed, sent, answered, logged.
+
+use std::rc::Rc;
+
+use h1::{BodyDecoder, BodyLength, Header, Method, Scheme};
+use route::{Action, Forward, RouteMatch, VirtualHostIndex};
+
+use super::body::Body;
+use super::connection_manager::Connection;
+use super::local_reply::LocalReply;
+use super::message::Memory;
+use super::mutation;
+use super::outcome::Outcome;
+use super::upstream_request::{self, Answered};
+use super::view::View;
+use super::{HttpChain, client_certificate, forwarded};
+use crate::telemetry::access_log::{Record, UpstreamFacts};
+use crate::upstream::Cluster;
+use crate::worker::WorkerRoutes;
+
+/// What becomes of the connection after a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum After {
+    NextRequest,
+    Close,
+}
+
+/// The virtual host of the last request: most connections stay with one.
+#[derive(Debug, Default)]
+pub(super) struct HostCache {
+    /// Of the table that the index belongs to.
+    generation: u64,
+    authority: Vec<u8>,
+    index: Option<VirtualHostIndex>,
+}
+
+impl HostCache {
+    fn look_up(&mut self, routes: &WorkerRoutes, authority: &[u8]) -> Option<VirtualHostIndex> {
+        if self.index.is_none() || self.generation != routes.generation || self.authority != authority {
+            self.generation = routes.generation;
+            self.authority.clear();
+            self.authority.extend_from_slice(authority);
+            self.index = routes.table.virtual_host(authority);
+        }
+        self.index
+    }
+}
+
+/// A request under way.
+pub(super) struct Exchange<'a> {
+    pub(super) connection: &'a mut Connection,
+    pub(super) memory: &'a mut Memory,
+    pub(super) chain: Rc<HttpChain>,
+    pub(super) outcome: Outcome,
+    /// The request's body on its way to the upstream.
+    pub(super) body: Body,
+    scheme: &'static str,
+    client: std::net::SocketAddr,
+}
+
+/// Serves a request whose head was read.
+pub(super) async fn run(
+    connection: &mut Connection,
+    chain: Rc<HttpChain>,
+    memory: &mut Memory,
+    outcome: Outcome,
+) -> After {
+    chain.counters.downstream_rq_total.increment();
+    chain.counters.downstream_rq_active.increment();
+    let mut exchange = Exchange::new(connection, chain, memory, outcome);
+    let after = match exchange.make_safe() {
+        Ok(()) => exchange.route().await,
+        Err(reply) => exchange.reply(reply, None),
+    };
+    exchange.chain.counters.downstream_rq_active.decrement();
+    exchange.log();
+    after
+}
+
+/// Answers a request whose head could not be read.
+pub(super) async fn refuse(
+    connection: &mut Connection,
+    chain: Rc<HttpChain>,
+    memory: &mut Memory,
+    outcome: Outcome,
+    reply: LocalReply,
+) -> After {
+    let mut exchange = Exchange::new(connection, chain, memory, outcome);
+    let after = exchange.reply(reply, None);
+    exchange.log();
+    after
+}
+
+impl<'a> Exchange<'a> {
+    fn new(connection: &'a mut Connection, chain: Rc<HttpChain>, memory: &'a mut Memory, outcome: Outcome) -> Self {
+        let length = memory.request.body;
+        Self {
+            scheme: if connection.admission.facts.tls.is_some() { "https" } else { "http" },
+            client: connection.admission.facts.remote,
+            body: Body::new(BodyDecoder::new(length), length == BodyLength::Chunked),
+            connection,
+            memory,
+            chain,
+            outcome,
+        }
+    }
+
+    /// Refuses what must not go on, and writes what the upstream is told of the client.
+    fn make_safe(&mut self) -> Result<(), LocalReply> {
+        let model = self.chain.model();
+        let request = &mut self.memory.request;
+        if request.scheme == Some(Scheme::Https) && self.scheme == "http" {
+            return Err(LocalReply::scheme_refused());
+        }
+        match request.normalize_path(&self.chain.path) {
+            Ok(h1::PathOutcome::Unchanged | h1::PathOutcome::Changed) => {}
+            Ok(h1::PathOutcome::Redirect) => return Err(LocalReply::path_redirect()),
+            Err(_) => return Err(LocalReply::bad_path()),
+        }
+        let wanted = request.upgrade();
+        let allowed = |wanted: &[u8]| model.upgrades.iter().any(|known| wanted.eq_ignore_ascii_case(known.as_bytes()));
+        if wanted.is_some_and(|wanted| !allowed(wanted)) {
+            return Err(LocalReply::upgrade_refused());
+        }
+        let facts = &self.connection.admission.facts;
+        let scratch = &mut self.memory.scratch;
+        self.client = forwarded::apply(model, facts, request, self.scheme, &self.connection.worker, scratch);
+        client_certificate::apply(model.forward_client_cert, facts.tls.as_deref(), request.fields_mut(), scratch);
+        Ok(())
+    }
+
+    async fn route(&mut self) -> After {
+        let worker = self.connection.worker.clone();
+        let request = &self.memory.request;
+        let routable = request.method != Method::Connect && !request.authority().is_empty();
+        let routes = self.chain.routes(&worker).filter(|_| routable);
+        let host = routes.as_ref().and_then(|routes| {
+            self.connection.host.look_up(routes, request.authority()).map(|host| (routes.clone(), host))
+        });
+        let Some((routes, host)) = host else { return self.no_route() };
+        let view = View { head: request, scheme: self.scheme };
+        let Some(found) = routes.table.find(host, &view) else { return self.no_route() };
+        self.outcome.route_name = Some(found.route.name.clone());
+        self.outcome.route_config = found.route.istio_config.clone();
+        match &found.route.action {
+            Action::Forward(forward) => self.forward(&routes, &found, forward).await,
+            Action::Redirect(redirect) => self.redirect(&found, redirect.status),
+            Action::DirectResponse(direct) => {
+                self.chain.counters.rq_direct_response.increment();
+                self.reply(LocalReply::direct(direct.status, &direct.body), Some(&found))
+            }
+            Action::Refused(reason) => {
+                tracing::debug!("a request met a route that was refused: {reason}");
+                self.reply(LocalReply::route_refused(), None)
+            }
+        }
+    }
+
+    fn no_route(&mut self) -> After {
+        self.chain.counters.no_route.increment();
+        self.reply(LocalReply::no_route(), None)
+    }
+
+    fn redirect(&mut self, found: &RouteMatch<'_>, status: u16) -> After {
+        self.chain.counters.rq_redirect.increment();
+        let view = View { head: &self.memory.request, scheme: self.scheme };
+        found.location(&view, &mut self.memory.scratch);
+        self.reply(LocalReply::redirect(status), Some(found))
+    }
+
+    async fn forward(&mut self, routes: &WorkerRoutes, found: &RouteMatch<'_>, forward: &Forward) -> After {
+        let worker = self.connection.worker.clone();
+        self.chain.counters.rq_total.increment();
+        let Some(target) = forward.targets.pick(worker.random.next()) else {
+            return self.no_cluster(forward);
+        };
+        self.outcome.cluster = routes.table.clusters().get(target.cluster.index()).cloned();
+        let Some(cluster) = routes.cluster(target.cluster, &worker.clusters) else { return self.no_cluster(forward) };
+        if cluster.protocol() == xds_model::cluster::UpstreamProtocol::Http2 {
+            return self.reply(LocalReply::http2_only(), Some(found));
+        }
+        self.change_request(found, forward, target);
+        let answered = upstream_request::send(self, &cluster, found, forward).await;
+        self.finish(answered, &cluster, found, target).await
+    }
+
+    fn no_cluster(&mut self, forward: &Forward) -> After {
+        self.chain.counters.no_cluster.increment();
+        self.reply(LocalReply::no_cluster(forward.cluster_not_found_status), None)
+    }
+
+    /// Everything that the configuration wants changed, in Envoy's order.
+    fn change_request(&mut self, found: &RouteMatch<'_>, forward: &Forward, target: &route::Target) {
+        for mutations in found.request_headers(Some(target)) {
+            mutation::remove(mutations, self.memory.request.fields_mut());
+            for addition in &mutations.add {
+                let mut value = std::mem::take(&mut self.memory.scratch);
+                if mutation::value(addition, &self.record(), &mut value) {
+                    mutation::add_to_request(addition, &value, &mut self.memory.request);
+                }
+                self.memory.scratch = value;
+            }
+        }
+        let model = self.chain.model();
+        let request = &mut self.memory.request;
+        if request.expect_continue && !model.proxy_100_continue {
+            request.fields_mut().remove(Header::Expect);
+            self.connection.writer.put(|out| out.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n"));
+        }
+        if let Some(operation) = &found.route.decorator_operation {
+            // A configured name with control characters is not worth failing a request for; so below.
+            let _ = request.fields_mut().set_known(Header::XEnvoyDecoratorOperation, operation.as_bytes());
+        }
+        if let Some(timeout) = forward.timeout.filter(|timeout| !timeout.is_zero()) {
+            request.fields_mut().remove(Header::XEnvoyExpectedRqTimeoutMs);
+            let milliseconds = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
+            let _ = request
+                .fields_mut()
+                .append_value(Header::XEnvoyExpectedRqTimeoutMs, |value| value.put_number(milliseconds));
+        }
+        self.chain.filters.request(request.fields_mut());
+        if let Some(host) = forward.host_rewrite(target) {
+            let _ = request.append_authority_as(Header::XEnvoyOriginalHost);
+            if forward.append_x_forwarded_host {
+                let _ = request.append_authority_as(Header::XForwardedHost);
+            }
+            let _ = request.set_authority(host.as_bytes());
+        }
+        if found.rewrite_path(request.path_and_query(), &mut self.memory.scratch) {
+            let _ = request.append_path_as(Header::XEnvoyOriginalPath);
+            let _ = request.set_path(&self.memory.scratch);
+        }
+    }
+
+    /// Sends the answer on, or one of our own.
+    async fn finish(
+        &mut self,
+        answered: Answered,
+        cluster: &Cluster,
+        found: &RouteMatch<'_>,
+        target: &route::Target,
+    ) -> After {
+        match answered {
+            Answered::Upstream(connection) => {
+                self.change_response(found, target);
+                upstream_request::deliver(self, connection, cluster).await
+            }
+            Answered::Local(reply) => self.reply(reply, Some(found)),
+            Answered::ClientGone => {
+                self.chain.counters.downstream_rq_rx_reset.increment();
+                self.outcome.fail(
+                    crate::telemetry::response_flags::ResponseFlags::DOWNSTREAM_CONNECTION_TERMINATION,
+                    "downstream_remote_disconnect",
+                );
+                After::Close
+            }
+        }
+    }
+
+    fn change_response(&mut self, found: &RouteMatch<'_>, target: &route::Target) {
+        let sent = self.outcome.sent.or(self.outcome.received).unwrap_or(self.outcome.began);
+        let served = self.outcome.answered.map(|answered| answered.saturating_duration_since(sent)).unwrap_or_default();
+        let fields = self.memory.response.fields_mut();
+        fields.remove(Header::XEnvoyUpstreamServiceTime);
+        let milliseconds = u64::try_from(served.as_millis()).unwrap_or(u64::MAX);
+        let _ = fields.append_value(Header::XEnvoyUpstreamServiceTime, |value| value.put_number(milliseconds));
+        self.chain.filters.response(fields);
+        self.outcome.has_response = true;
+        self.apply_response_mutations(found, Some(target));
+        self.complete_response_fields();
+    }
+
+    fn apply_response_mutations(&mut self, found: &RouteMatch<'_>, target: Option<&route::Target>) {
+        for mutations in found.response_headers(target) {
+            mutation::remove(mutations, self.memory.response.fields_mut());
+            for addition in &mutations.add {
+                let mut value = std::mem::take(&mut self.memory.scratch);
+                if mutation::value(addition, &self.record(), &mut value) {
+                    mutation::add(addition, &value, self.memory.response.fields_mut());
+                }
+                self.memory.scratch = value;
+            }
+        }
+    }
+
+    /// `server`, `date` and `x-request-id`.
+    fn complete_response_fields(&mut self) {
+        use xds_model::http::ServerHeader;
+        let model = self.chain.model();
+        let fields = self.memory.response.fields_mut();
+        let ours = match model.server_header {
+            ServerHeader::Overwrite => true,
+            ServerHeader::AppendIfAbsent => !fields.contains(Header::Server),
+            ServerHeader::PassThrough => false,
+        };
+        if ours {
+            let _ = fields.set_known(Header::Server, model.server_name.as_bytes());
+        }
+        if !fields.contains(Header::Date) {
+            self.memory.scratch.clear();
+            self.connection.worker.io.clock.put_http_date(&mut self.memory.scratch);
+            let _ = fields.set_known(Header::Date, &self.memory.scratch);
+        }
+        if model.always_set_request_id_in_response
+            && let Some(id) = self.memory.request.fields().get(Header::XRequestId)
+        {
+            let _ = fields.set_known(Header::XRequestId, id);
+        }
+    }
+
+    /// Answers without the upstream. A redirect's location is in the scratch memory.
+    pub(super) fn reply(&mut self, reply: LocalReply, found: Option<&RouteMatch<'_>>) -> After {
+        let is_redirect = (300..400).contains(&reply.status);
+        self.outcome.fail(reply.flags, reply.details);
+        let response = &mut self.memory.response;
+        response.start(reply.status, BodyLength::Fixed(reply.body.len() as u64));
+        let fields = response.fields_mut();
+        if is_redirect && reply.details == LocalReply::path_redirect().details {
+            let _ = fields.set_known(Header::Location, self.memory.request.path_and_query());
+        } else if is_redirect {
+            let _ = fields.set_known(Header::Location, &self.memory.scratch);
+        }
+        if !reply.body.is_empty() {
+            let _ = fields.set_known(Header::ContentType, b"text/plain");
+        }
+        self.outcome.has_response = true;
+        if let Some(found) = found {
+            self.apply_response_mutations(found, None);
+        }
+        self.complete_response_fields();
+        // A body that was not read would be taken for the next request.
+        let unread = !self.body.is_complete();
+        let close = reply.close || unread || !self.memory.request.keep_alive || self.connection.is_last(&self.chain);
+        let head_request = self.memory.request.method == Method::Head;
+        let (response, version) = (&self.memory.response, self.memory.request.version);
+        self.connection.writer.put(|out| {
+            h1::write_response(response, version, close, out);
+            if !head_request {
+                out.extend_from_slice(reply.body.as_bytes());
+            }
+        });
+        self.outcome.status = reply.status;
+        self.outcome.bytes_sent = if head_request { 0 } else { reply.body.len() as u64 };
+        self.chain.counters.response(reply.status);
+        if close { After::Close } else { After::NextRequest }
+    }
+
+    /// What a log line or a header value may say of the request.
+    pub(super) fn record(&self) -> Record<'_> {
+        let outcome = &self.outcome;
+        let since = |time: Option<std::time::Instant>| time.map(|time| time.saturating_duration_since(outcome.began));
+        Record {
+            connection: &self.connection.admission.facts,
+            client: self.client,
+            host_name: &self.connection.worker.process.host_name,
+            filter_chain: "",
+            started: outcome.began_unix,
+            duration: self.connection.worker.io.clock.now().saturating_duration_since(outcome.began),
+            request_duration: since(outcome.received),
+            request_sent_duration: since(outcome.sent),
+            response_duration: since(outcome.answered),
+            request: Some(&self.memory.request),
+            scheme: self.scheme,
+            response: outcome.has_response.then_some(&self.memory.response),
+            status: outcome.status,
+            flags: outcome.flags,
+            details: outcome.details,
+            termination_details: "",
+            bytes_received: outcome.bytes_received,
+            bytes_sent: outcome.bytes_sent,
+            route_name: outcome.route_name.as_deref().unwrap_or_default(),
+            route_config: outcome.route_config.as_deref(),
+            cluster: outcome.cluster.as_deref(),
+            upstream: outcome.target.as_ref().map(|target| UpstreamFacts {
+                address: &target.address,
+                remote: outcome.upstream_remote,
+                local: outcome.upstream_local,
+            }),
+            upstream_failure: &outcome.upstream_failure,
+            downstream_failure: "",
+            attempts: outcome.attempts,
+        }
+    }
+
+    fn log(&mut self) {
+        self.outcome.bytes_received = self.body.moved;
+        self.chain.counters.downstream_cx_rx_bytes_total.add(self.outcome.bytes_received);
+        self.chain.counters.downstream_cx_tx_bytes_total.add(self.outcome.bytes_sent);
+        if self.chain.snapshot.access_log.is_empty() {
+            return;
+        }
+        let record = self.record();
+        for log in self.chain.snapshot.access_log.iter() {
+            log.log(&record, &self.connection.worker.logs);
+        }
+    }
+}

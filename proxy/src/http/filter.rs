@@ -1,0 +1,51 @@
+//! HTTP filters that have something to do, compiled from what the control plane sent. Those with nothing to do are not here at all.
+
+use h1::{Fields, Header, HeaderSet};
+use xds_model::http::HttpFilter;
+
+/// Istio's peer metadata: how proxies of a mesh tell each other who they are.
+const PEER_METADATA: HeaderSet = HeaderSet::of(&[Header::XEnvoyPeerMetadata, Header::XEnvoyPeerMetadataId]);
+
+/// The filters of a connection manager.
+#[derive(Debug, Default)]
+pub(super) struct Filters {
+    /// `istio.alpn`: what to offer upstream over TLS for HTTP/1.1.
+    alpn: Option<Vec<Vec<u8>>>,
+    /// `istio.metadata_exchange`.
+    metadata_exchange: bool,
+}
+
+impl Filters {
+    pub(super) fn compile(models: &[HttpFilter]) -> Self {
+        let mut filters = Self::default();
+        for model in models {
+            match model {
+                HttpFilter::AlpnOverride(protocols) if !protocols.http11.is_empty() => {
+                    filters.alpn = Some(protocols.http11.iter().map(|name| name.as_bytes().to_vec()).collect());
+                }
+                HttpFilter::AlpnOverride(_) => {}
+                HttpFilter::MetadataExchange => filters.metadata_exchange = true,
+            }
+        }
+        filters
+    }
+
+    /// What upstream connections offer by ALPN instead of their own list.
+    pub(super) fn upstream_protocols(&self) -> Option<&[Vec<u8>]> {
+        self.alpn.as_deref()
+    }
+
+    /// On the way to the upstream. At an edge nobody outside may speak for a workload of the mesh.
+    pub(super) fn request(&self, fields: &mut Fields) {
+        if self.metadata_exchange {
+            fields.remove_all(PEER_METADATA);
+        }
+    }
+
+    /// On the way to the client, who must not learn about workloads.
+    pub(super) fn response(&self, fields: &mut Fields) {
+        if self.metadata_exchange {
+            fields.remove_all(PEER_METADATA);
+        }
+    }
+}

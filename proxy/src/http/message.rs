@@ -1,0 +1,51 @@
+//! Memory that a request needs while it is under way, reused from one request to the next.
+
+use std::cell::RefCell;
+
+use h1::{RequestHead, ResponseHead};
+
+/// Sets of memory kept for reuse by a worker; more are given back to the allocator.
+const MOST_SPARE: usize = 256;
+
+/// A buffer that grew beyond this is given back. Bytes.
+const MOST_KEPT: usize = 16 * 1024;
+
+/// What one request needs.
+#[derive(Debug, Default)]
+pub(super) struct Memory {
+    pub(super) request: RequestHead,
+    pub(super) response: ResponseHead,
+    /// For values that are put together.
+    pub(super) scratch: Vec<u8>,
+    /// The body as it was sent, as long as the request may be sent again.
+    pub(super) replay: Vec<u8>,
+}
+
+/// Spare sets of memory of a worker.
+#[derive(Debug, Default)]
+#[allow(clippy::vec_box, reason = "a set moves between the pool and its request; it is several kilobytes large")]
+pub struct MemoryPool(RefCell<Vec<Box<Memory>>>);
+
+impl MemoryPool {
+    /// A set for one request.
+    pub(super) fn take(&self) -> Box<Memory> {
+        self.0.borrow_mut().pop().unwrap_or_default()
+    }
+
+    /// Takes a set back.
+    pub(super) fn give(&self, mut memory: Box<Memory>) {
+        let mut spare = self.0.borrow_mut();
+        if spare.len() >= MOST_SPARE {
+            return;
+        }
+        memory.request.clear();
+        memory.request.shrink_to(MOST_KEPT);
+        memory.response.clear();
+        memory.response.shrink_to(MOST_KEPT);
+        for buffer in [&mut memory.scratch, &mut memory.replay] {
+            buffer.clear();
+            buffer.shrink_to(MOST_KEPT);
+        }
+        spare.push(memory);
+    }
+}

@@ -1,0 +1,25 @@
+//! HTTP: from a connection's first byte to the access log's last.
+//!
+//! [`connection_manager`] reads requests one after the other, [`exchange`] is the whole life of one of them, and every other module
+//! is a step of it, named after what it does.
+
+mod body;
+mod chain;
+mod client_certificate;
+mod connection_manager;
+mod counters;
+mod exchange;
+mod filter;
+mod forwarded;
+mod local_reply;
+mod message;
+mod mutation;
+mod outcome;
+mod retry;
+mod upstream_request;
+mod view;
+
+pub use chain::HttpChain;
+pub use connection_manager::serve;
+pub use counters::HttpCounters;
+pub use message::MemoryPool;

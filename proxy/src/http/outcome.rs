@@ -1,0 +1,74 @@
+//! What is known of a request's fate while it is under way: what its log line and its counters will say.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::telemetry::response_flags::ResponseFlags;
+use crate::upstream::Target;
+
+/// Gathered from the first byte to the last.
+#[derive(Debug)]
+pub(super) struct Outcome {
+    pub(super) began: Instant,
+    pub(super) began_unix: Duration,
+    /// The last byte of the request arrived.
+    pub(super) received: Option<Instant>,
+    /// The last byte of the request was handed to the upstream's connection.
+    pub(super) sent: Option<Instant>,
+    /// The response's head arrived from the upstream.
+    pub(super) answered: Option<Instant>,
+    /// When the time for the answer is up.
+    pub(super) end: Option<Instant>,
+    pub(super) status: u16,
+    pub(super) flags: ResponseFlags,
+    /// Envoy's response code details.
+    pub(super) details: &'static str,
+    pub(super) upstream_failure: String,
+    pub(super) bytes_received: u64,
+    pub(super) bytes_sent: u64,
+    pub(super) route_name: Option<Arc<str>>,
+    pub(super) route_config: Option<Arc<str>>,
+    pub(super) cluster: Option<Arc<str>>,
+    pub(super) target: Option<Rc<Target>>,
+    pub(super) upstream_remote: Option<std::net::SocketAddr>,
+    pub(super) upstream_local: Option<std::net::SocketAddr>,
+    pub(super) attempts: u32,
+    /// The head in memory is the one that was sent to the client.
+    pub(super) has_response: bool,
+}
+
+impl Outcome {
+    pub(super) fn new(began: Instant, began_unix: Duration) -> Self {
+        Self {
+            began,
+            began_unix,
+            received: None,
+            sent: None,
+            answered: None,
+            end: None,
+            status: 0,
+            flags: ResponseFlags::NONE,
+            details: "",
+            upstream_failure: String::new(),
+            bytes_received: 0,
+            bytes_sent: 0,
+            route_name: None,
+            route_config: None,
+            cluster: None,
+            target: None,
+            upstream_remote: None,
+            upstream_local: None,
+            attempts: 0,
+            has_response: false,
+        }
+    }
+
+    /// Notes a failure; the first one names the details.
+    pub(super) fn fail(&mut self, flags: ResponseFlags, details: &'static str) {
+        self.flags |= flags;
+        if self.details.is_empty() {
+            self.details = details;
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! Whether a request is tried again. Nothing else decides that.
+
+use std::time::Duration;
+
+use h1::{Fields, Header, Method};
+use xds_model::route::{RetryOn, RetryPolicy};
+
+/// What became of a try.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Attempt {
+    /// No connection.
+    ConnectFailure,
+    /// The connection ended before a response; `reused` if it had served requests before.
+    Reset {
+        /// It had served requests before.
+        reused: bool,
+    },
+    /// No response within the time for one try.
+    PerTryTimeout,
+    /// A response with this status.
+    Response(u16),
+}
+
+/// Counts the tries of one request.
+#[derive(Debug)]
+pub(super) struct Retries<'a> {
+    policy: Option<&'a RetryPolicy>,
+    left: u32,
+    made: u32,
+    /// A connection that was closed while idle has been replaced once.
+    replaced: bool,
+}
+
+impl<'a> Retries<'a> {
+    pub(super) fn new(policy: Option<&'a RetryPolicy>) -> Self {
+        Self { policy, left: policy.map_or(0, |policy| policy.num_retries), made: 0, replaced: false }
+    }
+
+    /// Time for one try.
+    pub(super) fn per_try_timeout(&self) -> Option<Duration> {
+        self.policy.and_then(|policy| policy.per_try_timeout)
+    }
+
+    /// How often another endpoint is drawn in place of one that was tried.
+    pub(super) fn host_selection_attempts(&self) -> Option<u32> {
+        self.policy.filter(|policy| policy.avoid_previous_hosts).map(|policy| policy.host_selection_attempts)
+    }
+
+    /// Whether the policy names this outcome.
+    pub(super) fn applies(&self, attempt: Attempt, response: Option<&Fields>) -> bool {
+        self.policy.is_some_and(|policy| is_retriable(policy, attempt, response))
+    }
+
+    /// Whether retries are used up.
+    pub(super) fn exhausted(&self) -> bool {
+        self.left == 0
+    }
+
+    /// Takes one retry and says how long to wait before it.
+    pub(super) fn take(&mut self, random: u64) -> Duration {
+        self.left = self.left.saturating_sub(1);
+        self.made += 1;
+        let Some(policy) = self.policy else { return Duration::ZERO };
+        // Envoy: fully jittered, up to the base times 2^n - 1 (router/retry_state_impl.cc).
+        let factor = 2_u32.saturating_pow(self.made.min(16)) - 1;
+        let longest = policy.back_off_base.saturating_mul(factor).min(policy.back_off_max);
+        let nanoseconds = u64::try_from(longest.as_nanos()).unwrap_or(u64::MAX).max(1);
+        Duration::from_nanos(random % nanoseconds)
+    }
+
+    /// Whether a request whose idle connection turned out to be closed gets a fresh one, without counting as a retry. Only where
+    /// sending it twice does no harm (RFC 9110 section 9.2.2), and once.
+    pub(super) fn replaces_stale(&mut self, attempt: Attempt, method: Method) -> bool {
+        let harmless = matches!(method, Method::Get | Method::Head | Method::Options | Method::Trace);
+        if attempt != (Attempt::Reset { reused: true }) || !harmless || self.replaced {
+            return false;
+        }
+        self.replaced = true;
+        true
+    }
+}
+
+fn is_retriable(policy: &RetryPolicy, attempt: Attempt, response: Option<&Fields>) -> bool {
+    let on = policy.retry_on;
+    match attempt {
+        Attempt::ConnectFailure => on.connect_failure || on.reset || on.reset_before_request || on.server_error,
+        Attempt::Reset { .. } => on.reset || on.server_error,
+        Attempt::PerTryTimeout => on.server_error || on.gateway_error || on.reset,
+        Attempt::Response(status) => {
+            (on.server_error && status >= 500)
+                || (on.gateway_error && matches!(status, 502..=504))
+                || (on.retriable_4xx && status == 409)
+                || (on.retriable_status_codes && policy.retriable_status_codes.contains(&status))
+                || response.is_some_and(|fields| is_retriable_grpc(on, fields))
+        }
+    }
+}
+
+/// gRPC statuses in a response without a body.
+fn is_retriable_grpc(on: RetryOn, fields: &Fields) -> bool {
+    match fields.get(Header::GrpcStatus) {
+        Some(b"1") => on.grpc_cancelled,
+        Some(b"4") => on.grpc_deadline_exceeded,
+        Some(b"8") => on.grpc_resource_exhausted,
+        Some(b"13") => on.grpc_internal,
+        Some(b"14") => on.grpc_unavailable,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn policy(retry_on: RetryOn) -> RetryPolicy {
+        RetryPolicy {
+            num_retries: 2,
+            retry_on,
+            retriable_status_codes: vec![418],
+            per_try_timeout: None,
+            back_off_base: Duration::from_millis(25),
+            back_off_max: Duration::from_millis(250),
+            avoid_previous_hosts: true,
+            host_selection_attempts: 5,
+        }
+    }
+
+    #[test]
+    fn istios_default_tries_again_only_where_nothing_was_sent() {
+        let default = RetryOn {
+            connect_failure: true,
+            refused_stream: true,
+            grpc_unavailable: true,
+            grpc_cancelled: true,
+            retriable_status_codes: true,
+            ..RetryOn::default()
+        };
+        let policy = policy(default);
+        let retries = Retries::new(Some(&policy));
+        assert!(retries.applies(Attempt::ConnectFailure, None));
+        assert!(retries.applies(Attempt::Response(418), None));
+        for attempt in [Attempt::Reset { reused: false }, Attempt::Response(503), Attempt::PerTryTimeout] {
+            assert!(!retries.applies(attempt, None), "{attempt:?}");
+        }
+    }
+
+    #[test]
+    fn server_errors_include_resets_and_timeouts() {
+        let policy = policy(RetryOn { server_error: true, ..RetryOn::default() });
+        let retries = Retries::new(Some(&policy));
+        for attempt in
+            [Attempt::ConnectFailure, Attempt::Reset { reused: false }, Attempt::Response(500), Attempt::PerTryTimeout]
+        {
+            assert!(retries.applies(attempt, None), "{attempt:?}");
+        }
+        assert!(!retries.applies(Attempt::Response(404), None));
+    }
+
+    #[test]
+    fn the_wait_grows_and_is_bounded() {
+        let policy = policy(RetryOn::default());
+        let mut retries = Retries::new(Some(&policy));
+        assert!(!retries.exhausted());
+        assert!(retries.take(u64::MAX) < Duration::from_millis(25));
+        assert!(retries.take(u64::MAX) < Duration::from_millis(75));
+        assert!(retries.exhausted());
+        for _ in 0..40 {
+            assert!(retries.take(u64::MAX) < Duration::from_millis(250));
+        }
+    }
+
+    #[test]
+    fn a_stale_connection_is_replaced_once_and_only_for_harmless_requests() {
+        let mut retries = Retries::new(None);
+        assert!(!retries.replaces_stale(Attempt::Reset { reused: true }, Method::Post));
+        assert!(!retries.replaces_stale(Attempt::Reset { reused: false }, Method::Get));
+        assert!(retries.replaces_stale(Attempt::Reset { reused: true }, Method::Get));
+        assert!(!retries.replaces_stale(Attempt::Reset { reused: true }, Method::Get));
+    }
+}

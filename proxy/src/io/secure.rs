@@ -1,0 +1,138 @@
+//! A TLS session inside a connection: sealed when output is flushed, opened when input is read.
+
+use std::cell::Ref;
+use std::io::{self, Read, Write};
+
+use rustls::Connection as Session;
+use tokio::net::TcpStream;
+
+use super::output::Output;
+use super::{Blocks, Io};
+
+/// Sealed at most at a time, so that a slow peer does not make us hold everything twice.
+const SEAL_SIZE: usize = 64 * 1024;
+
+/// A session and the ciphertext that waits for it.
+#[derive(Debug)]
+pub(super) struct Secure {
+    pub(super) session: Session,
+    received: Vec<u8>,
+    opened: usize,
+}
+
+impl Secure {
+    /// `received` is the beginning of the ciphertext, if some of it was read ahead.
+    pub(super) fn new(mut session: Session, received: &[u8]) -> Self {
+        session.set_buffer_limit(None);
+        Self { session, received: received.to_vec(), opened: 0 }
+    }
+
+    /// Takes plaintext that was opened already; `None` if there is none. 0 is the end of the stream.
+    ///
+    /// A connection cut without `close_notify` counts as ended: HTTP has its own framing.
+    pub(super) fn take_plaintext(&mut self, into: &mut [u8]) -> Option<io::Result<usize>> {
+        match self.session.reader().read(into) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Some(Ok(0)),
+            result => Some(result),
+        }
+    }
+
+    /// Whether ciphertext waits that was received before.
+    pub(super) fn has_received(&self) -> bool {
+        self.opened < self.received.len()
+    }
+
+    /// Opens ciphertext that was received before.
+    pub(super) fn open_received(&mut self, blocks: &Blocks) -> io::Result<()> {
+        let received = std::mem::take(&mut self.received);
+        let result = open(&mut self.session, received.get(self.opened..).unwrap_or_default());
+        if let Ok(left) = result {
+            self.opened = received.len() - left;
+        }
+        if result.is_err() || self.opened == received.len() {
+            self.opened = 0;
+            blocks.give_output(received);
+        } else {
+            self.received = received;
+        }
+        result.map(drop)
+    }
+
+    /// Opens ciphertext from the socket; what cannot be opened before plaintext is taken is kept.
+    pub(super) fn open(&mut self, ciphertext: &[u8], blocks: &Blocks) -> io::Result<()> {
+        let left = open(&mut self.session, ciphertext)?;
+        if left > 0 {
+            self.received = blocks.take_large_output();
+            self.received.extend_from_slice(&ciphertext[ciphertext.len() - left..]);
+            self.opened = 0;
+        }
+        Ok(())
+    }
+
+    /// Tells the session that the peer sent its last byte.
+    pub(super) fn end(&mut self) {
+        // An empty source can neither fail nor block.
+        drop(self.session.read_tls(&mut io::empty()));
+    }
+
+    /// Seals and sends; `Ok(false)` when the socket takes no more.
+    pub(super) fn send(&mut self, socket: Ref<'_, TcpStream>, output: &mut Output, io: &Io) -> io::Result<bool> {
+        let mut socket = Socket(socket);
+        loop {
+            while self.session.wants_write() {
+                match self.session.write_tls(&mut socket) {
+                    Ok(_) => {}
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+                    Err(error) => return Err(error),
+                }
+            }
+            output.sealed = 0;
+            let unsent = output.unsent();
+            if unsent.is_empty() {
+                return Ok(true);
+            }
+            let count = self.session.writer().write(&unsent[..unsent.len().min(SEAL_SIZE)])?;
+            output.advance(count, &io.blocks);
+            output.sealed = count;
+        }
+    }
+
+    /// Says goodbye; the alert is sent if the socket takes it at once.
+    pub(super) fn close(&mut self, socket: Ref<'_, TcpStream>) {
+        self.session.send_close_notify();
+        // The peer sees the end of the connection in any case.
+        drop(self.session.write_tls(&mut Socket(socket)));
+    }
+}
+
+/// Opens until there is plaintext to take; returns how many bytes are left.
+fn open(session: &mut Session, mut ciphertext: &[u8]) -> io::Result<usize> {
+    while !ciphertext.is_empty() {
+        if session.read_tls(&mut ciphertext)? == 0 {
+            return Ok(0); // after close_notify nothing counts
+        }
+        let state = session.process_new_packets().map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+        if state.plaintext_bytes_to_read() > 0 {
+            break;
+        }
+    }
+    Ok(ciphertext.len())
+}
+
+/// A socket that never waits, as rustls wants it.
+struct Socket<'socket>(Ref<'socket, TcpStream>);
+
+impl Write for Socket<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.try_write(bytes)
+    }
+
+    fn write_vectored(&mut self, parts: &[io::IoSlice<'_>]) -> io::Result<usize> {
+        self.0.try_write_vectored(parts)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

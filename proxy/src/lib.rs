@@ -1,0 +1,17 @@
+//! Selvedge: the edge of a service mesh in one binary.
+
+pub mod admin;
+pub mod bootstrap;
+pub mod cli;
+pub mod config;
+pub mod drain;
+pub mod gateway;
+pub mod http;
+pub mod identity;
+pub mod io;
+pub mod listener;
+pub mod tcp;
+pub mod telemetry;
+pub mod tls;
+pub mod upstream;
+pub mod worker;

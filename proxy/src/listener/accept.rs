@@ -1,0 +1,259 @@
+//! The accept loop of one listener on one worker.
+
+use std::future::poll_fn;
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use rustix::io::Errno;
+use socket2::SockRef;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use super::admit::admit;
+use super::open::OpenListener;
+use super::socket::ListeningSockets;
+use crate::worker::timer::Alarm;
+
+/// Connections accepted in one turn of the worker, so that those that are open get their turn.
+const ACCEPTED_PER_TURN: usize = 32;
+/// Connections closed in a row when no file descriptor is left.
+const SHED_AT_ONCE: usize = 256;
+const SHORTEST_PAUSE: Duration = Duration::from_millis(5);
+const LONGEST_PAUSE: Duration = Duration::from_millis(100);
+
+/// A running accept loop. It ends when this is dropped.
+#[derive(Debug)]
+pub(super) struct AcceptLoop {
+    task: JoinSet<()>,
+    stop: watch::Sender<Option<AfterLast>>,
+}
+
+/// What happens to the socket after the last connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum AfterLast {
+    /// Our handle closes; the socket does when its last handle does.
+    Close,
+    /// It stops listening, whoever holds it.
+    ShutDown,
+}
+
+impl AcceptLoop {
+    pub(super) fn start(sockets: &Arc<ListeningSockets>, worker: usize, listener: &Rc<OpenListener>) -> Self {
+        let (stop, stopped) = watch::channel(None);
+        let mut task = JoinSet::new();
+        task.spawn_local(run(sockets.clone(), worker, listener.clone(), stopped));
+        Self { task, stop }
+    }
+
+    /// Tells it to accept what waits already, and then to end.
+    pub(super) fn stop(&self, after: AfterLast) {
+        self.stop.send_replace(Some(after));
+    }
+
+    /// As [`Self::stop`]; returns when it has ended.
+    pub(super) async fn finish(mut self) {
+        self.stop(AfterLast::Close);
+        while self.task.join_next().await.is_some() {}
+    }
+}
+
+async fn run(
+    sockets: Arc<ListeningSockets>,
+    worker: usize,
+    listener: Rc<OpenListener>,
+    mut stopped: watch::Receiver<Option<AfterLast>>,
+) {
+    let mut accepting = Accepting::new(listener);
+    let socket = tokio::select! {
+        socket = accepting.open(&sockets, worker) => socket,
+        _ = stopped.wait_for(Option::is_some) => None,
+    };
+    drop(sockets);
+    let Some(socket) = socket else { return };
+    let after = tokio::select! {
+        () = accepting.forever(&socket) => return,
+        after = stopped.wait_for(Option::is_some) => after.ok().and_then(|after| *after),
+    };
+    accepting.what_waits(&socket).await;
+    if after == Some(AfterLast::ShutDown) {
+        // It may be closed already, which is what we want.
+        drop(SockRef::from(&socket).shutdown(std::net::Shutdown::Both));
+    }
+}
+
+/// What an error of accept(2) means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum AcceptError {
+    /// It concerns the connection that would have been accepted.
+    Connection,
+    /// No descriptor or no memory is left; there may be some later.
+    Resources,
+    /// The socket is of no use.
+    Permanent,
+}
+
+struct Accepting {
+    listener: Rc<OpenListener>,
+    alarm: Alarm,
+    pause: Duration,
+    /// Errors of connections in a row.
+    failures: usize,
+    /// Given up when no other descriptor is left, so that clients can be accepted to be closed instead of waiting for nothing.
+    reserve: Option<OwnedFd>,
+}
+
+impl Accepting {
+    fn new(listener: Rc<OpenListener>) -> Self {
+        let alarm = Alarm::new(&listener.worker.timers);
+        Self { listener, alarm, pause: SHORTEST_PAUSE, failures: 0, reserve: None }
+    }
+
+    /// Our handle of the socket. The kernel hands connections to this worker in any case, so no shortage makes it give up.
+    async fn open(&mut self, sockets: &ListeningSockets, worker: usize) -> Option<TcpListener> {
+        loop {
+            let error = match sockets.for_worker(worker).and_then(TcpListener::from_std) {
+                Ok(socket) => return Some(socket),
+                Err(error) => error,
+            };
+            if error.kind() == io::ErrorKind::NotFound {
+                tracing::error!(address = %sockets.address(), "no listening socket for worker {worker}");
+                return None;
+            }
+            self.back_off().await;
+        }
+    }
+
+    /// Returns if the socket is of no use any more.
+    async fn forever(&mut self, socket: &TcpListener) {
+        let mut in_turn = 0_usize;
+        loop {
+            if self.reserve.is_none() {
+                self.reserve = rustix::io::dup(socket).ok();
+            }
+            match socket.accept().await {
+                Ok((connection, peer)) => {
+                    (self.pause, self.failures) = (SHORTEST_PAUSE, 0);
+                    self.admit(connection, peer);
+                }
+                Err(error) => {
+                    if !self.handle(socket, &error).await {
+                        return;
+                    }
+                }
+            }
+            in_turn += 1;
+            if in_turn.is_multiple_of(ACCEPTED_PER_TURN) {
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+
+    /// Accepts what the kernel has already.
+    async fn what_waits(&mut self, socket: &TcpListener) {
+        while let Some(accepted) = accept_now(socket).await {
+            match accepted {
+                Ok((connection, peer)) => self.admit(connection, peer),
+                Err(error) if classify(&error) == AcceptError::Connection => {}
+                Err(_) => return,
+            }
+        }
+    }
+
+    fn admit(&self, connection: TcpStream, peer: SocketAddr) {
+        let listener = &self.listener;
+        listener.worker.tasks.spawn(admit(connection, peer, listener.clone()));
+    }
+
+    /// Whether to go on.
+    async fn handle(&mut self, socket: &TcpListener, error: &io::Error) -> bool {
+        let counters = self.listener.counters.connections.clone();
+        match classify(error) {
+            AcceptError::Connection => {
+                counters.downstream_cx_accept_failed.increment();
+                self.failures += 1;
+                if self.failures.is_multiple_of(ACCEPTED_PER_TURN) {
+                    self.back_off().await;
+                }
+            }
+            AcceptError::Resources => {
+                self.shed(socket).await;
+                self.back_off().await;
+            }
+            AcceptError::Permanent => {
+                tracing::error!(listener = self.listener.generation().model.name, "cannot accept: {error}");
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Closes clients that wait while there is no descriptor for them: they see the end instead of a connection on which nothing
+    /// ever happens.
+    async fn shed(&mut self, socket: &TcpListener) {
+        let Some(reserve) = self.reserve.take() else { return };
+        drop(reserve);
+        for _ in 0..SHED_AT_ONCE {
+            match accept_now(socket).await {
+                Some(Ok((connection, _))) => {
+                    self.listener.counters.connections.downstream_cx_overflow.increment();
+                    drop(connection);
+                }
+                Some(Err(error)) if classify(&error) == AcceptError::Connection => {}
+                Some(Err(_)) | None => break,
+            }
+        }
+    }
+
+    async fn back_off(&mut self) {
+        self.listener.counters.connections.downstream_cx_accept_backoff.increment();
+        let half = self.pause / 2;
+        let jitter = self.listener.worker.random.below(half.as_micros() as u64);
+        self.alarm.set_after(Some(half + Duration::from_micros(jitter)));
+        self.alarm.elapsed().await;
+        self.listener.worker.io.clock.invalidate();
+        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+/// The next connection, if one waits.
+async fn accept_now(socket: &TcpListener) -> Option<io::Result<(TcpStream, SocketAddr)>> {
+    poll_fn(|context| match socket.poll_accept(context) {
+        Poll::Ready(accepted) => Poll::Ready(Some(accepted)),
+        Poll::Pending => Poll::Ready(None),
+    })
+    .await
+}
+
+/// accept(2) reports errors of the new connection's network as its own.
+fn classify(error: &io::Error) -> AcceptError {
+    match Errno::from_io_error(error) {
+        Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM | Errno::NOSPC) => AcceptError::Resources,
+        Some(Errno::BADF | Errno::FAULT | Errno::INVAL | Errno::NOTSOCK) => AcceptError::Permanent,
+        _ => AcceptError::Connection,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_have_their_classes() {
+        let class = |errno: Errno| classify(&errno.into());
+        for errno in [Errno::CONNABORTED, Errno::INTR, Errno::PROTO, Errno::PERM, Errno::NETDOWN, Errno::HOSTUNREACH] {
+            assert_eq!(class(errno), AcceptError::Connection, "{errno}");
+        }
+        for errno in [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM] {
+            assert_eq!(class(errno), AcceptError::Resources, "{errno}");
+        }
+        for errno in [Errno::BADF, Errno::INVAL, Errno::NOTSOCK] {
+            assert_eq!(class(errno), AcceptError::Permanent, "{errno}");
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! Listeners: from the listening socket to the application that serves a connection.
+//!
+//! Control binds the sockets ([`socket`]) and publishes snapshots; each worker accepts on its own socket ([`accept`]), finds out
+//! what a connection is and which chain takes it ([`admit`]), and keeps track of those that live, so that a change of configuration
+//! reaches them ([`effect`]).
+
+mod accept;
+mod admit;
+mod counters;
+pub mod effect;
+mod generation;
+mod handshake;
+mod live;
+mod open;
+pub mod proxy_protocol;
+mod refusal;
+pub mod socket;
+pub mod tls_inspector;
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hashbrown::HashMap;
+use tokio::task::JoinSet;
+
+use self::accept::{AcceptLoop, AfterLast};
+use self::open::OpenListener;
+use self::socket::ListeningSockets;
+use crate::config::snapshot::ListenerSnapshot;
+use crate::worker::Worker;
+
+pub use counters::{ConnectionCounters, ListenerCounters, SecretCounters, TlsCounters, TotalCounters};
+
+/// The listeners of one worker. Accepting ends when this is dropped; connections are tasks of the worker.
+#[derive(Debug)]
+pub struct Listeners {
+    worker: Rc<Worker>,
+    /// Which of each listener's sockets is ours.
+    index: usize,
+    /// How long connections may take to finish when their listener or their chain is gone.
+    drain_time: Duration,
+    totals: Arc<TotalCounters>,
+    open: RefCell<HashMap<Arc<str>, Entry>>,
+    /// Reviews and drains that are under way.
+    upkeep: RefCell<JoinSet<()>>,
+    /// A drain of the whole process, and how long it is spread over.
+    draining: Cell<Option<Duration>>,
+    closing: Cell<bool>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    listener: Rc<OpenListener>,
+    sockets: Arc<ListeningSockets>,
+    accepting: AcceptLoop,
+}
+
+impl Listeners {
+    /// None yet, on the worker that takes the socket at `index` of each.
+    pub fn new(worker: Rc<Worker>, index: usize, drain_time: Duration, totals: Arc<TotalCounters>) -> Self {
+        Self {
+            worker,
+            index,
+            drain_time,
+            totals,
+            open: RefCell::default(),
+            upkeep: RefCell::default(),
+            draining: Cell::new(None),
+            closing: Cell::new(false),
+        }
+    }
+
+    /// Takes over a published listener, or its removal.
+    pub fn apply(&self, name: Arc<str>, snapshot: Option<Arc<ListenerSnapshot>>) {
+        let known = self.open.borrow().contains_key(&name);
+        match snapshot {
+            None => self.remove(&name),
+            Some(snapshot) if known => self.update(&name, &snapshot),
+            Some(_) if self.closing.get() => {}
+            Some(snapshot) => self.add(name, &snapshot),
+        }
+    }
+
+    /// Asks live connections to finish, spread over `spread`, and new ones at once. Connections are still accepted.
+    pub fn drain(&self, spread: Duration) {
+        self.draining.set(Some(spread));
+        let listeners: Vec<_> = self.open.borrow().values().map(|entry| entry.listener.clone()).collect();
+        for listener in listeners {
+            self.keep_up(listener.drain(spread));
+        }
+    }
+
+    /// Accepts what waits already, then nothing more: clients are refused from now on.
+    pub fn stop_accepting(&self) {
+        self.closing.set(true);
+        for entry in self.open.borrow().values() {
+            entry.accepting.stop(AfterLast::ShutDown);
+        }
+    }
+
+    fn add(&self, name: Arc<str>, snapshot: &ListenerSnapshot) {
+        let sockets = snapshot.sockets.clone();
+        let listener = OpenListener::new(snapshot, &self.worker, &self.totals);
+        if let Some(spread) = self.draining.get() {
+            self.keep_up(listener.clone().drain(spread));
+        }
+        let accepting = AcceptLoop::start(&sockets, self.index, &listener);
+        self.open.borrow_mut().insert(name, Entry { listener, sockets, accepting });
+    }
+
+    fn update(&self, name: &Arc<str>, snapshot: &ListenerSnapshot) {
+        let mut open = self.open.borrow_mut();
+        let Some(entry) = open.get_mut(name) else { return };
+        let generation = entry.listener.update(snapshot);
+        let listener = entry.listener.clone();
+        let moved = !Arc::ptr_eq(&entry.sockets, &snapshot.sockets) && !self.closing.get();
+        let before = moved.then(|| {
+            entry.sockets = snapshot.sockets.clone();
+            let accepting = AcceptLoop::start(&entry.sockets, self.index, &listener);
+            std::mem::replace(&mut entry.accepting, accepting)
+        });
+        drop(open);
+        if let Some(before) = before {
+            self.keep_up(before.finish());
+        }
+        self.keep_up(listener.review(generation, self.drain_time));
+    }
+
+    fn remove(&self, name: &Arc<str>) {
+        let Some(entry) = self.open.borrow_mut().remove(name) else { return };
+        let drain_time = self.drain_time;
+        self.keep_up(async move {
+            let Entry { listener, sockets, accepting } = entry;
+            drop(sockets);
+            accepting.finish().await;
+            listener.drain_and_close(drain_time).await;
+        });
+    }
+
+    fn keep_up(&self, task: impl Future<Output = ()> + 'static) {
+        let mut upkeep = self.upkeep.borrow_mut();
+        while upkeep.try_join_next().is_some() {}
+        upkeep.spawn_local(task);
+    }
+}

@@ -1,0 +1,177 @@
+//! One listener on one worker: its configuration as it is now, its live connections, and what a change does to them.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::counters::{ListenerCounters, TotalCounters};
+use super::effect::{Verdict, verdict};
+use super::generation::{Generation, ServedBy, TcpCounterTable};
+use super::live::{Live, LiveTable};
+use crate::config::snapshot::ListenerSnapshot;
+use crate::worker::Worker;
+use crate::worker::connection::Wish;
+use crate::worker::timer::Alarm;
+
+/// Live connections that are looked at in one turn of the worker: checking a certificate again takes some 100 microseconds.
+const REVIEWED_PER_TURN: usize = 16;
+
+/// A listener that is open, or whose last connections are.
+#[derive(Debug)]
+pub(super) struct OpenListener {
+    pub(super) worker: Rc<Worker>,
+    pub(super) counters: ListenerCounters,
+    pub(super) totals: Arc<TotalCounters>,
+    generation: RefCell<Rc<Generation>>,
+    live: LiveTable,
+    tcp_counters: TcpCounterTable,
+    draining: Cell<bool>,
+}
+
+/// A connection's place in the table of live ones; it leaves when this is dropped.
+#[derive(Debug)]
+pub(super) struct Registration {
+    listener: Rc<OpenListener>,
+    id: u64,
+}
+
+impl OpenListener {
+    pub(super) fn new(snapshot: &ListenerSnapshot, worker: &Rc<Worker>, totals: &Arc<TotalCounters>) -> Rc<Self> {
+        Rc::new(Self {
+            worker: worker.clone(),
+            counters: ListenerCounters::register(snapshot.sockets.address(), &worker.process.registry),
+            totals: totals.clone(),
+            generation: RefCell::new(Generation::new(snapshot)),
+            live: LiveTable::default(),
+            tcp_counters: TcpCounterTable::default(),
+            draining: Cell::new(false),
+        })
+    }
+
+    /// The configuration as it is now.
+    pub(super) fn generation(&self) -> Rc<Generation> {
+        self.generation.borrow().clone()
+    }
+
+    /// Takes over a new version. [`Self::review`] applies it to live connections.
+    pub(super) fn update(&self, snapshot: &ListenerSnapshot) -> Rc<Generation> {
+        let generation = Generation::new(snapshot);
+        let old = self.generation.replace(generation.clone());
+        drop(old);
+        self.tcp_counters.prune(&generation);
+        generation
+    }
+
+    /// What serves the connections of a chain.
+    pub(super) fn served_by(&self, generation: &Generation, position: usize) -> Option<ServedBy> {
+        generation.served_by(position, &self.worker, &self.tcp_counters)
+    }
+
+    /// Adds a connection that was admitted under `generation`, which may not be the newest any more.
+    pub(super) fn register(self: &Rc<Self>, connection: Live, generation: &Rc<Generation>) -> Registration {
+        let id = connection.facts().id;
+        self.live.insert(connection.clone());
+        let newest = self.generation();
+        if !Rc::ptr_eq(&newest, generation) {
+            self.apply(&connection, &newest);
+        }
+        if self.draining.get() {
+            connection.ask(Wish::Drain);
+        }
+        Registration { listener: self.clone(), id }
+    }
+
+    /// Applies a new version to the connections that are live, a few per turn, and waits until those that had to drain are closed.
+    pub(super) async fn review(self: Rc<Self>, generation: Rc<Generation>, drain_time: Duration) {
+        let mut draining = Vec::new();
+        for (count, id) in (1..).zip(self.live.ids()) {
+            if count % REVIEWED_PER_TURN == 0 {
+                tokio::task::yield_now().await;
+                if !Rc::ptr_eq(&self.generation(), &generation) {
+                    break; // the review of the newer version looks at all of them
+                }
+            }
+            if let Some(connection) = self.live.get(id)
+                && self.apply(&connection, &generation) == Verdict::Drain
+            {
+                draining.push(id);
+            }
+        }
+        if !draining.is_empty() {
+            self.pause(drain_time).await;
+            self.close(draining);
+        }
+    }
+
+    /// Asks all connections to finish, spread over `spread` so that their clients do not all come back at once. New ones are asked
+    /// as soon as they are admitted.
+    pub(super) async fn drain(self: Rc<Self>, spread: Duration) {
+        self.draining.set(true);
+        let ids = self.live.ids();
+        let step = spread / u32::try_from(ids.len().max(1)).unwrap_or(u32::MAX);
+        for id in ids {
+            if let Some(connection) = self.live.get(id) {
+                self.counters.connections.downstream_cx_drained.increment();
+                connection.ask(Wish::Drain);
+                self.pause(step).await;
+            }
+        }
+    }
+
+    /// As [`Self::drain`] over the first half of `drain_time`; what is open at its end closes.
+    pub(super) async fn drain_and_close(self: Rc<Self>, drain_time: Duration) {
+        let deadline = Alarm::new(&self.worker.timers);
+        self.worker.io.clock.invalidate();
+        deadline.set_after(Some(drain_time));
+        deadline.limit(self.clone().drain(drain_time / 2)).await;
+        while self.live.len() > 0 && deadline.deadline().is_some_and(|deadline| self.worker.io.clock.now() < deadline) {
+            self.pause(Duration::from_millis(100).min(drain_time)).await;
+        }
+        self.close(self.live.ids());
+    }
+
+    fn close(&self, connections: impl IntoIterator<Item = u64>) {
+        for id in connections {
+            if let Some(connection) = self.live.get(id) {
+                connection.ask(Wish::Close);
+            }
+        }
+    }
+
+    fn apply(&self, connection: &Live, generation: &Generation) -> Verdict {
+        let position = generation.find(connection.facts());
+        let candidate = position.and_then(|position| generation.chain(position));
+        let verdict = verdict(connection.facts(), connection.kind(), candidate);
+        match verdict {
+            Verdict::Adopt => {
+                if let Some(served_by) = position.and_then(|position| self.served_by(generation, position)) {
+                    connection.adopt(served_by);
+                }
+            }
+            Verdict::Drain => {
+                self.counters.connections.downstream_cx_drained.increment();
+                connection.ask(Wish::Drain);
+            }
+            Verdict::Close => {
+                self.counters.connections.downstream_cx_closed_by_stricter_tls.increment();
+                connection.ask(Wish::Close);
+            }
+        }
+        verdict
+    }
+
+    async fn pause(&self, duration: Duration) {
+        let alarm = Alarm::new(&self.worker.timers);
+        self.worker.io.clock.invalidate();
+        alarm.set_after(Some(duration));
+        alarm.elapsed().await;
+        self.worker.io.clock.invalidate();
+    }
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        self.listener.live.remove(self.id);
+    }
+}

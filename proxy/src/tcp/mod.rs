@@ -1,0 +1,12 @@
+//! Opaque bytes between a client and an endpoint: TCP, and TLS passed through (`envoy.filters.network.tcp_proxy`).
+//!
+//! One task owns both sides of a connection. [`connection`] reads from top to bottom as the life of one; [`copy`] moves the bytes.
+
+mod chain;
+mod connection;
+pub(crate) mod copy;
+mod counters;
+
+pub use chain::TcpChain;
+pub use connection::serve;
+pub use counters::TcpCounters;

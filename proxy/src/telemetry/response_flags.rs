@@ -1,0 +1,119 @@
+//! Envoy's response flags: what went wrong with a request or a connection, and whose fault it was.
+
+use std::ops::{BitOr, BitOrAssign};
+
+/// A set of response flags.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct ResponseFlags(u32);
+
+macro_rules! flags {
+    ($($(#[$doc:meta])* $name:ident = $short:literal,)*) => {
+        impl ResponseFlags {
+            /// Nothing went wrong.
+            pub const NONE: Self = Self(0);
+            flags!(@constants 0u32; $($(#[$doc])* $name,)*);
+            const SHORT: &'static [(Self, &'static str)] = &[$((Self::$name, $short),)*];
+        }
+    };
+    (@constants $bit:expr; $(#[$doc:meta])* $name:ident, $($rest:tt)*) => {
+        $(#[$doc])*
+        pub const $name: Self = Self(1 << $bit);
+        flags!(@constants $bit + 1; $($rest)*);
+    };
+    (@constants $bit:expr;) => {};
+}
+
+// In the order in which Envoy writes them (`envoy/stream_info/stream_info.h`).
+flags! {
+    /// No endpoint of the cluster may be used.
+    NO_HEALTHY_UPSTREAM = "UH",
+    /// The upstream took too long.
+    UPSTREAM_REQUEST_TIMEOUT = "UT",
+    /// We reset the stream.
+    LOCAL_RESET = "LR",
+    /// The upstream reset the stream.
+    UPSTREAM_REMOTE_RESET = "UR",
+    /// Connecting to the upstream failed.
+    UPSTREAM_CONNECTION_FAILURE = "UF",
+    /// The upstream closed the connection.
+    UPSTREAM_CONNECTION_TERMINATION = "UC",
+    /// A circuit breaker is open.
+    UPSTREAM_OVERFLOW = "UO",
+    /// No route, or no filter chain, takes it.
+    NO_ROUTE_FOUND = "NR",
+    /// The client closed the connection.
+    DOWNSTREAM_CONNECTION_TERMINATION = "DC",
+    /// All retries were used.
+    UPSTREAM_RETRY_LIMIT_EXCEEDED = "URX",
+    /// The stream was silent for too long.
+    STREAM_IDLE_TIMEOUT = "SI",
+    /// The client broke the protocol.
+    DOWNSTREAM_PROTOCOL_ERROR = "DPE",
+    /// The connection or the stream reached its longest life.
+    DURATION_TIMEOUT = "DT",
+    /// The upstream broke the protocol.
+    UPSTREAM_PROTOCOL_ERROR = "UPE",
+    /// The route's cluster does not exist.
+    NO_CLUSTER_FOUND = "NC",
+    /// We are overloaded.
+    OVERLOAD_MANAGER = "OM",
+}
+
+impl ResponseFlags {
+    /// Whether none is set.
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// Whether any of `other` is set.
+    pub fn intersects(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+
+    /// The flag with this short name, if it is one that is ever set.
+    pub fn from_short(short: &str) -> Option<Self> {
+        Self::SHORT.iter().find(|(_, name)| *name == short).map(|(flag, _)| *flag)
+    }
+
+    /// The short names of those that are set.
+    pub fn short_names(self) -> impl Iterator<Item = &'static str> {
+        Self::SHORT.iter().filter(move |(flag, _)| self.intersects(*flag)).map(|(_, name)| *name)
+    }
+
+    /// Appends the short names, comma-separated.
+    pub fn put(self, out: &mut Vec<u8>) {
+        for (index, name) in self.short_names().enumerate() {
+            if index > 0 {
+                out.push(b',');
+            }
+            out.extend_from_slice(name.as_bytes());
+        }
+    }
+}
+
+impl BitOr for ResponseFlags {
+    type Output = Self;
+
+    fn bitor(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+}
+
+impl BitOrAssign for ResponseFlags {
+    fn bitor_assign(&mut self, other: Self) {
+        self.0 |= other.0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_are_written_in_envoys_order() {
+        let mut out = Vec::new();
+        (ResponseFlags::UPSTREAM_RETRY_LIMIT_EXCEEDED | ResponseFlags::UPSTREAM_CONNECTION_FAILURE).put(&mut out);
+        assert_eq!(out, b"UF,URX");
+        assert_eq!(ResponseFlags::from_short("DPE"), Some(ResponseFlags::DOWNSTREAM_PROTOCOL_ERROR));
+    }
+}

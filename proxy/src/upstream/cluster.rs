@@ -1,0 +1,236 @@
+//! One cluster in use on one worker.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use balance::{ActiveRequest, Balancer, Breaker, Endpoint, Endpoints};
+use tokio::sync::Notify;
+use xds_model::cluster as model;
+
+use super::ClusterCounters;
+use super::pool_h1::Pool;
+use crate::config::snapshot::{ClientTransport, ClusterSnapshot};
+use crate::worker::Core;
+
+/// A cluster that something uses: its balancer, its pools and its counters.
+#[derive(Debug)]
+pub struct Cluster {
+    name: Arc<str>,
+    core: Rc<Core>,
+    counters: Arc<ClusterCounters>,
+    state: RefCell<State>,
+    endpoints_arrived: Notify,
+    retired: Cell<bool>,
+}
+
+#[derive(Debug)]
+struct State {
+    snapshot: Arc<ClusterSnapshot>,
+    breaker: Breaker,
+    balancer: Option<Balancer>,
+    /// By endpoint index; made at first use.
+    pools: Vec<Option<Rc<Pool>>>,
+}
+
+/// An endpoint chosen for one try. The endpoint counts as busy until this is dropped.
+#[derive(Debug)]
+pub struct Pick {
+    /// The connections to the endpoint.
+    pub pool: Rc<Pool>,
+    _active: ActiveRequest,
+}
+
+/// Why no endpoint was chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PickFailure {
+    /// The endpoints are not known yet; see [`Cluster::endpoints_known`].
+    Warming,
+    /// None may be used.
+    NoHealthyUpstream,
+}
+
+impl Cluster {
+    /// Of a snapshot, without any connection yet.
+    pub(super) fn new(name: Arc<str>, snapshot: Arc<ClusterSnapshot>, core: &Rc<Core>) -> Rc<Self> {
+        let counters = core.process.registry.register(ClusterCounters::new(format!("cluster.{name}.")));
+        let breaker = core.process.breaker(&name, snapshot.model.limits);
+        let mut state = State { snapshot: snapshot.clone(), breaker, balancer: None, pools: Vec::new() };
+        state.use_endpoints(snapshot.endpoints.as_ref(), core);
+        Rc::new(Self {
+            name,
+            core: core.clone(),
+            counters,
+            state: RefCell::new(state),
+            endpoints_arrived: Notify::new(),
+            retired: Cell::new(false),
+        })
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    /// Its counters on this worker.
+    pub fn counters(&self) -> &ClusterCounters {
+        &self.counters
+    }
+
+    /// As the control plane said.
+    pub fn model(&self) -> Arc<model::Cluster> {
+        self.state.borrow().snapshot.model.clone()
+    }
+
+    /// What it speaks.
+    pub fn protocol(&self) -> model::UpstreamProtocol {
+        self.state.borrow().snapshot.model.protocol
+    }
+
+    /// Whether `istio.alpn` is switched off for it.
+    pub fn keeps_its_protocols(&self) -> bool {
+        self.state.borrow().snapshot.model.istio.alpn_override_disabled
+    }
+
+    /// Its circuit breakers.
+    pub fn breaker(&self) -> Breaker {
+        self.state.borrow().breaker.clone()
+    }
+
+    /// Whether it was removed; whoever holds it must look it up again.
+    pub fn is_retired(&self) -> bool {
+        self.retired.get()
+    }
+
+    /// Chooses an endpoint. Endpoints of `tried` are drawn again up to `attempts` times.
+    ///
+    /// # Errors
+    /// There is none to choose.
+    pub fn pick(&self, tried: &[Rc<Pool>], attempts: u32) -> Result<Pick, PickFailure> {
+        let mut guard = self.state.borrow_mut();
+        let state = &mut *guard;
+        let balancer = state.balancer.as_mut().ok_or(PickFailure::Warming)?;
+        let endpoints = balancer.endpoints().clone();
+        let mut random = || self.core.random.next();
+        let picked = if tried.is_empty() {
+            balancer.pick(&mut random)
+        } else {
+            let pools = &state.pools;
+            let was_tried = |pool: &Rc<Pool>| tried.iter().any(|tried| Rc::ptr_eq(tried, pool));
+            balancer.pick_avoiding(&mut random, attempts, |index| {
+                pools.get(index.index()).and_then(Option::as_ref).is_some_and(was_tried)
+            })
+        };
+        let chosen = picked.and_then(|index| {
+            let endpoint = endpoints.get(index)?;
+            let slot = state.pools.get_mut(index.index())?;
+            let pool = slot.get_or_insert_with(|| {
+                Pool::new(endpoint, &state.snapshot, &state.breaker, &self.counters, &self.core)
+            });
+            Some(Pick { pool: pool.clone(), _active: balancer.started(index) })
+        });
+        if chosen.is_none() {
+            self.counters.upstream_cx_none_healthy.increment();
+        }
+        chosen.ok_or(PickFailure::NoHealthyUpstream)
+    }
+
+    /// Waits until the endpoints are known.
+    pub async fn endpoints_known(&self) {
+        while self.state.borrow().balancer.is_none() && !self.retired.get() {
+            self.endpoints_arrived.notified().await;
+        }
+    }
+
+    /// Takes over a new snapshot. Connections to endpoints that stay are kept; those of vanished endpoints finish what is under way.
+    pub(super) fn update(&self, snapshot: &Arc<ClusterSnapshot>) {
+        let mut state = self.state.borrow_mut();
+        if state.snapshot.model.limits != snapshot.model.limits {
+            state.breaker = self.core.process.breaker(&self.name, snapshot.model.limits);
+        }
+        let same_balancer = state.snapshot.model.balancer == snapshot.model.balancer
+            && state.snapshot.model.panic_threshold == snapshot.model.panic_threshold;
+        if !same_balancer {
+            state.rebuild_balancer(snapshot, &self.core);
+        }
+        state.snapshot = snapshot.clone();
+        state.use_endpoints(snapshot.endpoints.as_ref(), &self.core);
+        if state.balancer.is_some() {
+            self.endpoints_arrived.notify_waiters();
+        }
+    }
+
+    /// The cluster is gone: what is under way finishes, nothing new begins.
+    pub(super) fn retire(&self) {
+        self.retired.set(true);
+        for pool in self.state.borrow_mut().pools.drain(..).flatten() {
+            pool.close();
+        }
+        self.endpoints_arrived.notify_waiters();
+    }
+
+    /// Closes idle connections whose time has come.
+    pub(super) fn sweep(&self) {
+        for pool in self.state.borrow().pools.iter().flatten() {
+            pool.sweep();
+        }
+    }
+}
+
+impl State {
+    /// Goes on with these endpoints. Endpoints that were known once stay known while a newer set is on its way.
+    fn use_endpoints(&mut self, endpoints: Option<&Arc<Endpoints>>, core: &Core) {
+        let Some(endpoints) = endpoints else {
+            self.refresh_pools();
+            return;
+        };
+        let mut random = || core.random.next();
+        match &mut self.balancer {
+            None => {
+                let model = &self.snapshot.model;
+                let balancer = Balancer::new(endpoints.clone(), model.balancer, model.panic_threshold, &mut random);
+                self.balancer = Some(balancer);
+                self.pools = std::iter::repeat_with(|| None).take(endpoints.list().len()).collect();
+            }
+            Some(balancer) if Arc::ptr_eq(balancer.endpoints(), endpoints) => {}
+            Some(balancer) => {
+                let carried = endpoints.carried_from(balancer.endpoints());
+                let kept =
+                    carried.iter().map(|old| old.and_then(|old| self.pools.get_mut(old.index())?.take())).collect();
+                for gone in std::mem::replace(&mut self.pools, kept).into_iter().flatten() {
+                    gone.close();
+                }
+                balancer.update(endpoints.clone(), &mut random);
+            }
+        }
+        self.refresh_pools();
+    }
+
+    fn rebuild_balancer(&mut self, snapshot: &ClusterSnapshot, core: &Core) {
+        if let Some(balancer) = &self.balancer {
+            let endpoints = balancer.endpoints().clone();
+            let (policy, panic) = (snapshot.model.balancer, snapshot.model.panic_threshold);
+            self.balancer = Some(Balancer::new(endpoints, policy, panic, &mut || core.random.next()));
+        }
+    }
+
+    /// Tells the pools what their endpoint is like now.
+    fn refresh_pools(&self) {
+        let Some(balancer) = &self.balancer else { return };
+        for (pool, endpoint) in self.pools.iter().zip(balancer.endpoints().list()) {
+            if let Some(pool) = pool {
+                pool.refresh(endpoint, &self.snapshot, &self.breaker);
+            }
+        }
+    }
+}
+
+/// How an endpoint is reached: by the first transport whose criteria its metadata meets, else by the default.
+pub(super) fn transport_for(endpoint: &Endpoint, snapshot: &ClusterSnapshot) -> ClientTransport {
+    let matches = &snapshot.model.transport.matches;
+    let fits = |criteria: &[(String, String)]| {
+        criteria.iter().all(|(key, value)| endpoint.transport_match.iter().any(|(k, v)| k == key && v == value))
+    };
+    let index = matches.iter().position(|candidate| fits(&candidate.criteria)).unwrap_or(matches.len());
+    snapshot.transports.get(index).cloned().unwrap_or(ClientTransport::Raw)
+}

@@ -1,0 +1,156 @@
+//! Opening connections to endpoints.
+
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+
+use balance::Endpoint;
+use socket2::{SockRef, TcpKeepalive};
+use tokio::net::TcpSocket;
+use xds_model::cluster as model;
+use xds_model::endpoint::EndpointAddress;
+
+use crate::config::snapshot::ClientTransport;
+use crate::io::Stream;
+use crate::tls::ClientTls;
+use crate::worker::Core;
+use crate::worker::timer::Alarm;
+
+/// What a connection is wanted for.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted<'a> {
+    /// The request's authority without its port, for clusters whose TLS depends on it.
+    pub host: &'a [u8],
+    /// What to offer by ALPN instead of the transport's own list.
+    pub protocols: Option<&'a [Vec<u8>]>,
+}
+
+/// An open connection.
+#[derive(Debug)]
+pub struct Connected {
+    /// The connection, its TLS handshake done.
+    pub stream: Stream,
+    /// Our side.
+    pub local: Option<SocketAddr>,
+    /// The other side.
+    pub remote: SocketAddr,
+}
+
+/// Why there is no connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ConnectFailure {
+    /// Neither side answered in time.
+    Timeout,
+    /// The other side, or the network, refused it, for this reason.
+    Refused(String),
+}
+
+impl ConnectFailure {
+    /// The reason in words; empty when there is nothing to add.
+    pub fn reason(&self) -> &str {
+        match self {
+            Self::Timeout => "",
+            Self::Refused(reason) => reason,
+        }
+    }
+}
+
+/// Connects within the cluster's `connect_timeout`, TLS handshake included.
+pub(super) async fn connect(
+    core: &Rc<Core>,
+    cluster: &model::Cluster,
+    endpoint: &Endpoint,
+    transport: &ClientTransport,
+    wanted: &Wanted<'_>,
+) -> Result<Connected, ConnectFailure> {
+    let alarm = Alarm::new(&core.timers);
+    alarm.set_after(Some(cluster.connect_timeout));
+    let result = alarm.limit(open(core, cluster, endpoint, transport, wanted)).await;
+    core.io.clock.invalidate();
+    result.unwrap_or(Err(ConnectFailure::Timeout))
+}
+
+async fn open(
+    core: &Rc<Core>,
+    cluster: &model::Cluster,
+    endpoint: &Endpoint,
+    transport: &ClientTransport,
+    wanted: &Wanted<'_>,
+) -> Result<Connected, ConnectFailure> {
+    let mut connected = open_any(core, cluster, endpoint).await?;
+    match transport {
+        ClientTransport::Raw => {}
+        ClientTransport::Waiting(secret) => {
+            return Err(ConnectFailure::Refused(format!("TLS_error: secret {secret} is not supplied")));
+        }
+        ClientTransport::Tls(tls) => secure(&mut connected.stream, tls, wanted).await?,
+    }
+    Ok(connected)
+}
+
+/// Tries the endpoint's addresses in order.
+async fn open_any(core: &Rc<Core>, cluster: &model::Cluster, endpoint: &Endpoint) -> Result<Connected, ConnectFailure> {
+    let mut failure = ConnectFailure::Refused("the endpoint has no address".to_owned());
+    for address in std::iter::once(&endpoint.address).chain(&endpoint.additional_addresses) {
+        match address {
+            EndpointAddress::Socket(address) => match open_tcp(core, cluster, *address).await {
+                Ok(connected) => return Ok(connected),
+                Err(error) => failure = ConnectFailure::Refused(describe(&error)),
+            },
+            EndpointAddress::Name(name, _) => {
+                failure = ConnectFailure::Refused(format!("the endpoint name {name} is not resolved"));
+            }
+            EndpointAddress::Unix(path) => {
+                failure = ConnectFailure::Refused(format!("unix socket {path} is not supported"));
+            }
+        }
+    }
+    Err(failure)
+}
+
+async fn open_tcp(core: &Rc<Core>, cluster: &model::Cluster, address: SocketAddr) -> io::Result<Connected> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket.set_nodelay(true)?;
+    if let Some(keepalive) = &cluster.tcp_keepalive {
+        SockRef::from(&socket).set_tcp_keepalive(&tcp_keepalive(keepalive))?;
+    }
+    let socket = socket.connect(address).await?;
+    let local = socket.local_addr().ok();
+    Ok(Connected { stream: Stream::new(socket, &core.io), local, remote: address })
+}
+
+fn tcp_keepalive(wanted: &model::TcpKeepalive) -> TcpKeepalive {
+    let mut keepalive = TcpKeepalive::new();
+    if let Some(time) = wanted.time {
+        keepalive = keepalive.with_time(time);
+    }
+    if let Some(interval) = wanted.interval {
+        keepalive = keepalive.with_interval(interval);
+    }
+    if let Some(probes) = wanted.probes {
+        keepalive = keepalive.with_retries(probes);
+    }
+    keepalive
+}
+
+async fn secure(stream: &mut Stream, tls: &ClientTls, wanted: &Wanted<'_>) -> Result<(), ConnectFailure> {
+    let failed = |error: &dyn std::fmt::Display| ConnectFailure::Refused(format!("TLS_error: {error}"));
+    let protocols = wanted.protocols.unwrap_or_else(|| tls.protocols());
+    let offered = protocols.iter().filter(|protocol| protocol.as_slice() != b"istio-peer-exchange").cloned().collect();
+    let session = tls.session(wanted.host, offered).map_err(|error| failed(&error))?;
+    stream.secure(session);
+    stream.handshake().await.map_err(|error| failed(&error))
+}
+
+/// In Envoy's words, which people search logs for.
+fn describe(error: &io::Error) -> String {
+    let kind = match error.kind() {
+        io::ErrorKind::ConnectionRefused => "Connection refused".to_owned(),
+        io::ErrorKind::ConnectionReset => "Connection reset by peer".to_owned(),
+        io::ErrorKind::HostUnreachable => "No route to host".to_owned(),
+        io::ErrorKind::NetworkUnreachable => "Network is unreachable".to_owned(),
+        io::ErrorKind::TimedOut => "Connection timed out".to_owned(),
+        _ => error.to_string(),
+    };
+    format!("delayed connect error: {kind}")
+}

@@ -1,0 +1,16 @@
+//! Clusters as a worker uses them: endpoints picked on worker-local state, connections kept in worker-local pools.
+//!
+//! A worker knows every published [`ClusterSnapshot`](crate::config::snapshot::ClusterSnapshot) but builds a [`Cluster`] only when
+//! something first uses it: istiod sends every service to every gateway, and most are never called.
+
+mod cluster;
+mod clusters;
+mod connector;
+mod counters;
+mod pool_h1;
+
+pub use cluster::{Cluster, Pick, PickFailure};
+pub use clusters::Clusters;
+pub use connector::{ConnectFailure, Connected, Wanted};
+pub use counters::ClusterCounters;
+pub use pool_h1::{ObtainFailure, Pool, Target, UpstreamConnection};

@@ -1,0 +1,402 @@
+//! HTTP/1 connections to one endpoint: one request at a time on each, the last used first.
+
+use std::cell::{Cell, RefCell};
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
+
+use balance::{Breaker, Endpoint, Permit};
+use tokio::sync::Notify;
+use xds_model::cluster as model;
+
+use super::ClusterCounters;
+use super::cluster::transport_for;
+use super::connector::{self, ConnectFailure, Connected, Wanted};
+use crate::config::snapshot::{ClientTransport, ClusterSnapshot};
+use crate::io::Stream;
+use crate::tls::ClientTls;
+use crate::worker::Core;
+
+/// The connections of a worker to one endpoint.
+#[derive(Debug)]
+pub struct Pool {
+    core: Rc<Core>,
+    counters: Arc<ClusterCounters>,
+    target: RefCell<Rc<Target>>,
+    #[allow(clippy::vec_box, reason = "a connection moves between the pool and its request")]
+    idle: RefCell<Vec<Box<UpstreamConnection>>>,
+    /// Idle ones included.
+    open: Cell<u32>,
+    /// The endpoint is gone.
+    closed: Cell<bool>,
+    /// Requests that wait for a connection to come back.
+    queued: Cell<u32>,
+    returned: Notify,
+}
+
+/// What the endpoint is like now.
+#[derive(Debug)]
+pub struct Target {
+    /// The endpoint.
+    pub endpoint: Endpoint,
+    /// Its address in words, for logs.
+    pub address: Box<str>,
+    transport: ClientTransport,
+    model: Arc<model::Cluster>,
+    breaker: Breaker,
+}
+
+/// A connection to an endpoint, borrowed by one request at a time.
+#[derive(Debug)]
+pub struct UpstreamConnection {
+    /// The connection.
+    pub stream: Stream,
+    /// Our side.
+    pub local: Option<SocketAddr>,
+    /// The other side.
+    pub remote: SocketAddr,
+    pool: Rc<Pool>,
+    served: u32,
+    idle_since: Instant,
+    security: Option<Security>,
+    _permit: Permit,
+}
+
+/// What must agree for a request to use a secure connection.
+#[derive(Debug)]
+struct Security {
+    tls: Arc<ClientTls>,
+    host: Option<Box<[u8]>>,
+    protocols: Option<Box<[Vec<u8>]>>,
+}
+
+/// Why there is no connection for a request.
+#[derive(Debug)]
+pub enum ObtainFailure {
+    /// A circuit breaker is open.
+    Overflow,
+    /// Connecting failed.
+    Connect(ConnectFailure),
+    /// The endpoint vanished while the request waited.
+    Gone,
+}
+
+impl Pool {
+    pub(super) fn new(
+        endpoint: &Endpoint,
+        snapshot: &ClusterSnapshot,
+        breaker: &Breaker,
+        counters: &Arc<ClusterCounters>,
+        core: &Rc<Core>,
+    ) -> Rc<Self> {
+        Rc::new(Self {
+            core: core.clone(),
+            counters: counters.clone(),
+            target: RefCell::new(Rc::new(Target::new(endpoint, snapshot, breaker))),
+            idle: RefCell::default(),
+            open: Cell::new(0),
+            closed: Cell::new(false),
+            queued: Cell::new(0),
+            returned: Notify::new(),
+        })
+    }
+
+    /// What the endpoint is like now.
+    pub fn target(&self) -> Rc<Target> {
+        self.target.borrow().clone()
+    }
+
+    /// An idle connection, if there is one that may be used. No system call.
+    pub fn checkout(&self, wanted: &Wanted<'_>) -> Option<Box<UpstreamConnection>> {
+        if self.queued.get() > 0 {
+            return None;
+        }
+        self.take_idle(wanted)
+    }
+
+    /// A connection for one request: an idle one, a new one, or the next that becomes free if no more may be opened.
+    ///
+    /// # Errors
+    /// There is none to be had.
+    pub async fn obtain(self: &Rc<Self>, wanted: &Wanted<'_>) -> Result<Box<UpstreamConnection>, ObtainFailure> {
+        if let Some(connection) = self.checkout(wanted) {
+            return Ok(connection);
+        }
+        let target = self.target();
+        let Some(_pending) = target.breaker.pending_requests.acquire() else {
+            self.counters.upstream_rq_pending_overflow.increment();
+            return Err(ObtainFailure::Overflow);
+        };
+        let _waiting = Pending::new(&self.counters);
+        loop {
+            if self.closed.get() {
+                return Err(ObtainFailure::Gone);
+            }
+            if let Some(permit) = self.permit(&target) {
+                return self.connect(&target, wanted, permit).await.map_err(ObtainFailure::Connect);
+            }
+            self.next_return().await;
+            if let Some(connection) = self.take_idle(wanted) {
+                return Ok(connection);
+            }
+        }
+    }
+
+    /// A connection of its own for a TCP client, never one that served requests. It is closed by dropping it.
+    ///
+    /// # Errors
+    /// There is none to be had; nothing is waited for when the circuit breaker is open.
+    pub async fn dial(self: &Rc<Self>, wanted: &Wanted<'_>) -> Result<Box<UpstreamConnection>, ObtainFailure> {
+        if self.closed.get() {
+            return Err(ObtainFailure::Gone);
+        }
+        let target = self.target();
+        let Some(permit) = target.breaker.connections.acquire() else {
+            self.counters.upstream_cx_overflow.increment();
+            return Err(ObtainFailure::Overflow);
+        };
+        self.connect(&target, wanted, permit).await.map_err(ObtainFailure::Connect)
+    }
+
+    /// Tells it what its endpoint is like now.
+    pub(super) fn refresh(&self, endpoint: &Endpoint, snapshot: &ClusterSnapshot, breaker: &Breaker) {
+        *self.target.borrow_mut() = Rc::new(Target::new(endpoint, snapshot, breaker));
+    }
+
+    /// The endpoint is gone: idle connections close now, the others after their request.
+    pub(super) fn close(&self) {
+        self.closed.set(true);
+        self.drop_idle(|_| true);
+        self.returned.notify_waiters();
+    }
+
+    /// Closes idle connections that the other side closed, or that were idle for too long.
+    pub(super) fn sweep(&self) {
+        let timeout = self.target.borrow().model.idle_timeout;
+        let now = self.core.io.clock.now();
+        self.drop_idle(|connection| {
+            let expired =
+                timeout.is_some_and(|timeout| now.saturating_duration_since(connection.idle_since) >= timeout);
+            if expired {
+                self.counters.upstream_cx_idle_timeout.increment();
+            }
+            expired || !connection.stream.is_quiet()
+        });
+    }
+
+    fn drop_idle(&self, mut doomed: impl FnMut(&UpstreamConnection) -> bool) {
+        let mut dropped = Vec::new();
+        let mut idle = self.idle.borrow_mut();
+        let mut index = 0;
+        while index < idle.len() {
+            if idle.get(index).is_some_and(|connection| doomed(connection)) {
+                dropped.push(idle.swap_remove(index));
+            } else {
+                index += 1;
+            }
+        }
+        drop(idle);
+        drop(dropped); // a dropped connection looks at its pool
+    }
+
+    fn take_idle(&self, wanted: &Wanted<'_>) -> Option<Box<UpstreamConnection>> {
+        let target = self.target.borrow();
+        loop {
+            let connection = {
+                let mut idle = self.idle.borrow_mut();
+                let index = idle.iter().rposition(|connection| connection.fits(&target.transport, wanted))?;
+                idle.remove(index)
+            };
+            if connection.stream.is_quiet() {
+                return Some(connection);
+            }
+        }
+    }
+
+    /// The right to open another connection. An endpoint without any always gets one, as in Envoy, so that requests get somewhere.
+    fn permit(&self, target: &Target) -> Option<Permit> {
+        if let Some(permit) = target.breaker.connections.acquire() {
+            return Some(permit);
+        }
+        self.counters.upstream_cx_overflow.increment();
+        (self.open.get() == 0).then(|| target.breaker.connections.acquire_beyond())
+    }
+
+    async fn connect(
+        self: &Rc<Self>,
+        target: &Target,
+        wanted: &Wanted<'_>,
+        permit: Permit,
+    ) -> Result<Box<UpstreamConnection>, ConnectFailure> {
+        let opening = Opening::new(self);
+        // Boxed: connecting is rare and its state is large.
+        let connected =
+            Box::pin(connector::connect(&self.core, &target.model, &target.endpoint, &target.transport, wanted)).await;
+        let connected = connected.inspect_err(|failure| {
+            self.counters.upstream_cx_connect_fail.increment();
+            if *failure == ConnectFailure::Timeout {
+                self.counters.upstream_cx_connect_timeout.increment();
+            }
+        })?;
+        opening.succeeded();
+        Ok(UpstreamConnection::new(self, target, wanted, connected, permit))
+    }
+
+    async fn next_return(&self) {
+        let _queued = Queued::new(&self.queued);
+        self.returned.notified().await;
+    }
+
+    fn connection_gone(&self) {
+        self.open.set(self.open.get().saturating_sub(1));
+        if self.queued.get() > 0 {
+            self.returned.notify_one();
+        }
+    }
+}
+
+impl Target {
+    fn new(endpoint: &Endpoint, snapshot: &ClusterSnapshot, breaker: &Breaker) -> Self {
+        use xds_model::endpoint::EndpointAddress;
+        let address = match &endpoint.address {
+            EndpointAddress::Socket(address) => address.to_string(),
+            EndpointAddress::Name(name, port) => format!("{name}:{port}"),
+            EndpointAddress::Unix(path) => path.clone(),
+        };
+        Self {
+            endpoint: endpoint.clone(),
+            address: address.into(),
+            transport: transport_for(endpoint, snapshot),
+            model: snapshot.model.clone(),
+            breaker: breaker.clone(),
+        }
+    }
+}
+
+impl UpstreamConnection {
+    fn new(pool: &Rc<Pool>, target: &Target, wanted: &Wanted<'_>, connected: Connected, permit: Permit) -> Box<Self> {
+        let security = match &target.transport {
+            ClientTransport::Tls(tls) => Some(Security {
+                tls: tls.clone(),
+                host: tls.depends_on_host().then(|| wanted.host.into()),
+                protocols: wanted.protocols.map(Into::into),
+            }),
+            ClientTransport::Raw | ClientTransport::Waiting(_) => None,
+        };
+        pool.counters.upstream_cx_total.increment();
+        pool.counters.upstream_cx_http1_total.increment();
+        pool.counters.upstream_cx_active.increment();
+        Box::new(Self {
+            stream: connected.stream,
+            local: connected.local,
+            remote: connected.remote,
+            pool: pool.clone(),
+            served: 0,
+            idle_since: pool.core.io.clock.now(),
+            security,
+            _permit: permit,
+        })
+    }
+
+    /// Whether it served a request before this one.
+    pub fn is_reused(&self) -> bool {
+        self.served > 0
+    }
+
+    /// Gives it back after a whole response, to be used again. It closes instead if it must not be.
+    pub fn release(mut self: Box<Self>) {
+        let pool = self.pool.clone();
+        self.served += 1;
+        if pool.closed.get() || !self.stream.is_quiet() {
+            return;
+        }
+        if pool.target.borrow().model.max_requests_per_connection.is_some_and(|most| self.served >= most) {
+            pool.counters.upstream_cx_max_requests.increment();
+            return;
+        }
+        self.idle_since = pool.core.io.clock.now();
+        pool.idle.borrow_mut().push(self);
+        if pool.queued.get() > 0 {
+            pool.returned.notify_one();
+        }
+    }
+
+    fn fits(&self, transport: &ClientTransport, wanted: &Wanted<'_>) -> bool {
+        match (transport, &self.security) {
+            (ClientTransport::Raw, None) => true,
+            (ClientTransport::Tls(tls), Some(security)) => {
+                Arc::ptr_eq(tls, &security.tls)
+                    && security.host.as_deref().is_none_or(|host| host == wanted.host)
+                    && security.protocols.as_deref() == wanted.protocols
+            }
+            _ => false,
+        }
+    }
+}
+
+impl Drop for UpstreamConnection {
+    fn drop(&mut self) {
+        self.pool.counters.upstream_cx_active.decrement();
+        self.pool.counters.upstream_cx_destroy.increment();
+        self.pool.connection_gone();
+    }
+}
+
+/// A connection that is being opened counts as open.
+struct Opening<'pool> {
+    pool: &'pool Pool,
+    succeeded: Cell<bool>,
+}
+
+impl<'pool> Opening<'pool> {
+    fn new(pool: &'pool Pool) -> Self {
+        pool.open.set(pool.open.get() + 1);
+        Self { pool, succeeded: Cell::new(false) }
+    }
+
+    fn succeeded(&self) {
+        self.succeeded.set(true);
+    }
+}
+
+impl Drop for Opening<'_> {
+    fn drop(&mut self) {
+        if !self.succeeded.get() {
+            self.pool.connection_gone();
+        }
+    }
+}
+
+/// A request that has no connection yet.
+struct Pending<'counters>(&'counters ClusterCounters);
+
+impl<'counters> Pending<'counters> {
+    fn new(counters: &'counters ClusterCounters) -> Self {
+        counters.upstream_rq_pending_total.increment();
+        counters.upstream_rq_pending_active.increment();
+        Self(counters)
+    }
+}
+
+impl Drop for Pending<'_> {
+    fn drop(&mut self) {
+        self.0.upstream_rq_pending_active.decrement();
+    }
+}
+
+/// A request that waits for a connection to come back.
+struct Queued<'count>(&'count Cell<u32>);
+
+impl<'count> Queued<'count> {
+    fn new(count: &'count Cell<u32>) -> Self {
+        count.set(count.get() + 1);
+        Self(count)
+    }
+}
+
+impl Drop for Queued<'_> {
+    fn drop(&mut self) {
+        self.0.set(self.0.get().saturating_sub(1));
+    }
+}

@@ -1,0 +1,88 @@
+//! What every part of a worker needs.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::rc::Rc;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use balance::Breaker;
+use hashbrown::HashMap;
+use xds_model::cluster::CircuitBreaker;
+
+use super::clock::Clock;
+use super::random::Random;
+use super::tasks::Tasks;
+use super::timer::Timers;
+use crate::io::Io;
+use crate::telemetry::counter::Registry;
+
+/// What all workers of the process share.
+#[derive(Debug)]
+pub struct Process {
+    /// All counters.
+    pub registry: Registry,
+    /// Our own address: it goes into `x-forwarded-for` in place of a loopback peer, as Envoy does.
+    pub local_address: IpAddr,
+    /// Name of the machine, for `%HOSTNAME%`.
+    pub host_name: String,
+    /// Circuit breakers count over the whole process.
+    breakers: Mutex<HashMap<Arc<str>, (CircuitBreaker, Breaker)>>,
+}
+
+impl Process {
+    /// With no counters yet.
+    pub fn new(local_address: IpAddr, host_name: String) -> Self {
+        Self { registry: Registry::default(), local_address, host_name, breakers: Mutex::default() }
+    }
+
+    /// The circuit breakers of a cluster; the same for every worker as long as the thresholds are.
+    pub fn breaker(&self, cluster: &Arc<str>, thresholds: CircuitBreaker) -> Breaker {
+        let mut breakers = self.breakers.lock().unwrap_or_else(PoisonError::into_inner);
+        if thresholds == CircuitBreaker::UNLIMITED {
+            breakers.remove(cluster);
+            return Breaker::new(thresholds);
+        }
+        match breakers.get(cluster) {
+            Some((known, breaker)) if *known == thresholds => breaker.clone(),
+            _ => {
+                let breaker = Breaker::new(thresholds);
+                breakers.insert(cluster.clone(), (thresholds, breaker.clone()));
+                breaker
+            }
+        }
+    }
+}
+
+impl Default for Process {
+    fn default() -> Self {
+        Self::new(IpAddr::V4(Ipv4Addr::LOCALHOST), String::new())
+    }
+}
+
+/// What every part of a worker needs: connections, time, chance, tasks.
+#[derive(Debug)]
+pub struct Core {
+    /// Connections.
+    pub io: Rc<Io>,
+    /// Deadlines.
+    pub timers: Rc<Timers>,
+    /// Random numbers.
+    pub random: Random,
+    /// The tasks that serve connections.
+    pub tasks: Tasks,
+    /// What all workers share.
+    pub process: Arc<Process>,
+}
+
+impl Core {
+    /// For one worker.
+    pub fn new(process: Arc<Process>) -> Rc<Self> {
+        let clock = Rc::new(Clock::new());
+        Rc::new(Self {
+            io: Io::new(clock.clone()),
+            timers: Timers::new(clock),
+            random: Random::new(),
+            tasks: Tasks::default(),
+            process,
+        })
+    }
+}

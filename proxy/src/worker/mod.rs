@@ -1,0 +1,84 @@
+//! A worker: one thread that owns its connections from accept to close.
+
+pub mod clock;
+pub mod connection;
+mod core;
+pub mod random;
+mod routes;
+mod runtime;
+pub mod tasks;
+pub mod timer;
+mod workers;
+
+use std::ops::Deref;
+use std::rc::Rc;
+use std::sync::Arc;
+
+pub use self::core::{Core, Process};
+pub use self::routes::{RouteTables, WorkerRoutes};
+pub use self::runtime::{run, start};
+pub use self::workers::{Workers, WorkersOptions};
+
+use crate::config::publish::Changes;
+use crate::http::MemoryPool;
+use crate::telemetry::access_log::LogBuffers;
+use crate::telemetry::counter::counters;
+use crate::upstream::Clusters;
+
+/// Everything that the tasks of one worker share.
+#[derive(Debug)]
+pub struct Worker {
+    core: Rc<Core>,
+    /// Where requests may go.
+    pub clusters: Clusters,
+    /// How they get there.
+    pub routes: RouteTables,
+    /// Log lines on their way out.
+    pub logs: LogBuffers,
+    /// Memory for requests under way.
+    pub memory: MemoryPool,
+    /// Counters of the worker itself.
+    pub counters: Arc<WorkerCounters>,
+}
+
+counters! {
+    /// `server.*`: counters of the workers themselves.
+    pub struct WorkerCounters {
+        /// Connections that ended in a panic.
+        connection_panics: Counter,
+    }
+}
+
+impl Worker {
+    /// One that has no configuration yet.
+    pub fn new(process: Arc<Process>) -> Rc<Self> {
+        let counters = process.registry.register(WorkerCounters::new("server."));
+        let core = Core::new(process);
+        Rc::new(Self {
+            clusters: Clusters::new(&core),
+            routes: RouteTables::default(),
+            logs: LogBuffers::default(),
+            memory: MemoryPool::default(),
+            counters,
+            core,
+        })
+    }
+
+    /// Takes over published clusters and routes. Listeners are applied by whoever owns them, after this.
+    pub fn apply(&self, changes: &mut Changes) {
+        for (name, snapshot) in changes.clusters.drain() {
+            self.clusters.apply(name, snapshot);
+        }
+        for (name, table) in changes.routes.drain() {
+            self.routes.apply(name, table);
+        }
+    }
+}
+
+impl Deref for Worker {
+    type Target = Core;
+
+    fn deref(&self) -> &Core {
+        &self.core
+    }
+}

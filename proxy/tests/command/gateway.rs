@@ -1,0 +1,153 @@
+//! A running gateway, backends, and the smallest client that will do.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A folder with these files.
+pub(crate) fn folder(files: &[(&str, &str)]) -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, content) in files {
+        std::fs::write(folder.path().join(name), content).unwrap();
+    }
+    folder
+}
+
+/// A port that nobody listens on.
+pub(crate) fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// The whole answer to a request on a connection of its own, if there is one.
+pub(crate) fn get(port: u16, path: &str) -> Option<String> {
+    let mut socket = TcpStream::connect(("127.0.0.1", port)).ok()?;
+    socket.set_read_timeout(Some(PATIENCE)).ok()?;
+    write!(socket, "GET {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n").ok()?;
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).ok()?;
+    Some(answer)
+}
+
+/// `selvedge run`; killed when dropped.
+pub(crate) struct Gateway {
+    process: Child,
+    admin_port: u16,
+    log: Arc<Mutex<String>>,
+}
+
+impl Gateway {
+    pub(crate) fn run(folder: &Path, arguments: &[&str]) -> Self {
+        let admin_port = free_port();
+        let mut process = Command::new(super::SELVEDGE)
+            .args(["run", "--readiness-port=0", "--concurrency=2", &format!("--admin-port={admin_port}"), "--config"])
+            .arg(folder)
+            .args(arguments)
+            .stderr(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let log = Arc::new(Mutex::new(String::new()));
+        let (stderr, collected) = (process.stderr.take().unwrap(), log.clone());
+        thread::spawn(move || {
+            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                let mut log = collected.lock().unwrap();
+                log.push_str(&line);
+                log.push('\n');
+            }
+        });
+        Self { process, admin_port, log }
+    }
+
+    /// Its own log so far.
+    pub(crate) fn log(&self) -> String {
+        self.log.lock().unwrap().clone()
+    }
+
+    /// A page of the admin interface.
+    pub(crate) fn admin_get(&self, path: &str) -> Option<String> {
+        get(self.admin_port, path)
+    }
+
+    /// Waits for a condition.
+    pub(crate) fn eventually(&self, what: &str, condition: impl Fn() -> bool) {
+        let end = Instant::now() + PATIENCE;
+        while !condition() {
+            assert!(Instant::now() < end, "{what} did not happen; the gateway says:\n{}", self.log());
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// SIGTERM.
+    pub(crate) fn terminate(&self) {
+        let sent = Command::new("kill").arg(self.process.id().to_string()).status().unwrap();
+        assert!(sent.success());
+    }
+
+    /// How it ended.
+    pub(crate) fn wait(&mut self) -> ExitStatus {
+        self.process.wait().unwrap()
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// An HTTP server that answers every request with one word. Its thread ends with the test process.
+pub(crate) struct Backend {
+    pub(crate) port: u16,
+    requests: Arc<AtomicUsize>,
+}
+
+impl Backend {
+    pub(crate) fn start(word: &'static str) -> Self {
+        Self::slow(word, Duration::ZERO)
+    }
+
+    /// It thinks for a while before it answers.
+    pub(crate) fn slow(word: &'static str, delay: Duration) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let requests = Arc::new(AtomicUsize::new(0));
+        let count = requests.clone();
+        thread::spawn(move || {
+            for socket in listener.incoming().map_while(Result::ok) {
+                let count = count.clone();
+                thread::spawn(move || serve(socket, word, delay, &count));
+            }
+        });
+        Self { port, requests }
+    }
+
+    /// How many requests have arrived.
+    pub(crate) fn requests(&self) -> usize {
+        self.requests.load(Ordering::SeqCst)
+    }
+}
+
+fn serve(mut socket: TcpStream, word: &str, delay: Duration, count: &AtomicUsize) {
+    let mut reader = BufReader::new(socket.try_clone().unwrap());
+    let mut line = String::new();
+    while reader.read_line(&mut line).is_ok_and(|length| length > 0) {
+        if line == "\r\n" {
+            count.fetch_add(1, Ordering::SeqCst);
+            thread::sleep(delay);
+            if write!(socket, "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{word}", word.len()).is_err() {
+                return;
+            }
+        }
+        line.clear();
+    }
+}

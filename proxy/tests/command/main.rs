@@ -1,0 +1,140 @@
+//! The `selvedge` command as an operator uses it: the real binary, a folder of YAML, real sockets.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
+
+mod gateway;
+
+use std::process::Command;
+use std::time::Duration;
+
+use gateway::{Backend, Gateway, folder, free_port, get};
+
+const SELVEDGE: &str = env!("CARGO_BIN_EXE_selvedge");
+
+fn gateway_yaml(port: u16) -> String {
+    format!(
+        "apiVersion: networking.istio.io/v1\nkind: Gateway\nmetadata: {{name: web, namespace: edge}}\nspec:\n  selector: {{istio: edge}}\n  \
+         servers:\n    - port: {{number: {port}, name: http, protocol: HTTP}}\n      bind: 127.0.0.1\n      hosts: [\"*\"]\n"
+    )
+}
+
+fn routes_yaml(subset: &str) -> String {
+    format!(
+        "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {{name: web, namespace: edge}}\nspec:\n  hosts: [\"*\"]\n  \
+         gateways: [web]\n  http:\n    - route:\n        - destination: {{host: web.internal, subset: {subset}, port: {{number: 80}}}}\n"
+    )
+}
+
+fn services_yaml(v1: &Backend, v2: &Backend) -> String {
+    format!(
+        "apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {{name: web, namespace: edge}}\nspec:\n  hosts: [web.internal]\n  \
+         location: MESH_INTERNAL\n  resolution: STATIC\n  ports: [{{number: 80, name: http, protocol: HTTP}}]\n  endpoints:\n    - {{address: 127.0.0.1, \
+         ports: {{http: {}}}, labels: {{version: v1}}}}\n    - {{address: 127.0.0.1, ports: {{http: {}}}, labels: {{version: v2}}}}\n---\n\
+         apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {{name: web, namespace: edge}}\nspec:\n  host: web.internal\n  \
+         subsets:\n    - {{name: v1, labels: {{version: v1}}}}\n    - {{name: v2, labels: {{version: v2}}}}\n",
+        v1.port, v2.port
+    )
+}
+
+#[test]
+fn a_changed_route_is_served_and_a_broken_one_is_not() {
+    let (v1, v2, port) = (Backend::start("one"), Backend::start("two"), free_port());
+    let folder = folder(&[
+        ("gateway.yaml", &gateway_yaml(port)),
+        ("routes.yaml", &routes_yaml("v1")),
+        ("services.yaml", &services_yaml(&v1, &v2)),
+    ]);
+    let gateway = Gateway::run(folder.path(), &[]);
+    gateway.eventually("the first answer", || get(port, "/").is_some_and(|answer| answer.ends_with("one")));
+
+    std::fs::write(folder.path().join("routes.yaml"), routes_yaml("v2")).unwrap();
+    gateway.eventually("the new route", || get(port, "/").is_some_and(|answer| answer.ends_with("two")));
+
+    std::fs::write(folder.path().join("routes.yaml"), "kind: VirtualService\nspec: [").unwrap();
+    gateway.eventually("the complaint", || gateway.log().contains("routes.yaml:"));
+    assert!(get(port, "/").is_some_and(|answer| answer.ends_with("two")), "the last good configuration stays");
+}
+
+#[test]
+fn a_folder_that_cannot_be_served_ends_with_file_and_line() {
+    let folder = folder(&[("gateway.yaml", &gateway_yaml(8080).replace("protocol: HTTP", "protocol: HTPP"))]);
+    let output = Command::new(SELVEDGE)
+        .args(["run", "--config"])
+        .arg(folder.path())
+        .args(["--admin-port=0", "--readiness-port=0"])
+        .output();
+    let output = output.unwrap();
+    let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success());
+    assert!(complaint.contains("gateway.yaml:7"), "{complaint}");
+    assert!(complaint.contains("HTPP"), "{complaint}");
+}
+
+#[test]
+fn validate_says_what_is_served_or_wrong() {
+    let example = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/shop");
+    let output = Command::new(SELVEDGE).args(["validate", example]).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(text.contains("18080") && text.contains("shop.example.com"), "{text}");
+
+    let broken = folder(&[(
+        "routes.yaml",
+        "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: x}\nspec: {hostz: [a]}\n",
+    )]);
+    let output = Command::new(SELVEDGE).arg("validate").arg(broken.path()).output().unwrap();
+    assert!(!output.status.success());
+    let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(complaint.contains("routes.yaml:4") && complaint.contains("hostz"), "{complaint}");
+}
+
+#[test]
+fn a_port_in_use_is_named_and_the_other_listener_serves() {
+    let (v1, v2, good) = (Backend::start("one"), Backend::start("two"), free_port());
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken_port = taken.local_addr().unwrap().port();
+    let folder = folder(&[
+        ("gateway.yaml", &gateway_yaml(good)),
+        ("taken.yaml", &gateway_yaml(taken_port).replace("name: web,", "name: taken,")),
+        ("routes.yaml", &routes_yaml("v1")),
+        ("services.yaml", &services_yaml(&v1, &v2)),
+    ]);
+    let gateway = Gateway::run(folder.path(), &[]);
+    gateway.eventually("the good listener", || get(good, "/").is_some_and(|answer| answer.ends_with("one")));
+    gateway.eventually("the complaint", || gateway.log().contains(&format!("127.0.0.1:{taken_port}")));
+}
+
+#[test]
+fn a_missing_certificate_stops_only_its_own_port() {
+    let (v1, v2, port, secure) = (Backend::start("one"), Backend::start("two"), free_port(), free_port());
+    let with_tls = gateway_yaml(port)
+        + &format!(
+            "    - port: {{number: {secure}, name: https, protocol: HTTPS}}\n      bind: 127.0.0.1\n      hosts: [\"*\"]\n      tls: {{mode: SIMPLE, \
+             credentialName: nowhere}}\n"
+        );
+    let folder = folder(&[
+        ("gateway.yaml", &with_tls),
+        ("routes.yaml", &routes_yaml("v1")),
+        ("services.yaml", &services_yaml(&v1, &v2)),
+    ]);
+    let gateway = Gateway::run(folder.path(), &[]);
+    gateway.eventually("clear text", || get(port, "/").is_some_and(|answer| answer.ends_with("one")));
+    gateway.eventually("the reason", || gateway.admin_get("/listeners").is_some_and(|page| page.contains("nowhere")));
+}
+
+#[test]
+fn a_drain_answers_what_is_under_way_and_fails_readiness_first() {
+    let (v1, v2, port) = (Backend::slow("one", Duration::from_millis(700)), Backend::start("two"), free_port());
+    let folder = folder(&[
+        ("gateway.yaml", &gateway_yaml(port)),
+        ("routes.yaml", &routes_yaml("v1")),
+        ("services.yaml", &services_yaml(&v1, &v2)),
+    ]);
+    let mut gateway = Gateway::run(folder.path(), &[]);
+    gateway.eventually("the listener", || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());
+    let request = std::thread::spawn(move || get(port, "/"));
+    gateway.eventually("the request at the backend", || v1.requests() == 1);
+    gateway.terminate();
+    assert!(request.join().unwrap().is_some_and(|answer| answer.ends_with("one")), "the request under way is answered");
+    assert!(gateway.wait().success());
+}

@@ -1,0 +1,10 @@
+//! Listeners and TCP as a client sees them: real sockets, real workers, configuration through control.
+
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
+
+mod admission;
+mod exhaustion;
+mod kit;
+mod live;
+mod tcp;
+mod tls;
