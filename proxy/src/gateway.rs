@@ -129,10 +129,11 @@ impl Gateway {
             settings: options.drain,
         });
         let workers = workers.context("cannot start worker threads")?;
+        let logs = AccessLogSinks::start().context("cannot start the access log writer")?;
         let control = Control::new(ControlOptions {
             publisher,
             workers: options.workers,
-            logs: AccessLogSinks::start().context("cannot start the access log writer")?,
+            logs: logs.clone(),
             tickets: SessionTickets::new()?,
             resolver: DnsResolver::new(resolved_sender).map_err(anyhow::Error::msg)?,
             agent_secrets: wanted_secrets,
@@ -142,6 +143,7 @@ impl Gateway {
         let (quit_sender, quit) = watch::channel(false);
         let admin = Arc::new(Admin {
             process,
+            logs,
             source,
             questions: question_sender,
             readiness,

@@ -24,6 +24,7 @@ use xds_client::session::{HeldResource, Session};
 
 use crate::config::ConfigStatus;
 use crate::drain::Drain;
+use crate::telemetry::access_log::AccessLogSinks;
 use crate::worker::Process;
 
 pub use logging::{LogLevels, level};
@@ -35,6 +36,8 @@ pub use server::{Access, serve};
 pub struct Admin {
     /// What the workers share: counters above all.
     pub process: Arc<Process>,
+    /// Where access logs go.
+    pub logs: Arc<AccessLogSinks>,
     /// Where configuration comes from.
     pub source: Source,
     /// Asks control what is in force.

@@ -70,7 +70,7 @@ async fn ready(admin: &Admin) -> Reply {
 }
 
 fn metrics(admin: &Admin) -> Reply {
-    reply(StatusCode::OK, prometheus::CONTENT_TYPE, prometheus::render(&admin.process.registry.collect()))
+    reply(StatusCode::OK, prometheus::CONTENT_TYPE, prometheus::render(&stats::values(admin)))
 }
 
 /// Envoy drains everything, whichever listeners are named: a gateway has no inbound and outbound ones to tell apart.

@@ -1,18 +1,58 @@
 //! `/stats`: counters by Envoy's names.
 
+use std::collections::BTreeMap;
+
 use http::StatusCode;
 use regex::RegexBuilder;
 use serde_json::{Value, json};
+use xds_client::ResourceType;
 
 use super::server::{Call, Reply, json as json_page, reply, text};
-use super::{Admin, prometheus};
+use super::{Admin, Source, prometheus};
+use crate::telemetry::counter::Kind;
 
 /// A pattern for `filter` larger than this is refused. Bytes, compiled.
 const FILTER_SIZE_LIMIT: usize = 1 << 16;
 
+/// Every counter of the process: those of the workers, and those of control, by Envoy's names where it has them.
+pub(super) fn values(admin: &Admin) -> BTreeMap<String, (Kind, u64)> {
+    let mut values = admin.process.registry.collect();
+    let mut put = |name: &str, kind: Kind, value: u64| {
+        values.insert(name.to_owned(), (kind, value));
+    };
+    put("filesystem.write_dropped", Kind::Counter, admin.logs.dropped());
+    put("filesystem.write_failed", Kind::Counter, admin.logs.failed());
+    if let Source::ControlPlane(session) = &admin.source {
+        let status = session.status();
+        put("control_plane.connected_state", Kind::Gauge, status.connected_since.is_some().into());
+        put("control_plane.streams", Kind::Counter, status.streams);
+        put("control_plane.failures", Kind::Counter, status.failures);
+        put("control_plane.snapshot_failures", Kind::Counter, status.snapshot.failures);
+        put("control_plane.no_op_settings", Kind::Counter, status.no_ops.values().sum());
+        for (kind, of_kind) in ResourceType::ALL.into_iter().zip(&status.kinds) {
+            let scope = subscription(kind);
+            put(&format!("{scope}.update_attempt"), Kind::Counter, of_kind.responses);
+            put(&format!("{scope}.update_rejected"), Kind::Counter, of_kind.nacks);
+            put(&format!("{scope}.update_success"), Kind::Counter, of_kind.responses.saturating_sub(of_kind.nacks));
+        }
+    }
+    values
+}
+
+fn subscription(kind: ResourceType) -> &'static str {
+    match kind {
+        ResourceType::Cluster => "cluster_manager.cds",
+        ResourceType::Endpoints => "cluster_manager.eds",
+        ResourceType::Listener => "listener_manager.lds",
+        ResourceType::Route => "route_manager.rds",
+        ResourceType::Secret => "secret_manager.sds",
+        ResourceType::ExtensionConfig => "extension_manager.ecds",
+    }
+}
+
 /// The page: text, or `format=json|prometheus`; `filter` is a regular expression, `usedonly` leaves out zeros.
 pub(super) fn page(admin: &Admin, call: &Call) -> Reply {
-    let mut values = admin.process.registry.collect();
+    let mut values = values(admin);
     if let Some(pattern) = call.parameter("filter") {
         match RegexBuilder::new(pattern).size_limit(FILTER_SIZE_LIMIT).build() {
             Ok(filter) => values.retain(|name, _| filter.is_match(name)),

@@ -80,7 +80,9 @@ impl Connection {
         let age_left = self.age_left(chain);
         let bounds = [chain.model().idle_timeout, age_left];
         self.alarm.set_after(bounds.into_iter().flatten().min());
-        match self.bytes(chain.limits.max_head_bytes, Wish::Drain).await {
+        // Who has just connected gets an answer, even while the process drains.
+        let wish = if self.served == 0 { Wish::Close } else { Wish::Drain };
+        match self.bytes(chain.limits.max_head_bytes, wish).await {
             Woken::Bytes => true,
             Woken::End => false,
             Woken::Asked => {

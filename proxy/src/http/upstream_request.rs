@@ -95,6 +95,7 @@ pub(super) async fn send(
         }
         let Some(_retry) = breaker.retries.acquire() else {
             cluster.counters().upstream_rq_retry_overflow.increment();
+            sender.exchange.outcome.flags |= ResponseFlags::UPSTREAM_OVERFLOW;
             return answer;
         };
         cluster.counters().upstream_rq_retry.increment();
