@@ -1,0 +1,100 @@
+package changes
+
+import (
+	"bufio"
+	"embed"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+)
+
+//go:embed initial.yaml steps/*.yaml
+var files embed.FS
+
+// step is one change: a file of steps/, and how to see that it has arrived.
+type step struct {
+	file    string
+	arrived func(gateway string) error
+	// ends is the kind of traffic whose connections the change must end, or empty.
+	ends string
+}
+
+// steps are in order; the last makes TLS stricter.
+var steps = []step{
+	{file: "route", arrived: func(gateway string) error { return answers(gateway, 80, "changes.test", "x-generation", "1") }},
+	{file: "host", arrived: func(gateway string) error { return answersBody(gateway, 80, "more.changes.test", "more") }},
+	// No answer shows how a cluster balances: the marker is the next step.
+	{file: "cluster"},
+	{file: "endpoints", arrived: func(gateway string) error { return answersBody(gateway, 80, "changes.test", "v3\n") }},
+	{file: "secret", arrived: func(gateway string) error { return shows(gateway, "changes.test", "renewed.changes.test") }},
+	{file: "listener", arrived: func(gateway string) error { return answersBody(gateway, 8140, "port.changes.test", "port") }},
+	{file: "chain", arrived: func(gateway string) error { return shows(gateway, "chain.changes.test", "chain.changes.test") }},
+	{file: "access-log"},
+	{file: "stricter", arrived: refusesStrangers, ends: "https"},
+}
+
+func get(gateway string, port int, host string) (*http.Response, string, error) {
+	connection, err := plain(gateway, port)()
+	if err != nil {
+		return nil, "", err
+	}
+	defer func() { _ = connection.Close() }()
+	if _, err := fmt.Fprintf(connection, "GET /probe HTTP/1.1\r\nhost: %s\r\nconnection: close\r\n\r\n", host); err != nil {
+		return nil, "", err
+	}
+	response, err := http.ReadResponse(bufio.NewReader(connection), nil)
+	if err != nil {
+		return nil, "", err
+	}
+	body, err := io.ReadAll(response.Body)
+	return response, string(body), err
+}
+
+func answers(gateway string, port int, host, header, value string) error {
+	response, _, err := get(gateway, port, host)
+	if err == nil && response.Header.Get(header) != value {
+		err = fmt.Errorf("%s is %q", header, response.Header.Get(header))
+	}
+	return err
+}
+
+func answersBody(gateway string, port int, host, want string) error {
+	response, body, err := get(gateway, port, host)
+	if err == nil && body != want {
+		err = fmt.Errorf("%s with %q", response.Status, body)
+	}
+	return err
+}
+
+// shows wants a certificate with that common name.
+func shows(gateway, server, name string) error {
+	connection, err := handshake(gateway, 8443, server)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = connection.Close() }()
+	if shown := connection.ConnectionState().PeerCertificates[0].Subject.CommonName; shown != name {
+		return fmt.Errorf("the certificate is that of %s", shown)
+	}
+	return nil
+}
+
+// refusesStrangers wants a new connection without a client certificate to be refused.
+func refusesStrangers(gateway string) error {
+	connection, err := handshake(gateway, 8443, "changes.test")
+	if err != nil {
+		return nil
+	}
+	defer func() { _ = connection.Close() }()
+	err = request(connection, bufio.NewReader(connection))
+	var alert *net.OpError
+	if err == nil {
+		return errors.New("a client without a certificate is served")
+	}
+	if errors.As(err, &alert) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return nil
+	}
+	return err
+}

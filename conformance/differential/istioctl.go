@@ -1,0 +1,106 @@
+package differential
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"selvedge.dev/conformance/cluster"
+)
+
+// adminPort is the gateway's admin port, on its own loopback.
+const adminPort = 15000
+
+// istioctlName stands in the place of a scenario's name for what istioctl shows.
+const istioctlName = "istioctl"
+
+// views are what "istioctl proxy-config" shows, and the admin page that it reads for that.
+var views = []struct {
+	name, page string
+	// columns is how many columns are compared; 0 means all. Secrets show serial numbers and times.
+	columns int
+}{
+	{"listeners", "/config_dump", 0},
+	{"routes", "/config_dump", 0},
+	{"clusters", "/config_dump", 0},
+	{"endpoints", "/clusters?format=json", 0},
+	{"secrets", "/config_dump", 1},
+}
+
+// ownRows are rows about what a gateway brings along by itself, as Envoy does in its bootstrap.
+var ownRows = regexp.MustCompile(`^(agent|prometheus_stats|sds-grpc|xds-grpc|zipkin|BlackHoleCluster|default|ROOTCA|ADDRESSES|NAME|SERVICE FQDN|ENDPOINT|RESOURCE NAME)\b` +
+	`|(agent|prometheus_stats|sds-grpc|xds-grpc|zipkin)$|:?15(000|010|012|020|021|090)\b|\bbackend\b|/stats/prometheus`)
+
+// Istioctl compares what Istio's own tool shows of both gateways' admin ports.
+func (r *Runner) Istioctl() ([]Difference, error) {
+	folder := filepath.Join(r.Cluster.RunDir(), "istioctl")
+	if err := os.MkdirAll(folder, 0o755); err != nil {
+		return nil, err
+	}
+	p := r.pairs["edge"]
+	var differences []Difference
+	for _, view := range views {
+		oracle, err := r.show(p.oracle, view.name, view.page, folder, view.columns)
+		if err != nil {
+			return nil, err
+		}
+		request := "proxy-config " + view.name
+		subject, err := r.show(p.subject, view.name, view.page, folder, view.columns)
+		if err != nil {
+			differences = append(differences, Difference{Scenario: istioctlName, Request: request, Field: "output", Oracle: fmt.Sprintf("%d rows", len(oracle)), Subject: err.Error()})
+			continue
+		}
+		r.Progress("istioctl %s: %d rows of the oracle, %d of the subject", request, len(oracle), len(subject))
+		differences = append(differences, compareRows(request, oracle, subject)...)
+	}
+	for i, message := range r.notSynced {
+		differences = append(differences, Difference{Scenario: istioctlName, Request: "proxy-status", Field: fmt.Sprintf("message %d", i+1), Subject: message})
+	}
+	return differences, nil
+}
+
+// show returns the rows of one view of one gateway.
+func (r *Runner) show(pod cluster.Pod, view, page, folder string, columns int) (map[string]bool, error) {
+	dump, err := pod.Get(adminPort, page)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", pod.Name, err)
+	}
+	file := filepath.Join(folder, pod.Name+"-"+view+".json")
+	if err := os.WriteFile(file, dump, 0o644); err != nil {
+		return nil, err
+	}
+	output, err := exec.Command(r.Cluster.Program("istioctl"), "proxy-config", view, "--file", file).CombinedOutput()
+	if err != nil {
+		return nil, fmt.Errorf("istioctl proxy-config %s: %w: %.300s", view, err, output)
+	}
+	rows := map[string]bool{}
+	for line := range strings.Lines(string(output)) {
+		words := strings.Fields(line)
+		if columns > 0 && len(words) > columns {
+			words = words[:columns]
+		}
+		if row := strings.Join(words, " "); row != "" && !ownRows.MatchString(row) {
+			rows[row] = true
+		}
+	}
+	return rows, nil
+}
+
+// compareRows lists the rows that only one of the two shows.
+func compareRows(request string, oracle, subject map[string]bool) []Difference {
+	var differences []Difference
+	for _, row := range sortedKeys(oracle) {
+		if !subject[row] {
+			differences = append(differences, Difference{Scenario: istioctlName, Request: request, Field: "missing: " + row, Oracle: "shown"})
+		}
+	}
+	for _, row := range sortedKeys(subject) {
+		if !oracle[row] {
+			differences = append(differences, Difference{Scenario: istioctlName, Request: request, Field: "extra: " + row, Subject: "shown"})
+		}
+	}
+	return differences
+}

@@ -1,0 +1,27 @@
+package differential
+
+import "testing"
+
+func TestRowsOfOneGatewayOnly(t *testing.T) {
+	differences := compareRows("clusters", map[string]bool{"a": true, "b": true}, map[string]bool{"b": true, "c": true})
+	if len(differences) != 2 || differences[0].Field != "missing: a" || differences[1].Field != "extra: c" {
+		t.Errorf("%+v", differences)
+	}
+}
+
+func TestRowsAboutTheGatewayItselfAreLeftOut(t *testing.T) {
+	for row, own := range map[string]bool{
+		"agent - - - STATIC":                                                 true,
+		"xds-grpc - - - STATIC":                                              true,
+		"127.0.0.1:15020 HEALTHY OK agent":                                   true,
+		"0.0.0.0 15021 ALL Inline Route: /healthz/ready*":                    true,
+		"v1.edge.svc.cluster.local 80 - outbound EDS":                        false,
+		"10.244.1.17:8080 HEALTHY OK outbound|80||v1.edge.svc.cluster.local": false,
+		"0.0.0.0 8110 ALL Cluster: outbound|9000||v1.edge.svc.cluster.local": false,
+		"kubernetes://tls-mutual":                                            false,
+	} {
+		if ownRows.MatchString(row) != own {
+			t.Errorf("%q: own is %t", row, !own)
+		}
+	}
+}

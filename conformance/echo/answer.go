@@ -1,0 +1,152 @@
+package echo
+
+import (
+	"encoding/base64"
+	"fmt"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// longestDelay bounds what a request may ask for.
+const longestDelay = 30 * time.Second
+
+// answer sends what the request asked for and says whether the connection stays open. The orders:
+//
+//	x-echo-status: 404           the status; 200 by default
+//	x-echo-attempts: 503, reset  what the first, second ... attempt of one id gets: a status, reset or close
+//	x-echo-delay: 300ms          the pause before the head
+//	x-echo-body-delay: 300ms     the pause between head and body
+//	x-echo-header: name: value   a response header, as often as wanted
+//	x-echo-body: text            the body; the backend's name and a line feed by default
+//	x-echo-size: 100000          a body of that many letters
+//	x-echo-framing: chunked      chunked, close (until the connection ends) or none; length by default
+//	x-echo-trailer: name: value  a trailer of a chunked response
+//	x-echo-informational: 103    an informational response first
+//	x-echo-raw: <base64>         these bytes in place of a response, then the connection ends
+//	x-echo-break: reset          reset or close in place of a response; body: the connection ends in the body
+func (c *connection) answer(q *request) bool {
+	pause(q.order("delay"))
+	status := http.StatusOK
+	if text := q.order("status"); text != "" {
+		status, _ = strconv.Atoi(text)
+	}
+	broken := q.order("break")
+	if attempt := c.server.attempt(q); attempt != "" {
+		if number, err := strconv.Atoi(attempt); err == nil {
+			status = number
+		} else {
+			broken = attempt
+		}
+	}
+	switch {
+	case broken == "reset":
+		c.reset()
+		return false
+	case broken == "close":
+		return false
+	case q.order("raw") != "":
+		return c.raw(q.order("raw"))
+	}
+	return c.respond(q, status, broken == "body")
+}
+
+func (c *connection) respond(q *request, status int, breakBody bool) bool {
+	for _, informational := range q.answer["informational"] {
+		c.write(fmt.Sprintf("HTTP/1.1 %s Informational\r\nlink: </style.css>\r\n\r\n", informational))
+	}
+	body := q.body(c.server.Name)
+	framing := q.order("framing")
+	if framing == "" && (status == http.StatusNoContent || status == http.StatusNotModified) {
+		framing = "none"
+	}
+	var head strings.Builder
+	fmt.Fprintf(&head, "HTTP/1.1 %d %s\r\n", status, http.StatusText(status))
+	for _, line := range q.answer["header"] {
+		head.WriteString(line + "\r\n")
+	}
+	switch framing {
+	case "chunked":
+		head.WriteString("transfer-encoding: chunked\r\n")
+	case "close":
+		head.WriteString("connection: close\r\n")
+	case "none":
+		body = ""
+	default:
+		fmt.Fprintf(&head, "content-length: %d\r\n", len(body))
+	}
+	head.WriteString("\r\n")
+	c.write(head.String())
+	pause(q.order("body-delay"))
+	if q.seen.Method == http.MethodHead {
+		body = ""
+	}
+	if breakBody {
+		c.write(body[:len(body)/2])
+		return false
+	}
+	if framing == "chunked" && q.seen.Method != http.MethodHead {
+		body = chunked(body, q.answer["trailer"])
+	}
+	c.write(body)
+	return framing != "close"
+}
+
+// chunked writes the body as two chunks and the trailers behind them.
+func chunked(body string, trailers []string) string {
+	var text strings.Builder
+	for _, half := range []string{body[:len(body)/2], body[len(body)/2:]} {
+		if half != "" {
+			fmt.Fprintf(&text, "%x\r\n%s\r\n", len(half), half)
+		}
+	}
+	text.WriteString("0\r\n")
+	for _, line := range trailers {
+		text.WriteString(line + "\r\n")
+	}
+	text.WriteString("\r\n")
+	return text.String()
+}
+
+func (q *request) body(name string) string {
+	if size, err := strconv.Atoi(q.order("size")); err == nil && size >= 0 && size <= longestBody {
+		return strings.Repeat("x", size)
+	}
+	if text := q.order("body"); text != "" {
+		return text
+	}
+	return name + "\n"
+}
+
+// order returns one x-echo-* header without the prefix.
+func (q *request) order(name string) string {
+	if values := q.answer[name]; len(values) > 0 {
+		return values[0]
+	}
+	return ""
+}
+
+func (c *connection) raw(text string) bool {
+	if data, err := base64.StdEncoding.DecodeString(text); err == nil {
+		c.write(string(data))
+	}
+	return false
+}
+
+func (c *connection) write(text string) { _, _ = c.conn.Write([]byte(text)) }
+
+// reset makes the connection end with a TCP reset.
+func (c *connection) reset() {
+	if tcp, ok := c.conn.(*net.TCPConn); ok {
+		_ = tcp.SetLinger(0)
+	}
+	_ = c.conn.Close()
+}
+
+func pause(text string) {
+	if delay, err := time.ParseDuration(text); err == nil && delay > 0 {
+		time.Sleep(min(delay, longestDelay))
+	}
+}
