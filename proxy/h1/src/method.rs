@@ -50,7 +50,6 @@ methods! {
     MkCalendar = "MKCALENDAR",
     MkCol = "MKCOL",
     Move = "MOVE",
-    MSearch = "M-SEARCH",
     Notify = "NOTIFY",
     PropFind = "PROPFIND",
     PropPatch = "PROPPATCH",

@@ -1,6 +1,5 @@
 //! Header conditions (`envoy.config.route.v3.HeaderMatcher`).
 
-use smallvec::SmallVec;
 use xds_model::matcher::{HeaderCondition, HeaderMatcher};
 
 use crate::request::RequestView;
@@ -16,34 +15,32 @@ pub(crate) fn matches(matcher: &HeaderMatcher, request: &impl RequestView) -> bo
     }
 }
 
-/// Several lines of one header count as one value joined by commas.
+/// A repeated header satisfies a condition when one of its lines does; inverted, when none does (seen in Envoy 1.40).
 fn evaluate_lines<'a>(matcher: &HeaderMatcher, mut lines: impl Iterator<Item = &'a [u8]>) -> bool {
     let Some(first) = lines.next() else {
         return evaluate(matcher, None);
     };
-    let Some(second) = lines.next() else {
-        return evaluate(matcher, Some(first));
-    };
-    let mut joined = SmallVec::<[u8; 256]>::from_slice(first);
-    for line in std::iter::once(second).chain(lines) {
-        joined.push(b',');
-        joined.extend_from_slice(line);
-    }
-    evaluate(matcher, Some(&joined))
+    let any = holds(matcher, Some(first))
+        .is_some_and(|held| held || lines.any(|line| holds(matcher, Some(line)) == Some(true)));
+    any != matcher.invert
 }
 
 fn evaluate(matcher: &HeaderMatcher, value: Option<&[u8]>) -> bool {
+    // Envoy ignores a condition on a missing value as a whole: it does not match, inverted or not.
+    holds(matcher, value).is_some_and(|held| held != matcher.invert)
+}
+
+/// Whether the condition holds, inversion aside; `None` if there is no value for it.
+fn holds(matcher: &HeaderMatcher, value: Option<&[u8]>) -> Option<bool> {
     let value = value.or(matcher.treat_missing_as_empty.then_some(b""));
-    let holds = match (&matcher.condition, value) {
-        (HeaderCondition::Present(expected), value) => value.is_some() == *expected,
-        // Envoy ignores a condition on a missing value as a whole: it does not match, inverted or not.
-        (_, None) => return false,
-        (HeaderCondition::Value(pattern), Some(value)) => pattern.matches(value),
+    match (&matcher.condition, value) {
+        (HeaderCondition::Present(expected), value) => Some(value.is_some() == *expected),
+        (_, None) => None,
+        (HeaderCondition::Value(pattern), Some(value)) => Some(pattern.matches(value)),
         (HeaderCondition::Range { start, end }, Some(value)) => {
-            decimal(value).is_some_and(|number| (*start..*end).contains(&number))
+            Some(decimal(value).is_some_and(|number| (*start..*end).contains(&number)))
         }
-    };
-    holds != matcher.invert
+    }
 }
 
 fn decimal(value: &[u8]) -> Option<i64> {

@@ -18,10 +18,13 @@ use tokio::sync::Semaphore;
 use super::{Admin, routes};
 
 /// Connections at a time; an operator has one, a scraper a few.
-const MAX_CONNECTIONS: usize = 64;
+const MAX_CONNECTIONS: usize = 256;
 
 /// How long a client may take for a request's headers.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// No client needs a connection for longer, and one that does not read must not hold a place.
+const LONGEST_CONNECTION: Duration = Duration::from_secs(30);
 
 /// What a port shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,9 +100,12 @@ async fn serve_connection(socket: TcpStream, peer: SocketAddr, access: Access, a
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIMEOUT)
+        .keep_alive(access == Access::All)
         .serve_connection(TokioIo::new(socket), service);
-    if let Err(error) = connection.await {
-        tracing::debug!(%peer, "admin interface: {error}");
+    match tokio::time::timeout(LONGEST_CONNECTION, connection).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::debug!(%peer, "admin interface: {error}"),
+        Err(_) => tracing::debug!(%peer, "admin interface: a connection took too long"),
     }
 }
 

@@ -198,10 +198,13 @@ impl Control {
                 self.tables.remove(name);
                 self.publisher.routes(name, None);
             }
-            // What was built from a secret stays in force: istiod removes one only when nothing names it any more, and a secret
-            // that vanished by mistake must not take a site down.
+            // A secret that vanished by mistake must not take a site down: it is kept for as long as anything names it.
             ResourceType::Secret => {
-                self.secrets.remove(&SecretReference { name: name.to_string(), server: SecretServer::Ads });
+                let reference = SecretReference { name: name.to_string(), server: SecretServer::Ads };
+                let mut named = self.listeners.secrets().chain(self.clusters.secrets());
+                if !named.any(|named| *named == reference) {
+                    self.secrets.remove(&reference);
+                }
             }
             ResourceType::ExtensionConfig => {}
         }

@@ -179,7 +179,11 @@ fn transport(chain: &FilterChain, secrets: &SecretStore, tickets: &SessionTicket
     match ServerTls::build(tls, secrets, tickets) {
         Ok(server) => Ok(ChainTransport::Tls(Arc::new(server))),
         Err(TlsError::Waiting(secret)) => Ok(ChainTransport::Waiting(secret.into())),
-        Err(invalid @ TlsError::Invalid { .. }) => Err(invalid.to_string()),
+        // A bad certificate is its owner's trouble: the other chains of the port serve.
+        Err(invalid @ TlsError::Invalid { .. }) => {
+            tracing::error!("a filter chain cannot serve TLS: {invalid}");
+            Ok(ChainTransport::Waiting(invalid.to_string().into()))
+        }
     }
 }
 

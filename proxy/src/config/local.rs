@@ -76,7 +76,10 @@ impl LocalSource {
             let deadline = self.configuration.next_deadline();
             tokio::select! {
                 event = self.watch.next() => match event {
-                    xds_local::Event::Loaded(generated) => next = Some(*generated),
+                    xds_local::Event::Loaded(generated) => {
+                        tracing::info!("the folder was loaded again: {} resources", generated.resources.len());
+                        next = Some(*generated);
+                    }
                     xds_local::Event::Rejected(problems) => report("the last good configuration stays in force", &problems),
                 },
                 () = sleep_until(deadline) => self.configuration.tick(Instant::now()),

@@ -1,10 +1,12 @@
 //! Moving a body from one connection to the other, with back-pressure: nothing is read that the other side has no room for.
 
+use std::time::{Duration, Instant};
+
 use h1::{BodyDecoder, BodyError, chunked};
 
 use crate::io::{BLOCK_SIZE, Stream, StreamWriter};
+use crate::worker::clock::Clock;
 use crate::worker::timer::Alarm;
-use std::time::Duration;
 
 /// Why a body did not get to its end.
 #[derive(Debug)]
@@ -13,6 +15,24 @@ pub(super) enum BodyFailure {
     Source(BodyError),
     /// The side that receives it is gone.
     Sink,
+}
+
+/// How long nothing may come, besides a deadline for all of it.
+pub(super) struct Silence<'a> {
+    /// Goes off at whichever is earlier.
+    pub(super) alarm: &'a Alarm,
+    pub(super) clock: &'a Clock,
+    pub(super) bound: Duration,
+    pub(super) deadline: Option<Instant>,
+}
+
+impl Silence<'_> {
+    /// From now on.
+    pub(super) fn begin(&self) {
+        self.clock.invalidate(); // nothing may have been flushed since the worker last slept
+        let end = self.clock.now().checked_add(self.bound);
+        self.alarm.set(end.into_iter().chain(self.deadline).min());
+    }
 }
 
 /// A body on its way.
@@ -65,12 +85,24 @@ impl Body {
         Ok(())
     }
 
-    /// Moves the rest. The alarm, if there is a bound on silence, is set again for every piece.
+    /// Passes over what was received already, so that a small body does not cost its connection.
+    pub(super) fn skip_pending(&mut self, source: &mut Stream) {
+        while !self.decoder.is_complete() && !source.input().is_empty() {
+            let Ok(decoded) = self.decoder.decode(source.input().bytes()) else { return };
+            self.moved += decoded.data.len() as u64;
+            if decoded.consumed == 0 {
+                return;
+            }
+            source.input_mut().consume(decoded.consumed);
+        }
+    }
+
+    /// Moves the rest. The bound on silence, if there is one, begins anew with every piece.
     pub(super) async fn move_all(
         &mut self,
         source: &mut Stream,
         sink: &StreamWriter,
-        silence: Option<(&Alarm, Duration)>,
+        silence: Option<&Silence<'_>>,
         mut keep: impl FnMut(&[u8]),
     ) -> Result<(), BodyFailure> {
         while !self.decoder.is_complete() {
@@ -84,8 +116,8 @@ impl Body {
                 return Ok(());
             }
             self.move_pending(source, sink, &mut keep).map_err(BodyFailure::Source)?;
-            if let Some((alarm, bound)) = silence {
-                alarm.set_after(Some(bound));
+            if let Some(silence) = silence {
+                silence.begin();
             }
         }
         Ok(())

@@ -35,13 +35,11 @@ pub struct HttpChain {
 }
 
 impl HttpChain {
-    /// A view of `snapshot` for `worker`.
-    pub fn new(snapshot: &Arc<HttpSnapshot>, worker: &Worker) -> Rc<Self> {
+    /// Of a snapshot. The counters may be those of an earlier version with the same `stat_prefix`.
+    pub fn new(snapshot: &Arc<HttpSnapshot>, counters: Arc<HttpCounters>) -> Rc<Self> {
         let model = &snapshot.model;
-        // istiod ends its prefixes with a semicolon, which is no part of the name.
-        let prefix = format!("http.{}.", model.stat_prefix.trim_end_matches(';'));
         Rc::new(Self {
-            counters: worker.process.registry.register(HttpCounters::new(prefix)),
+            counters,
             filters: Filters::compile(&model.filters),
             limits: limits(model),
             response_limits: Limits { underscores: Underscores::Allow, ..Limits::DEFAULT },

@@ -5,14 +5,14 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use h1::RequestError;
+use h1::{RequestError, Scheme};
 
 use super::exchange::{self, After};
 use super::local_reply::LocalReply;
 use super::message::Memory;
 use super::outcome::Outcome;
 use super::{HttpChain, HttpCounters};
-use crate::io::{Stream, StreamWriter};
+use crate::io::{HIGH_WATER, Stream, StreamWriter};
 use crate::worker::Worker;
 use crate::worker::connection::{Admission, Wish};
 use crate::worker::timer::Alarm;
@@ -66,13 +66,27 @@ impl Connection {
     /// Serves one request; `false` when the connection is over.
     async fn serve_next(&mut self) -> bool {
         let chain = self.admission.application();
-        if self.stream.input().is_empty() && !self.idle(&chain).await {
+        if !self.has_room(&chain).await || (self.stream.input().is_empty() && !self.idle(&chain).await) {
             return false;
         }
         let mut memory = self.worker.memory.take();
         let after = self.serve_request(&chain, &mut memory).await;
         self.worker.memory.give(memory);
         after == After::NextRequest
+    }
+
+    /// Waits until the client has read enough of the answers so far: whoever asks without reading must not fill our memory.
+    async fn has_room(&mut self, chain: &HttpChain) -> bool {
+        if self.writer.backlog() <= HIGH_WATER {
+            return true;
+        }
+        self.alarm.set_after(chain.model().idle_timeout.or(Some(LAST_FLUSH)));
+        poll_fn(|context| match self.writer.poll_room(context) {
+            Poll::Ready(room) => Poll::Ready(room.is_ok()),
+            Poll::Pending if self.admission.poll_wish(context, Wish::Close).is_ready() => Poll::Ready(false),
+            Poll::Pending => self.alarm.poll_elapsed(context).map(|()| false),
+        })
+        .await
     }
 
     /// Waits for the first byte of a request. An idle connection holds no memory.
@@ -121,6 +135,8 @@ impl Connection {
             Err(reply) => {
                 chain.counters.downstream_rq_total.increment();
                 outcome.received = Some(self.worker.io.clock.now());
+                // As Envoy's: of what broke the protocol nothing is told.
+                outcome.understood = reply.flags.is_empty();
                 exchange::refuse(self, chain.clone(), memory, outcome, reply).await
             }
         }
@@ -134,6 +150,9 @@ impl Connection {
             match memory.request.parse(self.stream.input().bytes(), &chain.limits) {
                 Ok(Some(consumed)) => {
                     self.stream.input_mut().consume(consumed);
+                    if memory.request.scheme == Some(Scheme::Https) && self.admission.facts.tls.is_none() {
+                        return Err(LocalReply::https_in_clear_text());
+                    }
                     return Ok(true);
                 }
                 Ok(None) => {}

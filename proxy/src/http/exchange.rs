@@ -2,12 +2,12 @@
 
 use std::rc::Rc;
 
-use h1::{BodyDecoder, BodyLength, Header, Method, Scheme};
+use h1::{BodyDecoder, BodyLength, Header, Method};
 use route::{Action, Forward, RouteMatch, VirtualHostIndex};
 
 use super::body::Body;
 use super::connection_manager::Connection;
-use super::local_reply::LocalReply;
+use super::local_reply::{LocalReply, Location};
 use super::message::Memory;
 use super::mutation;
 use super::outcome::Outcome;
@@ -109,23 +109,23 @@ impl<'a> Exchange<'a> {
     fn make_safe(&mut self) -> Result<(), LocalReply> {
         let model = self.chain.model();
         let request = &mut self.memory.request;
-        if request.scheme == Some(Scheme::Https) && self.scheme == "http" {
-            return Err(LocalReply::scheme_refused());
+        if request.method != Method::Connect && !request.path_and_query().starts_with(b"/") {
+            return Err(LocalReply::no_path());
         }
         match request.normalize_path(&self.chain.path) {
             Ok(h1::PathOutcome::Unchanged | h1::PathOutcome::Changed) => {}
             Ok(h1::PathOutcome::Redirect) => return Err(LocalReply::path_redirect()),
             Err(_) => return Err(LocalReply::bad_path()),
         }
+        let facts = &self.connection.admission.facts;
+        let scratch = &mut self.memory.scratch;
+        self.client = forwarded::apply(model, facts, request, self.scheme, &self.connection.worker, scratch);
+        client_certificate::apply(model.forward_client_cert, facts.tls.as_deref(), request.fields_mut(), scratch);
         let wanted = request.upgrade();
         let allowed = |wanted: &[u8]| model.upgrades.iter().any(|known| wanted.eq_ignore_ascii_case(known.as_bytes()));
         if wanted.is_some_and(|wanted| !allowed(wanted)) {
             return Err(LocalReply::upgrade_refused());
         }
-        let facts = &self.connection.admission.facts;
-        let scratch = &mut self.memory.scratch;
-        self.client = forwarded::apply(model, facts, request, self.scheme, &self.connection.worker, scratch);
-        client_certificate::apply(model.forward_client_cert, facts.tls.as_deref(), request.fields_mut(), scratch);
         Ok(())
     }
 
@@ -174,8 +174,8 @@ impl<'a> Exchange<'a> {
         let Some(target) = forward.targets.pick(worker.random.next()) else {
             return self.no_cluster(forward);
         };
-        self.outcome.cluster = routes.table.clusters().get(target.cluster.index()).cloned();
         let Some(cluster) = routes.cluster(target.cluster, &worker.clusters) else { return self.no_cluster(forward) };
+        self.outcome.cluster = Some(cluster.name().clone());
         if cluster.protocol() == xds_model::cluster::UpstreamProtocol::Http2 {
             return self.reply(LocalReply::http2_only(), Some(found));
         }
@@ -211,7 +211,8 @@ impl<'a> Exchange<'a> {
             // A configured name with control characters is not worth failing a request for; so below.
             let _ = request.fields_mut().set_known(Header::XEnvoyDecoratorOperation, operation.as_bytes());
         }
-        if let Some(timeout) = forward.timeout.filter(|timeout| !timeout.is_zero()) {
+        let per_try = forward.retry.as_ref().and_then(|retry| retry.per_try_timeout);
+        if let Some(timeout) = [forward.timeout, per_try].into_iter().flatten().filter(|time| !time.is_zero()).min() {
             request.fields_mut().remove(Header::XEnvoyExpectedRqTimeoutMs);
             let milliseconds = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
             let _ = request
@@ -245,7 +246,12 @@ impl<'a> Exchange<'a> {
                 self.change_response(found, target);
                 upstream_request::deliver(self, connection, cluster).await
             }
-            Answered::Local(reply) => self.reply(reply, Some(found)),
+            Answered::Local(reply) => {
+                if self.outcome.target.is_some() {
+                    self.body.skip_pending(&mut self.connection.stream);
+                }
+                self.reply(reply, Some(found))
+            }
             Answered::ClientGone => {
                 self.chain.counters.downstream_rq_rx_reset.increment();
                 self.outcome.fail(
@@ -258,14 +264,20 @@ impl<'a> Exchange<'a> {
     }
 
     fn change_response(&mut self, found: &RouteMatch<'_>, target: &route::Target) {
-        let sent = self.outcome.sent.or(self.outcome.received).unwrap_or(self.outcome.began);
-        let served = self.outcome.answered.map(|answered| answered.saturating_duration_since(sent)).unwrap_or_default();
         let fields = self.memory.response.fields_mut();
         fields.remove(Header::XEnvoyUpstreamServiceTime);
-        let milliseconds = u64::try_from(served.as_millis()).unwrap_or(u64::MAX);
-        let _ = fields.append_value(Header::XEnvoyUpstreamServiceTime, |value| value.put_number(milliseconds));
+        // An answer that came before the end of its request took no time that could be told.
+        if let Some((answered, sent)) = self.outcome.answered.zip(self.outcome.sent) {
+            let served = answered.saturating_duration_since(sent);
+            let milliseconds = u64::try_from(served.as_millis()).unwrap_or(u64::MAX);
+            let _ = fields.append_value(Header::XEnvoyUpstreamServiceTime, |value| value.put_number(milliseconds));
+        }
         self.chain.filters.response(fields);
         self.outcome.has_response = true;
+        self.outcome.status = self.memory.response.status;
+        if self.outcome.details.is_empty() {
+            self.outcome.details = "via_upstream";
+        }
         self.apply_response_mutations(found, Some(target));
         self.complete_response_fields();
     }
@@ -310,16 +322,17 @@ impl<'a> Exchange<'a> {
 
     /// Answers without the upstream. A redirect's location is in the scratch memory.
     pub(super) fn reply(&mut self, reply: LocalReply, found: Option<&RouteMatch<'_>>) -> After {
-        let is_redirect = (300..400).contains(&reply.status);
         self.outcome.fail(reply.flags, reply.details);
+        self.outcome.status = reply.status;
         let response = &mut self.memory.response;
         response.start(reply.status, BodyLength::Fixed(reply.body.len() as u64));
         let fields = response.fields_mut();
-        if is_redirect && reply.details == LocalReply::path_redirect().details {
-            let _ = fields.set_known(Header::Location, self.memory.request.path_and_query());
-        } else if is_redirect {
-            let _ = fields.set_known(Header::Location, &self.memory.scratch);
-        }
+        // A location that a header cannot carry is left out.
+        let _ = match reply.location {
+            Location::None => Ok(()),
+            Location::Path => fields.set_known(Header::Location, self.memory.request.path_and_query()),
+            Location::Scratch => fields.set_known(Header::Location, &self.memory.scratch),
+        };
         if !reply.body.is_empty() {
             let _ = fields.set_known(Header::ContentType, b"text/plain");
         }
@@ -330,17 +343,19 @@ impl<'a> Exchange<'a> {
         self.complete_response_fields();
         // A body that was not read would be taken for the next request.
         let unread = !self.body.is_complete();
-        let close = reply.close || unread || !self.memory.request.keep_alive || self.connection.is_last(&self.chain);
-        let head_request = self.memory.request.method == Method::Head;
+        let refused = self.memory.request.method == Method::Connect;
+        let close =
+            reply.close || refused || unread || !self.memory.request.keep_alive || self.connection.is_last(&self.chain);
+        // Nor may a 204 or a 304 have a body, whatever the configuration says (RFC 9112 section 6.3).
+        let bodiless = self.memory.request.method == Method::Head || matches!(reply.status, 100..200 | 204 | 304);
         let (response, version) = (&self.memory.response, self.memory.request.version);
         self.connection.writer.put(|out| {
             h1::write_response(response, version, close, out);
-            if !head_request {
+            if !bodiless {
                 out.extend_from_slice(reply.body.as_bytes());
             }
         });
-        self.outcome.status = reply.status;
-        self.outcome.bytes_sent = if head_request { 0 } else { reply.body.len() as u64 };
+        self.outcome.bytes_sent = if bodiless { 0 } else { reply.body.len() as u64 };
         self.chain.counters.response(reply.status);
         if close { After::Close } else { After::NextRequest }
     }
@@ -359,7 +374,7 @@ impl<'a> Exchange<'a> {
             request_duration: since(outcome.received),
             request_sent_duration: since(outcome.sent),
             response_duration: since(outcome.answered),
-            request: Some(&self.memory.request),
+            request: outcome.understood.then_some(&self.memory.request),
             scheme: self.scheme,
             response: outcome.has_response.then_some(&self.memory.response),
             status: outcome.status,

@@ -20,6 +20,8 @@ const OF_THE_MESH: HeaderSet = HeaderSet::of(&[
     Header::XEnvoyHedgeOnPerTryTimeout,
     Header::XEnvoyIpTags,
     Header::XEnvoyMaxRetries,
+    Header::XEnvoyOriginalHost,
+    Header::XEnvoyOriginalPath,
     Header::XEnvoyRetriableHeaderNames,
     Header::XEnvoyRetriableStatusCodes,
     Header::XEnvoyRetryGrpcOn,
@@ -29,6 +31,9 @@ const OF_THE_MESH: HeaderSet = HeaderSet::of(&[
     Header::XEnvoyUpstreamRqTimeoutAltResponse,
     Header::XEnvoyUpstreamRqTimeoutMs,
 ]);
+
+/// More of them, too rare to be known by number.
+const NAMELESS: [&[u8]; 2] = [b"x-envoy-original-url", b"x-envoy-upstream-stream-duration-ms"];
 
 /// Writes the headers; returns the client as far as we believe those in front of us.
 pub(super) fn apply(
@@ -48,6 +53,9 @@ pub(super) fn apply(
         scratch.clear();
         // Writing to memory cannot fail, and an address holds nothing that a header must not.
         let _ = write!(scratch, "{shown}");
+        if fields.get(Header::XForwardedFor).is_some_and(<[u8]>::is_empty) {
+            fields.remove(Header::XForwardedFor);
+        }
         let _ = fields.extend_list(Header::XForwardedFor, b",", scratch);
     }
     let internal = is_internal(model, client.ip());
@@ -55,6 +63,9 @@ pub(super) fn apply(
         let _ = fields.set_known(Header::XEnvoyInternal, b"true");
     } else {
         fields.remove_all(OF_THE_MESH);
+        for name in NAMELESS {
+            fields.remove_name(name);
+        }
         if model.use_remote_address {
             scratch.clear();
             let _ = write!(scratch, "{}", client.ip());

@@ -16,20 +16,44 @@ pub(super) struct LocalReply {
     pub(super) details: &'static str,
     /// The connection closes afterwards.
     pub(super) close: bool,
+    /// Where it sends the client.
+    pub(super) location: Location,
+}
+
+/// Where the value of `location` is found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Location {
+    /// There is none.
+    None,
+    /// The request's path.
+    Path,
+    /// The scratch memory.
+    Scratch,
 }
 
 impl LocalReply {
     const fn new(status: u16, body: &'static str, flags: ResponseFlags, details: &'static str) -> Self {
-        Self { status, body: Cow::Borrowed(body), flags, details, close: false }
+        Self { status, body: Cow::Borrowed(body), flags, details, close: false, location: Location::None }
+    }
+
+    /// The answer after so many tries.
+    pub(super) fn after(mut self, attempts: u32) -> Self {
+        if attempts > 1
+            && let Some((start, reason)) = self.body.split_once("reset reason: ")
+        {
+            self.body = Cow::Owned(format!("{start}retried and the latest reset reason: {reason}"));
+        }
+        self
     }
 
     /// The request cannot be understood.
     pub(super) fn bad_request(error: &RequestError) -> Self {
-        let body = match error.status() {
-            426 => "Upgrade Required",
-            _ => "",
+        // A request without a host is well-formed in Envoy's eyes, and only then refused.
+        let (flags, body) = match error.detail() {
+            "missing_host_header" => (ResponseFlags::NONE, ""),
+            _ => (ResponseFlags::DOWNSTREAM_PROTOCOL_ERROR, h1::status::reason(error.status())),
         };
-        let mut reply = Self::new(error.status(), body, ResponseFlags::DOWNSTREAM_PROTOCOL_ERROR, error.detail());
+        let mut reply = Self::new(error.status(), body, flags, error.detail());
         reply.close = true;
         reply
     }
@@ -64,17 +88,29 @@ impl LocalReply {
 
     /// The path holds an escaped slash, and the client is told the plain one.
     pub(super) const fn path_redirect() -> Self {
-        Self::new(307, "", ResponseFlags::NONE, "path_normalization_failed")
+        let mut reply = Self::new(307, "", ResponseFlags::NONE, "path_normalization_failed");
+        reply.location = Location::Path;
+        reply
     }
 
     /// The upgrade is not let through.
     pub(super) const fn upgrade_refused() -> Self {
-        Self::new(403, "", ResponseFlags::NONE, "upgrade_failed")
+        let mut reply = Self::new(403, "", ResponseFlags::NONE, "upgrade_failed");
+        reply.close = true;
+        reply
     }
 
     /// `https` in clear text.
-    pub(super) const fn scheme_refused() -> Self {
-        Self::new(403, "The given URI scheme is not acceptable", ResponseFlags::NONE, "uri_scheme_not_acceptable")
+    pub(super) const fn https_in_clear_text() -> Self {
+        let details = "http1.https_url_on_plaintext_connection";
+        let mut reply = Self::new(403, "Forbidden", ResponseFlags::DOWNSTREAM_PROTOCOL_ERROR, details);
+        reply.close = true;
+        reply
+    }
+
+    /// The target is not a path.
+    pub(super) const fn no_path() -> Self {
+        Self::new(404, "", ResponseFlags::NONE, "absolute_path_rejected")
     }
 
     /// No route takes it.
@@ -95,12 +131,15 @@ impl LocalReply {
             flags: ResponseFlags::NONE,
             details: "direct_response",
             close: false,
+            location: Location::None,
         }
     }
 
     /// A route's redirect.
     pub(super) const fn redirect(status: u16) -> Self {
-        Self::new(status, "", ResponseFlags::NONE, "direct_response")
+        let mut reply = Self::new(status, "", ResponseFlags::NONE, "direct_response");
+        reply.location = Location::Scratch;
+        reply
     }
 
     /// The cluster does not exist.
@@ -133,28 +172,19 @@ impl LocalReply {
         )
     }
 
-    /// There is no connection to the upstream.
-    pub(super) fn connect_failure(failure: &ConnectFailure) -> Self {
-        const START: &str = "upstream connect error or disconnect/reset before headers. reset reason: ";
-        let (reason, details) = match failure {
-            ConnectFailure::Timeout => {
-                ("connection timeout", "upstream_reset_before_response_started{connection_timeout}")
-            }
-            ConnectFailure::Refused(_) => {
-                ("remote connection failure", "upstream_reset_before_response_started{remote_connection_failure}")
-            }
+    /// There is no connection to the upstream. The log says why, the client is not told.
+    pub(super) const fn connect_failure(failure: &ConnectFailure) -> Self {
+        let (body, details) = match failure {
+            ConnectFailure::Timeout => (
+                "upstream connect error or disconnect/reset before headers. reset reason: connection timeout",
+                "upstream_reset_before_response_started{connection_timeout}",
+            ),
+            ConnectFailure::Refused(_) => (
+                "upstream connect error or disconnect/reset before headers. reset reason: remote connection failure",
+                "upstream_reset_before_response_started{remote_connection_failure}",
+            ),
         };
-        let body = match failure.reason() {
-            "" => format!("{START}{reason}"),
-            why => format!("{START}{reason}, transport failure reason: {why}"),
-        };
-        Self {
-            status: 503,
-            body: Cow::Owned(body),
-            flags: ResponseFlags::UPSTREAM_CONNECTION_FAILURE,
-            details,
-            close: false,
-        }
+        Self::new(503, body, ResponseFlags::UPSTREAM_CONNECTION_FAILURE, details)
     }
 
     /// The upstream went away before it answered.
@@ -182,9 +212,15 @@ impl LocalReply {
         Self::new(504, "upstream request timeout", ResponseFlags::UPSTREAM_REQUEST_TIMEOUT, "response_timeout")
     }
 
+    /// One try took too long, and there is no other.
+    pub(super) const fn per_try_timeout() -> Self {
+        Self::new(504, "upstream request timeout", ResponseFlags::UPSTREAM_REQUEST_TIMEOUT, "upstream_per_try_timeout")
+    }
+
     /// The body of the request is broken.
-    pub(super) const fn bad_body(details: &'static str, status: u16) -> Self {
-        let mut reply = Self::new(status, "", ResponseFlags::DOWNSTREAM_PROTOCOL_ERROR, details);
+    pub(super) fn bad_body(details: &'static str, status: u16) -> Self {
+        let body = h1::status::reason(status);
+        let mut reply = Self::new(status, body, ResponseFlags::DOWNSTREAM_PROTOCOL_ERROR, details);
         reply.close = true;
         reply
     }

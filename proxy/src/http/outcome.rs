@@ -12,6 +12,8 @@ use crate::upstream::Target;
 pub(super) struct Outcome {
     pub(super) began: Instant,
     pub(super) began_unix: Duration,
+    /// There was a request, not only bytes.
+    pub(super) understood: bool,
     /// The last byte of the request arrived.
     pub(super) received: Option<Instant>,
     /// The last byte of the request was handed to the upstream's connection.
@@ -20,6 +22,8 @@ pub(super) struct Outcome {
     pub(super) answered: Option<Instant>,
     /// When the time for the answer is up.
     pub(super) end: Option<Instant>,
+    /// How long the stream may be silent.
+    pub(super) idle_timeout: Option<Duration>,
     pub(super) status: u16,
     pub(super) flags: ResponseFlags,
     /// Envoy's response code details.
@@ -43,10 +47,12 @@ impl Outcome {
         Self {
             began,
             began_unix,
+            understood: true,
             received: None,
             sent: None,
             answered: None,
             end: None,
+            idle_timeout: None,
             status: 0,
             flags: ResponseFlags::NONE,
             details: "",

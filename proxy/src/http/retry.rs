@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use h1::{Fields, Header, Method};
+use h1::{Fields, Header};
 use xds_model::route::{RetryOn, RetryPolicy};
 
 /// What became of a try.
@@ -10,11 +10,8 @@ use xds_model::route::{RetryOn, RetryPolicy};
 pub(super) enum Attempt {
     /// No connection.
     ConnectFailure,
-    /// The connection ended before a response; `reused` if it had served requests before.
-    Reset {
-        /// It had served requests before.
-        reused: bool,
-    },
+    /// The connection ended before a response.
+    Reset,
     /// No response within the time for one try.
     PerTryTimeout,
     /// A response with this status.
@@ -27,13 +24,11 @@ pub(super) struct Retries<'a> {
     policy: Option<&'a RetryPolicy>,
     left: u32,
     made: u32,
-    /// A connection that was closed while idle has been replaced once.
-    replaced: bool,
 }
 
 impl<'a> Retries<'a> {
     pub(super) fn new(policy: Option<&'a RetryPolicy>) -> Self {
-        Self { policy, left: policy.map_or(0, |policy| policy.num_retries), made: 0, replaced: false }
+        Self { policy, left: policy.map_or(0, |policy| policy.num_retries), made: 0 }
     }
 
     /// Time for one try.
@@ -67,24 +62,13 @@ impl<'a> Retries<'a> {
         let nanoseconds = u64::try_from(longest.as_nanos()).unwrap_or(u64::MAX).max(1);
         Duration::from_nanos(random % nanoseconds)
     }
-
-    /// Whether a request whose idle connection turned out to be closed gets a fresh one, without counting as a retry. Only where
-    /// sending it twice does no harm (RFC 9110 section 9.2.2), and once.
-    pub(super) fn replaces_stale(&mut self, attempt: Attempt, method: Method) -> bool {
-        let harmless = matches!(method, Method::Get | Method::Head | Method::Options | Method::Trace);
-        if attempt != (Attempt::Reset { reused: true }) || !harmless || self.replaced {
-            return false;
-        }
-        self.replaced = true;
-        true
-    }
 }
 
 fn is_retriable(policy: &RetryPolicy, attempt: Attempt, response: Option<&Fields>) -> bool {
     let on = policy.retry_on;
     match attempt {
         Attempt::ConnectFailure => on.connect_failure || on.reset || on.reset_before_request || on.server_error,
-        Attempt::Reset { .. } => on.reset || on.server_error,
+        Attempt::Reset => on.reset || on.server_error,
         Attempt::PerTryTimeout => on.server_error || on.gateway_error || on.reset,
         Attempt::Response(status) => {
             (on.server_error && status >= 500)
@@ -139,7 +123,7 @@ mod tests {
         let retries = Retries::new(Some(&policy));
         assert!(retries.applies(Attempt::ConnectFailure, None));
         assert!(retries.applies(Attempt::Response(418), None));
-        for attempt in [Attempt::Reset { reused: false }, Attempt::Response(503), Attempt::PerTryTimeout] {
+        for attempt in [Attempt::Reset, Attempt::Response(503), Attempt::PerTryTimeout] {
             assert!(!retries.applies(attempt, None), "{attempt:?}");
         }
     }
@@ -148,9 +132,7 @@ mod tests {
     fn server_errors_include_resets_and_timeouts() {
         let policy = policy(RetryOn { server_error: true, ..RetryOn::default() });
         let retries = Retries::new(Some(&policy));
-        for attempt in
-            [Attempt::ConnectFailure, Attempt::Reset { reused: false }, Attempt::Response(500), Attempt::PerTryTimeout]
-        {
+        for attempt in [Attempt::ConnectFailure, Attempt::Reset, Attempt::Response(500), Attempt::PerTryTimeout] {
             assert!(retries.applies(attempt, None), "{attempt:?}");
         }
         assert!(!retries.applies(Attempt::Response(404), None));
@@ -167,14 +149,5 @@ mod tests {
         for _ in 0..40 {
             assert!(retries.take(u64::MAX) < Duration::from_millis(250));
         }
-    }
-
-    #[test]
-    fn a_stale_connection_is_replaced_once_and_only_for_harmless_requests() {
-        let mut retries = Retries::new(None);
-        assert!(!retries.replaces_stale(Attempt::Reset { reused: true }, Method::Post));
-        assert!(!retries.replaces_stale(Attempt::Reset { reused: false }, Method::Get));
-        assert!(retries.replaces_stale(Attempt::Reset { reused: true }, Method::Get));
-        assert!(!retries.replaces_stale(Attempt::Reset { reused: true }, Method::Get));
     }
 }

@@ -6,10 +6,10 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use h1::{BodyDecoder, BodyError, BodyLength, Expectation, Header, chunked};
+use h1::{BodyDecoder, BodyError, BodyLength, Expectation, Header, Method, chunked};
 use route::{Forward, RouteMatch};
 
-use super::body::{Body, BodyFailure};
+use super::body::{Body, BodyFailure, Silence};
 use super::exchange::{After, Exchange};
 use super::local_reply::LocalReply;
 use super::retry::{Attempt, Retries};
@@ -19,14 +19,17 @@ use crate::telemetry::response_flags::ResponseFlags;
 use crate::upstream::{Cluster, ConnectFailure, ObtainFailure, PickFailure, Pool, UpstreamConnection, Wanted};
 use crate::worker::timer::Alarm;
 
-/// A body is kept for retries up to this size, bytes; a larger request is sent once.
-const REPLAY_LIMIT: usize = 64 * 1024;
+/// A body is kept for retries up to this size, bytes, as in Envoy; a larger request is sent once.
+const REPLAY_LIMIT: usize = 1024 * 1024;
 
 /// Bytes of a next request that may arrive while the answer to this one is awaited.
 const PIPELINED: usize = 16 * 1024;
 
 /// Bytes of a response's head.
 const RESPONSE_HEAD: usize = 64 * 1024;
+
+/// Informational responses to one request; more of them are an attack.
+const MOST_INTERIM: u32 = 100;
 
 /// How a request was answered.
 pub(super) enum Answered {
@@ -63,6 +66,8 @@ pub(super) async fn send(
     };
     let mut retries = Retries::new(forward.retry.as_deref());
     let mut sender = Sender::new(exchange, cluster, forward);
+    // Held while the retry is under way.
+    let mut _retry = None;
     loop {
         sender.exchange.outcome.attempts += 1;
         if found.virtual_host.include_request_attempt_count {
@@ -74,16 +79,14 @@ pub(super) async fn send(
         cluster.counters().upstream_rq_active.decrement();
         let (attempt, answer) = match tried {
             Tried::Answered(connection) => {
+                sender.exchange.outcome.answered = Some(sender.exchange.connection.worker.io.clock.now());
                 let status = sender.exchange.memory.response.status;
                 (Attempt::Response(status), Answered::Upstream(connection))
             }
-            Tried::Failed(attempt, reply) => (attempt, Answered::Local(reply)),
+            Tried::Failed(attempt, reply) => (attempt, Answered::Local(reply.after(sender.exchange.outcome.attempts))),
             Tried::Refused(reply) => return Answered::Local(reply),
             Tried::ClientGone => return Answered::ClientGone,
         };
-        if sender.can_replay() && retries.replaces_stale(attempt, sender.exchange.memory.request.method) {
-            continue;
-        }
         let response = matches!(attempt, Attempt::Response(_)).then(|| sender.exchange.memory.response.fields());
         if !retries.applies(attempt, response) || !sender.can_replay() {
             return answer;
@@ -93,11 +96,13 @@ pub(super) async fn send(
             sender.exchange.outcome.flags |= ResponseFlags::UPSTREAM_RETRY_LIMIT_EXCEEDED;
             return answer;
         }
-        let Some(_retry) = breaker.retries.acquire() else {
+        drop(_retry.take());
+        _retry = breaker.retries.acquire();
+        if _retry.is_none() {
             cluster.counters().upstream_rq_retry_overflow.increment();
             sender.exchange.outcome.flags |= ResponseFlags::UPSTREAM_OVERFLOW;
             return answer;
-        };
+        }
         cluster.counters().upstream_rq_retry.increment();
         drop(answer);
         let random = sender.exchange.connection.worker.random.next();
@@ -129,6 +134,7 @@ impl<'x, 'a> Sender<'x, 'a> {
     fn new(exchange: &'x mut Exchange<'a>, cluster: &'x Rc<Cluster>, forward: &Forward) -> Self {
         let idle_timeout =
             forward.idle_timeout.or(exchange.chain.model().stream_idle_timeout).filter(|time| !time.is_zero());
+        exchange.outcome.idle_timeout = idle_timeout;
         let model = exchange.chain.model();
         let from_begin = |bound: Option<Duration>| bound.and_then(|bound| exchange.outcome.began.checked_add(bound));
         let (arrival, longest) = (from_begin(model.request_timeout), from_begin(model.max_stream_duration));
@@ -242,16 +248,18 @@ impl<'x, 'a> Sender<'x, 'a> {
         let protocols =
             self.exchange.chain.filters.upstream_protocols().filter(|_| !self.cluster.keeps_its_protocols());
         let host = without_port(self.exchange.memory.request.authority());
-        let wanted = Wanted { host, protocols };
+        let wanted = Wanted { host, protocols, fallback_protocol: Some(b"http/1.1") };
         if let Some(connection) = pool.checkout(&wanted) {
             return Ok(connection);
         }
-        let obtained = match &self.alarm {
-            Some(alarm) if self.end.is_some() => {
-                alarm.set(self.end);
+        let obtained = match self.end {
+            Some(end) => {
+                let timers = &self.exchange.connection.worker.timers;
+                let alarm = self.alarm.get_or_insert_with(|| Alarm::new(timers));
+                alarm.set(Some(end));
                 alarm.limit(pool.obtain(&wanted)).await
             }
-            _ => Some(pool.obtain(&wanted).await),
+            None => Some(pool.obtain(&wanted).await),
         };
         match obtained {
             None => Err(Tried::Refused(self.timed_out())),
@@ -284,10 +292,10 @@ impl<'x, 'a> Sender<'x, 'a> {
         let try_end = per_try.and_then(|time| now.checked_add(time));
         if !self.exchange.body.is_complete() {
             self.arm(try_end);
-            match self.send_rest(&mut connection).await {
+            match self.send_rest(&mut connection, try_end).await {
                 Waited::Answered => return Tried::Answered(connection),
                 Waited::Sent => self.request_received(),
-                other => return self.failed(other, &connection, try_end),
+                other => return self.failed(other, try_end),
             }
         } else {
             self.request_received();
@@ -296,7 +304,7 @@ impl<'x, 'a> Sender<'x, 'a> {
         self.arm(try_end);
         match self.await_head(&mut connection).await {
             Waited::Answered => Tried::Answered(connection),
-            other => self.failed(other, &connection, try_end),
+            other => self.failed(other, try_end),
         }
     }
 
@@ -328,13 +336,17 @@ impl<'x, 'a> Sender<'x, 'a> {
     }
 
     /// The rest of the body, until it is sent or the upstream answers early.
-    async fn send_rest(&mut self, connection: &mut UpstreamConnection) -> Waited {
+    async fn send_rest(&mut self, connection: &mut UpstreamConnection, try_end: Option<Instant>) -> Waited {
         let writer = connection.stream.writer();
+        let clock = self.exchange.connection.worker.io.clock.clone();
+        let deadline = [self.arrival, self.end, try_end].into_iter().flatten().min();
         let silence = self.alarm.as_ref().zip(self.idle_timeout);
+        let silence = silence.map(|(alarm, bound)| Silence { alarm, clock: &clock, bound, deadline });
         let exchange = &mut *self.exchange;
         let (replay, replayable) = (&mut exchange.memory.replay, &mut self.replayable);
         let source = &mut exchange.connection.stream;
-        let mut sending = pin!(exchange.body.move_all(source, &writer, silence, |data| keep(data, replay, replayable)));
+        let mut sending =
+            pin!(exchange.body.move_all(source, &writer, silence.as_ref(), |data| keep(data, replay, replayable)));
         let mut answer = Answer {
             stream: &mut connection.stream,
             response: &mut exchange.memory.response,
@@ -345,6 +357,7 @@ impl<'x, 'a> Sender<'x, 'a> {
             limits: &exchange.chain.response_limits,
             client: &exchange.connection.writer,
             version: exchange.memory.request.version,
+            interim: 0,
         };
         let alarm = self.alarm.as_ref();
         let mut broken = false;
@@ -382,6 +395,7 @@ impl<'x, 'a> Sender<'x, 'a> {
             limits: &exchange.chain.response_limits,
             client: &exchange.connection.writer,
             version: exchange.memory.request.version,
+            interim: 0,
         };
         let client = &mut exchange.connection.stream;
         let alarm = self.alarm.as_ref();
@@ -402,7 +416,7 @@ impl<'x, 'a> Sender<'x, 'a> {
         .await
     }
 
-    fn failed(&mut self, waited: Waited, connection: &UpstreamConnection, try_end: Option<Instant>) -> Tried {
+    fn failed(&mut self, waited: Waited, try_end: Option<Instant>) -> Tried {
         let counters = self.cluster.counters();
         match waited {
             Waited::ClientGone => {
@@ -412,11 +426,11 @@ impl<'x, 'a> Sender<'x, 'a> {
             Waited::BadBody(error) => Tried::Refused(LocalReply::bad_body(error.detail(), error.status())),
             Waited::Reset => {
                 counters.upstream_rq_rx_reset.increment();
-                Tried::Failed(Attempt::Reset { reused: connection.is_reused() }, LocalReply::upstream_reset())
+                Tried::Failed(Attempt::Reset, LocalReply::upstream_reset())
             }
             Waited::ProtocolError => {
                 counters.upstream_cx_protocol_error.increment();
-                Tried::Failed(Attempt::Reset { reused: false }, LocalReply::upstream_protocol_error())
+                Tried::Failed(Attempt::Reset, LocalReply::upstream_protocol_error())
             }
             Waited::Timeout => self.timeout(try_end),
             // Both were dealt with by the caller.
@@ -439,7 +453,7 @@ impl<'x, 'a> Sender<'x, 'a> {
         }
         if try_end.is_some_and(|end| now >= end) {
             counters.upstream_rq_per_try_timeout.increment();
-            return Tried::Failed(Attempt::PerTryTimeout, LocalReply::upstream_timeout());
+            return Tried::Failed(Attempt::PerTryTimeout, LocalReply::per_try_timeout());
         }
         self.exchange.chain.counters.downstream_rq_idle_timeout.increment();
         Tried::Refused(LocalReply::idle_timeout())
@@ -484,6 +498,8 @@ struct Answer<'s> {
     limits: &'s h1::Limits,
     client: &'s crate::io::StreamWriter,
     version: h1::Version,
+    /// Informational responses so far.
+    interim: u32,
 }
 
 impl Answer<'_> {
@@ -495,6 +511,10 @@ impl Answer<'_> {
                     if !self.response.is_interim() {
                         return Poll::Ready(Waited::Answered);
                     }
+                    self.interim += 1;
+                    if self.interim > MOST_INTERIM {
+                        return Poll::Ready(Waited::ProtocolError);
+                    }
                     self.pass_interim();
                     continue;
                 }
@@ -503,6 +523,8 @@ impl Answer<'_> {
             }
             match self.stream.poll_fill(context, RESPONSE_HEAD) {
                 Poll::Ready(Ok(count)) if count > 0 => {}
+                // Half a head is no answer, but it is not silence either.
+                Poll::Ready(_) if !self.stream.input().is_empty() => return Poll::Ready(Waited::ProtocolError),
                 Poll::Ready(_) => return Poll::Ready(Waited::Reset),
                 Poll::Pending => return Poll::Pending,
             }
@@ -558,7 +580,11 @@ pub(super) async fn deliver(
         interrupted.note(exchange, cluster);
         return After::Close;
     }
-    if exchange.memory.response.keep_alive && !unread && length != BodyLength::UntilClose {
+    // An upstream that sends a body where there must be none would answer the next request with it.
+    let promised =
+        length == BodyLength::None && exchange.memory.response.content_length.is_some_and(|length| length > 0);
+    let suspicious = exchange.memory.request.method == Method::Head || promised;
+    if exchange.memory.response.keep_alive && !unread && !suspicious && length != BodyLength::UntilClose {
         upstream.release();
     }
     if close { After::Close } else { After::NextRequest }
@@ -569,22 +595,24 @@ enum Interrupted {
     Upstream,
     Client,
     Timeout,
+    Silence,
 }
 
 impl Interrupted {
     fn note(self, exchange: &mut Exchange<'_>, cluster: &Cluster) {
         let (flags, details) = match self {
-            Self::Upstream => (
-                ResponseFlags::UPSTREAM_CONNECTION_TERMINATION,
-                "upstream_reset_after_response_started{connection_termination}",
-            ),
+            Self::Upstream => {
+                (ResponseFlags::UPSTREAM_PROTOCOL_ERROR, "upstream_reset_after_response_started{protocol_error}")
+            }
             Self::Client => (ResponseFlags::DOWNSTREAM_CONNECTION_TERMINATION, "downstream_remote_disconnect"),
             Self::Timeout => (ResponseFlags::UPSTREAM_REQUEST_TIMEOUT, "response_timeout"),
+            Self::Silence => (ResponseFlags::STREAM_IDLE_TIMEOUT, "stream_idle_timeout"),
         };
         match self {
             Self::Upstream => cluster.counters().upstream_rq_rx_reset.increment(),
             Self::Client => exchange.chain.counters.downstream_rq_rx_reset.increment(),
             Self::Timeout => cluster.counters().upstream_rq_timeout.increment(),
+            Self::Silence => exchange.chain.counters.downstream_rq_idle_timeout.increment(),
         }
         exchange.outcome.flags |= flags;
         exchange.outcome.details = details;
@@ -600,18 +628,26 @@ async fn pass_body(
     let upstream_writer = upstream.stream.writer();
     let writer = exchange.connection.writer.clone();
     let worker = exchange.connection.worker.clone();
-    let end = exchange.outcome.end;
+    let (end, idle_timeout) = (exchange.outcome.end, exchange.outcome.idle_timeout);
+    let clock = worker.io.clock.clone();
+    let alarm = (end.is_some() || idle_timeout.is_some()).then(|| Alarm::new(&worker.timers));
+    if let Some(alarm) = &alarm {
+        alarm.set(end);
+    }
+    let silence = alarm.as_ref().zip(idle_timeout);
+    let silence = silence.map(|(alarm, bound)| Silence { alarm, clock: &clock, bound, deadline: end });
+    if let Some(silence) = &silence {
+        silence.begin();
+    }
+    let silence = silence.as_ref();
     let mut early = (!exchange.body.is_complete())
-        .then(|| Box::pin(exchange.body.move_all(&mut exchange.connection.stream, &upstream_writer, None, |_| {})));
-    let mut passing = pin!(body.move_all(&mut upstream.stream, &writer, None, |_| {}));
-    let alarm = end.map(|end| {
-        let alarm = Alarm::new(&worker.timers);
-        alarm.set(Some(end));
-        alarm
-    });
+        .then(|| Box::pin(exchange.body.move_all(&mut exchange.connection.stream, &upstream_writer, silence, |_| {})));
+    let mut passing = pin!(body.move_all(&mut upstream.stream, &writer, silence, |_| {}));
     poll_fn(|context| {
         if alarm.as_ref().is_some_and(|alarm| alarm.poll_elapsed(context).is_ready()) {
-            return Poll::Ready(Err(Interrupted::Timeout));
+            clock.invalidate();
+            let expired = end.is_some_and(|end| clock.now() >= end);
+            return Poll::Ready(Err(if expired { Interrupted::Timeout } else { Interrupted::Silence }));
         }
         if early.as_mut().is_some_and(|sending| sending.as_mut().poll(context).is_ready()) {
             early = None;
@@ -635,7 +671,7 @@ async fn tunnel(exchange: &mut Exchange<'_>, mut upstream: Box<UpstreamConnectio
     counters.downstream_cx_upgrades_active.increment();
     let worker = exchange.connection.worker.clone();
     let alarm = Alarm::new(&worker.timers);
-    let limits = copy::Limits { alarm: &alarm, idle: exchange.chain.model().stream_idle_timeout, end: None };
+    let limits = copy::Limits { alarm: &alarm, idle: exchange.outcome.idle_timeout, end: None };
     let (mut received, mut returned) = (0, 0);
     let admission = exchange.connection.admission.clone();
     let moved = |up: u64, down: u64| {

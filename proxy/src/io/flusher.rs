@@ -11,9 +11,6 @@ use tokio::task::JoinSet;
 use super::Io;
 use super::stream::Connection;
 
-/// A batch of this many connections is sent at once, so that the first of them does not wait for a long turn to end.
-const LARGEST_BATCH: usize = 64;
-
 /// The connections with unsent bytes, and the task that sends them.
 ///
 /// The first put of a turn wakes the task, which thereby lands at the end of the run queue: behind every task that is ready now.
@@ -66,7 +63,7 @@ impl Flusher {
     }
 
     /// Adds a connection to the next batch.
-    pub(super) fn add(&self, connection: &Rc<Connection>, io: &Io) {
+    pub(super) fn add(&self, connection: &Rc<Connection>) {
         let count = {
             let mut dirty = self.dirty.borrow_mut();
             dirty.push(connection.clone());
@@ -76,9 +73,6 @@ impl Flusher {
             && let Some(task) = &*self.task.borrow()
         {
             task.wake_by_ref();
-        }
-        if count >= LARGEST_BATCH {
-            self.flush(io);
         }
     }
 

@@ -324,7 +324,7 @@ impl Connection {
 
     fn queue(self: &Rc<Self>) {
         self.output.borrow_mut().queued = true;
-        self.io.flusher.add(self, &self.io);
+        self.io.flusher.add(self);
     }
 
     fn poll_backlog(&self, context: &mut Context<'_>, most: usize) -> Poll<io::Result<()>> {

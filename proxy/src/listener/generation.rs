@@ -6,13 +6,15 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 use route::FilterChainTable;
-use xds_model::listener::{FilterChain, Listener};
+use xds_model::http::HttpConnectionManager;
+use xds_model::listener::{FilterChain, Listener, TcpProxy};
 
 use super::effect::Candidate;
 use crate::config::snapshot::{Application, ChainSnapshot, ListenerSnapshot};
-use crate::http::HttpChain;
+use crate::http::{HttpChain, HttpCounters};
 use crate::tcp::{TcpChain, TcpCounters};
 use crate::telemetry::access_log::AccessLogger;
+use crate::telemetry::counter::Group;
 use crate::worker::Worker;
 use crate::worker::connection::ConnectionFacts;
 
@@ -70,35 +72,64 @@ impl Generation {
     }
 
     /// What serves the connections of the chain at a position.
-    pub(super) fn served_by(&self, position: usize, worker: &Worker, counters: &TcpCounterTable) -> Option<ServedBy> {
+    pub(super) fn served_by(&self, position: usize, worker: &Worker, counters: &ChainCounters) -> Option<ServedBy> {
         let chain = self.chains.get(position)?;
         let make = || match &chain.application {
-            Application::Http(http) => ServedBy::Http(HttpChain::new(http, worker)),
-            Application::Tcp(tcp) => ServedBy::Tcp(TcpChain::new(tcp, counters.get(&tcp.model.stat_prefix, worker))),
+            Application::Http(http) => ServedBy::Http(HttpChain::new(http, counters.http(&http.model, worker))),
+            Application::Tcp(tcp) => ServedBy::Tcp(TcpChain::new(tcp, counters.tcp(&tcp.model, worker))),
         };
         Some(self.served_by.get(position)?.get_or_init(make).clone())
     }
 }
 
-/// Counters of TCP chains by `stat_prefix`: they go on counting when the configuration changes.
+/// Counters of chains: they go on counting when the configuration changes.
 #[derive(Debug, Default)]
-pub(super) struct TcpCounterTable(RefCell<HashMap<String, Arc<TcpCounters>>>);
+pub(super) struct ChainCounters {
+    http: CounterTable<HttpCounters>,
+    tcp: CounterTable<TcpCounters>,
+}
 
-impl TcpCounterTable {
-    fn get(&self, prefix: &str, worker: &Worker) -> Arc<TcpCounters> {
-        let mut known = self.0.borrow_mut();
-        let register = || worker.process.registry.register(TcpCounters::new(format!("tcp.{prefix}.")));
-        known.entry_ref(prefix).or_insert_with(register).clone()
+impl ChainCounters {
+    fn http(&self, model: &HttpConnectionManager, worker: &Worker) -> Arc<HttpCounters> {
+        // istiod ends its prefixes with a semicolon, which is no part of the name.
+        let make = || HttpCounters::new(format!("http.{}.", model.stat_prefix.trim_end_matches(';')));
+        self.http.get(&model.stat_prefix, worker, make)
+    }
+
+    fn tcp(&self, model: &TcpProxy, worker: &Worker) -> Arc<TcpCounters> {
+        self.tcp.get(&model.stat_prefix, worker, || TcpCounters::new(format!("tcp.{}.", model.stat_prefix)))
     }
 
     /// Forgets those that neither a chain nor a connection uses.
     pub(super) fn prune(&self, generation: &Generation) {
-        let names_it = |prefix: &str| {
-            generation
-                .chains
-                .iter()
-                .any(|chain| matches!(&chain.application, Application::Tcp(tcp) if tcp.model.stat_prefix == prefix))
-        };
-        self.0.borrow_mut().retain(|prefix, counters| Arc::strong_count(counters) > 1 || names_it(prefix));
+        let applications = || generation.chains.iter().map(|chain| &chain.application);
+        self.http.retain(|prefix| {
+            applications().any(|chain| matches!(chain, Application::Http(http) if http.model.stat_prefix == prefix))
+        });
+        self.tcp.retain(|prefix| {
+            applications().any(|chain| matches!(chain, Application::Tcp(tcp) if tcp.model.stat_prefix == prefix))
+        });
+    }
+}
+
+/// Counters of one kind by `stat_prefix`.
+#[derive(Debug)]
+struct CounterTable<C>(RefCell<HashMap<String, Arc<C>>>);
+
+impl<C> Default for CounterTable<C> {
+    fn default() -> Self {
+        Self(RefCell::default())
+    }
+}
+
+impl<C: Group + 'static> CounterTable<C> {
+    fn get(&self, prefix: &str, worker: &Worker, make: impl FnOnce() -> C) -> Arc<C> {
+        let mut known = self.0.borrow_mut();
+        known.entry_ref(prefix).or_insert_with(|| worker.process.registry.register(make())).clone()
+    }
+
+    /// Keeps those that are in use, and those that are named.
+    fn retain(&self, is_named: impl Fn(&str) -> bool) {
+        self.0.borrow_mut().retain(|prefix, counters| Arc::strong_count(counters) > 1 || is_named(prefix));
     }
 }

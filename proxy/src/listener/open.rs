@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::counters::{ListenerCounters, TotalCounters};
 use super::effect::{Verdict, verdict};
-use super::generation::{Generation, ServedBy, TcpCounterTable};
+use super::generation::{ChainCounters, Generation, ServedBy};
 use super::live::{Live, LiveTable};
 use crate::config::snapshot::ListenerSnapshot;
 use crate::worker::Worker;
@@ -25,7 +25,7 @@ pub(super) struct OpenListener {
     pub(super) totals: Arc<TotalCounters>,
     generation: RefCell<Rc<Generation>>,
     live: LiveTable,
-    tcp_counters: TcpCounterTable,
+    chain_counters: ChainCounters,
     draining: Cell<bool>,
 }
 
@@ -44,7 +44,7 @@ impl OpenListener {
             totals: totals.clone(),
             generation: RefCell::new(Generation::new(snapshot)),
             live: LiveTable::default(),
-            tcp_counters: TcpCounterTable::default(),
+            chain_counters: ChainCounters::default(),
             draining: Cell::new(false),
         })
     }
@@ -59,13 +59,13 @@ impl OpenListener {
         let generation = Generation::new(snapshot);
         let old = self.generation.replace(generation.clone());
         drop(old);
-        self.tcp_counters.prune(&generation);
+        self.chain_counters.prune(&generation);
         generation
     }
 
     /// What serves the connections of a chain.
     pub(super) fn served_by(&self, generation: &Generation, position: usize) -> Option<ServedBy> {
-        generation.served_by(position, &self.worker, &self.tcp_counters)
+        generation.served_by(position, &self.worker, &self.chain_counters)
     }
 
     /// Adds a connection that was admitted under `generation`, which may not be the newest any more.

@@ -96,11 +96,14 @@ async fn connect(chain: &TcpChain, worker: &Worker, summary: &mut Summary) -> Re
     summary.attempts = 1;
     let address = pick.pool.target().address.clone();
     let endpoint = summary.upstream.insert(Endpoint { address, remote: None, local: None });
-    let connection = pick.pool.dial(&Wanted { host: b"", protocols: None }).await.map_err(|failure| match failure {
-        ObtainFailure::Overflow => Failure::Overflow,
-        ObtainFailure::Gone => Failure::NoHealthyUpstream,
-        ObtainFailure::Connect(failure) => Failure::Connect(failure.reason().to_owned()),
-    })?;
+    let connection =
+        pick.pool.dial(&Wanted { host: b"", protocols: None, fallback_protocol: None }).await.map_err(|failure| {
+            match failure {
+                ObtainFailure::Overflow => Failure::Overflow,
+                ObtainFailure::Gone => Failure::NoHealthyUpstream,
+                ObtainFailure::Connect(failure) => Failure::Connect(failure.reason().to_owned()),
+            }
+        })?;
     endpoint.remote = Some(connection.remote);
     endpoint.local = connection.local;
     Ok(Upstream { cluster, connection, _busy: pick })
@@ -209,7 +212,7 @@ mod tests {
             let mut summary = Summary::default();
             summary.failed(failure);
             let mut text = Vec::new();
-            summary.flags.put(&mut text);
+            summary.flags.put(false, &mut text);
             String::from_utf8(text).unwrap()
         };
         assert_eq!(flags(Failure::NoCluster), "NC");

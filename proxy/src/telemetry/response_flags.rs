@@ -80,9 +80,13 @@ impl ResponseFlags {
         Self::SHORT.iter().filter(move |(flag, _)| self.intersects(*flag)).map(|(_, name)| *name)
     }
 
-    /// Appends the short names, comma-separated.
-    pub fn put(self, out: &mut Vec<u8>) {
-        for (index, name) in self.short_names().enumerate() {
+    /// Appends the short names, comma-separated. Envoy writes them in the order in which they were set: for a request the end of its
+    /// retries comes before the failure of the last one, for a connection after it.
+    pub fn put(self, of_request: bool, out: &mut Vec<u8>) {
+        let last_retry = Self::UPSTREAM_RETRY_LIMIT_EXCEEDED;
+        let first = (of_request && self.intersects(last_retry)).then_some("URX");
+        let rest = if first.is_some() { Self(self.0 & !last_retry.0) } else { self };
+        for (index, name) in first.into_iter().chain(rest.short_names()).enumerate() {
             if index > 0 {
                 out.push(b',');
             }
@@ -112,8 +116,11 @@ mod tests {
     #[test]
     fn flags_are_written_in_envoys_order() {
         let mut out = Vec::new();
-        (ResponseFlags::UPSTREAM_RETRY_LIMIT_EXCEEDED | ResponseFlags::UPSTREAM_CONNECTION_FAILURE).put(&mut out);
-        assert_eq!(out, b"UF,URX");
+        let flags = ResponseFlags::UPSTREAM_RETRY_LIMIT_EXCEEDED | ResponseFlags::UPSTREAM_CONNECTION_FAILURE;
+        flags.put(false, &mut out);
+        out.push(b' ');
+        flags.put(true, &mut out);
+        assert_eq!(out, b"UF,URX URX,UF");
         assert_eq!(ResponseFlags::from_short("DPE"), Some(ResponseFlags::DOWNSTREAM_PROTOCOL_ERROR));
     }
 }

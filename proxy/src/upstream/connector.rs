@@ -23,6 +23,8 @@ pub struct Wanted<'a> {
     pub host: &'a [u8],
     /// What to offer by ALPN instead of the transport's own list.
     pub protocols: Option<&'a [Vec<u8>]>,
+    /// What to offer where there is no list at all, as Envoy does for HTTP.
+    pub fallback_protocol: Option<&'static [u8]>,
 }
 
 /// An open connection.
@@ -136,7 +138,11 @@ fn tcp_keepalive(wanted: &model::TcpKeepalive) -> TcpKeepalive {
 async fn secure(stream: &mut Stream, tls: &ClientTls, wanted: &Wanted<'_>) -> Result<(), ConnectFailure> {
     let failed = |error: &dyn std::fmt::Display| ConnectFailure::Refused(format!("TLS_error: {error}"));
     let protocols = wanted.protocols.unwrap_or_else(|| tls.protocols());
-    let offered = protocols.iter().filter(|protocol| protocol.as_slice() != b"istio-peer-exchange").cloned().collect();
+    let mut offered: Vec<Vec<u8>> =
+        protocols.iter().filter(|protocol| protocol.as_slice() != b"istio-peer-exchange").cloned().collect();
+    if offered.is_empty() {
+        offered.extend(wanted.fallback_protocol.map(<[u8]>::to_vec));
+    }
     let session = tls.session(wanted.host, offered).map_err(|error| failed(&error))?;
     stream.secure(session);
     stream.handshake().await.map_err(|error| failed(&error))

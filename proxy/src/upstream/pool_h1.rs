@@ -136,6 +136,9 @@ impl Pool {
             if let Some(permit) = self.permit(&target) {
                 return self.connect(&target, wanted, permit).await.map_err(ObtainFailure::Connect);
             }
+            if self.drop_unfit_idle(&target, wanted) {
+                continue;
+            }
             self.next_return().await;
             if let Some(connection) = self.take_idle(wanted) {
                 return Ok(connection);
@@ -198,6 +201,16 @@ impl Pool {
         }
         drop(idle);
         drop(dropped); // a dropped connection looks at its pool
+    }
+
+    /// Closes the oldest idle connection if it is of no use for the request; `true` if there was one.
+    fn drop_unfit_idle(&self, target: &Target, wanted: &Wanted<'_>) -> bool {
+        let unfit = {
+            let mut idle = self.idle.borrow_mut();
+            let index = idle.iter().position(|connection| !connection.fits(&target.transport, wanted));
+            index.map(|index| idle.remove(index))
+        };
+        unfit.is_some() // dropped here: a dropped connection looks at its pool
     }
 
     fn take_idle(&self, wanted: &Wanted<'_>) -> Option<Box<UpstreamConnection>> {

@@ -89,6 +89,8 @@ fn plain(operator: PlainOperator, record: &Record<'_>, out: &mut Vec<u8>) -> Wri
         Op::FilterChainName => text(record.filter_chain, out),
         Op::GrpcStatus => grpc_status(record, out),
         Op::Hostname => text(record.host_name, out),
+        // Of a request that could not be understood the protocol is known all the same.
+        Op::Protocol if record.request.is_none() && record.status != 0 => text("HTTP/1.1", out),
         Op::Protocol => optional(record.request.map(|request| request.version.as_str()), out),
         Op::RequestedServerName => optional(connection.server_name.as_deref(), out),
         Op::RequestDuration => milliseconds(record.request_duration, out),
@@ -175,7 +177,7 @@ fn response_flags(record: &Record<'_>, out: &mut Vec<u8>) -> Written {
     if record.flags.is_empty() {
         out.push(b'-');
     } else {
-        record.flags.put(out);
+        record.flags.put(record.request.is_some(), out);
     }
     Written::Text
 }

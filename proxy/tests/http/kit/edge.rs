@@ -1,0 +1,129 @@
+//! A gateway in this process: control and workers, fed with resources as the control plane sends them.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use selvedge::bootstrap::DrainSettings;
+use selvedge::config::dns::DnsResolver;
+use selvedge::config::publish::{Mailbox, Publisher};
+use selvedge::config::{ConfigStatus, Control, ControlInputs, ControlOptions};
+use selvedge::drain::Drain;
+use selvedge::telemetry::access_log::AccessLogSinks;
+use selvedge::tls::SessionTickets;
+use selvedge::worker::{Process, Workers, WorkersOptions};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinSet;
+use xds_client::{Event, Resource, ResourceType};
+use xds_model::cluster::Cluster;
+use xds_model::endpoint::ClusterLoadAssignment;
+use xds_model::listener::Listener;
+use xds_model::route::RouteConfiguration;
+
+use super::wait::{eventually, within};
+
+/// The gateway under test.
+pub(crate) struct Edge {
+    pub(crate) drain: Drain,
+    pub(crate) workers: Workers,
+    process: Arc<Process>,
+    events: mpsc::Sender<Vec<Event>>,
+    questions: mpsc::Sender<oneshot::Sender<ConfigStatus>>,
+    _control: JoinSet<()>,
+}
+
+impl Edge {
+    /// With a drain that is longer than any test.
+    pub(crate) fn start(workers: usize) -> Self {
+        let mailboxes: Vec<Arc<Mailbox>> = (0..workers).map(|_| Arc::default()).collect();
+        let publisher = Publisher::new(mailboxes.iter().cloned());
+        let process = Arc::new(Process::new([10, 1, 2, 3].into(), "edge-1".to_owned()));
+        let long = Duration::from_secs(600);
+        let settings = DrainSettings {
+            drain_duration: long,
+            termination_drain_duration: long,
+            exit_on_zero_active_connections: false,
+            minimum_drain_duration: Duration::ZERO,
+        };
+        let drain = Drain::default();
+        let options = WorkersOptions { mailboxes, process: process.clone(), drain: drain.subscribe(), settings };
+        let running = Workers::start(options).unwrap();
+        let (resolved_sender, resolved) = mpsc::channel(8);
+        let (_agent_sender, agent_secrets) = mpsc::channel(1);
+        let (events, event_receiver) = mpsc::channel(8);
+        let (questions, question_receiver) = mpsc::channel(8);
+        let control = Control::new(ControlOptions {
+            publisher,
+            workers,
+            logs: AccessLogSinks::start().unwrap(),
+            tickets: SessionTickets::new().unwrap(),
+            resolver: DnsResolver::new(resolved_sender).unwrap(),
+            agent_secrets: watch::Sender::new(BTreeSet::new()),
+        });
+        let inputs = ControlInputs { events: event_receiver, resolved, agent_secrets, questions: question_receiver };
+        let mut tasks = JoinSet::new();
+        tasks.spawn(control.run(inputs));
+        Self { drain, workers: running, process, events, questions, _control: tasks }
+    }
+
+    pub(crate) async fn cluster(&self, cluster: Cluster) {
+        self.upsert(Resource::Cluster(Arc::new(cluster))).await;
+    }
+
+    pub(crate) async fn endpoints(&self, assignment: ClusterLoadAssignment) {
+        self.upsert(Resource::Endpoints(Arc::new(assignment))).await;
+    }
+
+    pub(crate) async fn routes(&self, table: RouteConfiguration) {
+        self.upsert(Resource::Route(Arc::new(table))).await;
+    }
+
+    /// Sends a listener and returns where it listens. It may take a moment until every worker has heard of it.
+    pub(crate) async fn listener(&self, listener: Listener) -> SocketAddr {
+        let name = listener.name.clone();
+        self.upsert(Resource::Listener(Arc::new(listener))).await;
+        let status = self.status().await;
+        let found = status.listeners.iter().find(|status| status.name == name).unwrap();
+        assert_ne!(found.address.port(), 0, "{:?}", found.state);
+        found.address
+    }
+
+    pub(crate) async fn remove_cluster(&self, name: &str) {
+        self.send(Event::Remove { kind: ResourceType::Cluster, name: name.into() }).await;
+    }
+
+    /// The sum of all counters whose name ends like this; there must be one.
+    pub(crate) fn count(&self, suffix: &str) -> u64 {
+        self.find_count(suffix).unwrap_or_else(|| panic!("no counter {suffix}"))
+    }
+
+    /// Waits until a counter has this value.
+    pub(crate) async fn counts(&self, suffix: &str, value: u64) {
+        eventually(&format!("{suffix} is {value}"), async || self.find_count(suffix) == Some(value)).await;
+    }
+
+    fn find_count(&self, suffix: &str) -> Option<u64> {
+        let all = self.process.registry.collect();
+        let matching = all.iter().filter(|(name, _)| name.ends_with(suffix));
+        matching.map(|(_, (_, value))| *value).reduce(|sum, value| sum + value)
+    }
+
+    async fn upsert(&self, resource: Resource) {
+        self.send(Event::Upsert(resource)).await;
+    }
+
+    async fn status(&self) -> ConfigStatus {
+        let (answer, received) = oneshot::channel();
+        self.questions.send(answer).await.unwrap();
+        within("the status", received).await.unwrap()
+    }
+
+    /// Returns when control has taken the event; it answers questions only when it is done with it.
+    async fn send(&self, event: Event) {
+        self.events.send(vec![event]).await.unwrap();
+        eventually("control takes the event", async || self.events.capacity() == self.events.max_capacity()).await;
+        let status = self.status().await;
+        assert_eq!(status.problems, []);
+    }
+}

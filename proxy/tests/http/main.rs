@@ -1,0 +1,18 @@
+//! HTTP as clients and backends see it: raw bytes on real sockets, real workers, configuration through control.
+
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
+
+mod access_log;
+mod bad_requests;
+mod breakers;
+mod failures;
+mod framing;
+mod headers;
+mod kit;
+mod live;
+mod memory;
+mod retries;
+mod routing;
+mod streams;
+mod timeouts;
+mod upstream_connections;
