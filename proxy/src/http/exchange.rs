@@ -179,7 +179,9 @@ impl<'a> Exchange<'a> {
         if cluster.protocol() == xds_model::cluster::UpstreamProtocol::Http2 {
             return self.reply(LocalReply::http2_only(), Some(found));
         }
-        self.change_request(found, forward, target);
+        if let Err(reply) = self.change_request(found, forward, target) {
+            return self.reply(reply, Some(found));
+        }
         let answered = upstream_request::send(self, &cluster, found, forward).await;
         self.finish(answered, &cluster, found, target).await
     }
@@ -190,7 +192,12 @@ impl<'a> Exchange<'a> {
     }
 
     /// Everything that the configuration wants changed, in Envoy's order.
-    fn change_request(&mut self, found: &RouteMatch<'_>, forward: &Forward, target: &route::Target) {
+    fn change_request(
+        &mut self,
+        found: &RouteMatch<'_>,
+        forward: &Forward,
+        target: &route::Target,
+    ) -> Result<(), LocalReply> {
         for mutations in found.request_headers(Some(target)) {
             mutation::remove(mutations, self.memory.request.fields_mut());
             for addition in &mutations.add {
@@ -221,16 +228,20 @@ impl<'a> Exchange<'a> {
         }
         self.chain.filters.request(request.fields_mut());
         if let Some(host) = forward.host_rewrite(target) {
+            request.fields_mut().remove(Header::XEnvoyOriginalHost);
             let _ = request.append_authority_as(Header::XEnvoyOriginalHost);
             if forward.append_x_forwarded_host {
                 let _ = request.append_authority_as(Header::XForwardedHost);
             }
-            let _ = request.set_authority(host.as_bytes());
+            request.set_authority(host.as_bytes()).map_err(|_| LocalReply::bad_rewrite())?;
         }
         if found.rewrite_path(request.path_and_query(), &mut self.memory.scratch) {
+            request.fields_mut().remove(Header::XEnvoyOriginalPath);
             let _ = request.append_path_as(Header::XEnvoyOriginalPath);
-            let _ = request.set_path(&self.memory.scratch);
+            // What was not rewritten must not be taken for what was.
+            request.set_path(&self.memory.scratch).map_err(|_| LocalReply::bad_rewrite())?;
         }
+        Ok(())
     }
 
     /// Sends the answer on, or one of our own.
@@ -323,19 +334,16 @@ impl<'a> Exchange<'a> {
     /// Answers without the upstream. A redirect's location is in the scratch memory.
     pub(super) fn reply(&mut self, reply: LocalReply, found: Option<&RouteMatch<'_>>) -> After {
         self.outcome.fail(reply.flags, reply.details);
-        self.outcome.status = reply.status;
-        let response = &mut self.memory.response;
-        response.start(reply.status, BodyLength::Fixed(reply.body.len() as u64));
-        let fields = response.fields_mut();
+        let body = reply.start(&self.memory.request, &mut self.memory.response);
+        let status = self.memory.response.status;
+        self.outcome.status = status;
+        let fields = self.memory.response.fields_mut();
         // A location that a header cannot carry is left out.
         let _ = match reply.location {
             Location::None => Ok(()),
             Location::Path => fields.set_known(Header::Location, self.memory.request.path_and_query()),
             Location::Scratch => fields.set_known(Header::Location, &self.memory.scratch),
         };
-        if !reply.body.is_empty() {
-            let _ = fields.set_known(Header::ContentType, b"text/plain");
-        }
         self.outcome.has_response = true;
         if let Some(found) = found {
             self.apply_response_mutations(found, None);
@@ -347,16 +355,16 @@ impl<'a> Exchange<'a> {
         let close =
             reply.close || refused || unread || !self.memory.request.keep_alive || self.connection.is_last(&self.chain);
         // Nor may a 204 or a 304 have a body, whatever the configuration says (RFC 9112 section 6.3).
-        let bodiless = self.memory.request.method == Method::Head || matches!(reply.status, 100..200 | 204 | 304);
+        let bodiless = self.memory.request.method == Method::Head || matches!(status, 100..200 | 204 | 304);
         let (response, version) = (&self.memory.response, self.memory.request.version);
         self.connection.writer.put(|out| {
             h1::write_response(response, version, close, out);
             if !bodiless {
-                out.extend_from_slice(reply.body.as_bytes());
+                out.extend_from_slice(&body);
             }
         });
-        self.outcome.bytes_sent = if bodiless { 0 } else { reply.body.len() as u64 };
-        self.chain.counters.response(reply.status);
+        self.outcome.bytes_sent = if bodiless { 0 } else { body.len() as u64 };
+        self.chain.counters.response(status);
         if close { After::Close } else { After::NextRequest }
     }
 

@@ -1,12 +1,12 @@
 //! Who the client is and what the upstream is told of it: `x-forwarded-for`, `-proto`, `-port`, `x-request-id`, and the headers
 //! that nobody outside may set (Envoy, `ConnectionManagerUtility::mutateRequestHeaders`).
 
-use std::io::Write as _;
 use std::net::{IpAddr, SocketAddr};
 
 use h1::{Fields, Header, HeaderSet, RequestHead};
 use xds_model::http::HttpConnectionManager;
 
+use crate::telemetry::access_log::operator::address as put_address;
 use crate::worker::Worker;
 use crate::worker::connection::ConnectionFacts;
 
@@ -46,19 +46,20 @@ pub(super) fn apply(
 ) -> SocketAddr {
     let peer = facts.remote;
     let client = trusted_client(model, request.fields(), peer);
+    let came_directly = !request.fields().contains(Header::XForwardedFor);
     let fields = request.fields_mut();
     fields.remove(Header::XEnvoyInternal);
     if model.use_remote_address && !model.skip_xff_append {
         let shown = if peer.ip().is_loopback() { worker.process.local_address } else { peer.ip() };
         scratch.clear();
-        // Writing to memory cannot fail, and an address holds nothing that a header must not.
-        let _ = write!(scratch, "{shown}");
+        put_address(shown, scratch);
         if fields.get(Header::XForwardedFor).is_some_and(<[u8]>::is_empty) {
             fields.remove(Header::XForwardedFor);
         }
         let _ = fields.extend_list(Header::XForwardedFor, b",", scratch);
     }
-    let internal = is_internal(model, client.ip());
+    // At an edge, only who came without a list of proxies can be somebody inside.
+    let internal = (came_directly || !model.use_remote_address) && is_internal(model, client.ip());
     if internal {
         let _ = fields.set_known(Header::XEnvoyInternal, b"true");
     } else {
@@ -68,7 +69,7 @@ pub(super) fn apply(
         }
         if model.use_remote_address {
             scratch.clear();
-            let _ = write!(scratch, "{}", client.ip());
+            put_address(client.ip(), scratch);
             let _ = fields.set_known(Header::XEnvoyExternalAddress, scratch);
         }
     }
@@ -76,9 +77,8 @@ pub(super) fn apply(
         let _ = fields.set_known(Header::XForwardedProto, scheme.as_bytes());
     }
     if model.append_x_forwarded_port {
-        scratch.clear();
-        let _ = write!(scratch, "{}", facts.local.port());
-        let _ = fields.set_known(Header::XForwardedPort, scratch);
+        let mut port = itoa::Buffer::new();
+        let _ = fields.set_known(Header::XForwardedPort, port.format(facts.local.port()).as_bytes());
     }
     request_id(model, internal, fields, worker);
     client
@@ -124,15 +124,15 @@ fn request_id(model: &HttpConnectionManager, internal: bool, fields: &mut Fields
 /// A random UUID (RFC 9562 section 5.4).
 fn uuid(high: u64, low: u64) -> [u8; 36] {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let bits = (u128::from(high) << 64 | u128::from(low)) & !(0xf << 76) & !(0x3 << 62) | 0x4 << 76 | 0x2 << 62;
+    const PLACES: [u8; 16] = [0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34];
+    let high = high & !0xf000 | 0x4000;
+    let low = low & !(0x3 << 62) | 0x2 << 62;
     let mut text = [b'-'; 36];
-    let mut shift = 128;
-    for (index, character) in text.iter_mut().enumerate() {
-        if matches!(index, 8 | 13 | 18 | 23) {
-            continue;
+    for (byte, place) in high.to_be_bytes().into_iter().chain(low.to_be_bytes()).zip(PLACES) {
+        if let Some([first, second]) = text.get_mut(usize::from(place)..).and_then(|rest| rest.first_chunk_mut::<2>()) {
+            *first = DIGITS[usize::from(byte >> 4)];
+            *second = DIGITS[usize::from(byte & 0xf)];
         }
-        shift -= 4;
-        *character = DIGITS[(bits >> shift) as usize & 0xf];
     }
     text
 }

@@ -1,8 +1,7 @@
 //! Answers of our own: which status, which words, which response flag. One table, with Envoy's values.
 
-use std::borrow::Cow;
-
-use h1::RequestError;
+use bytes::Bytes;
+use h1::{BodyLength, Header, RequestError, RequestHead, ResponseHead};
 
 use crate::telemetry::response_flags::ResponseFlags;
 use crate::upstream::ConnectFailure;
@@ -11,7 +10,7 @@ use crate::upstream::ConnectFailure;
 #[derive(Debug)]
 pub(super) struct LocalReply {
     pub(super) status: u16,
-    pub(super) body: Cow<'static, str>,
+    pub(super) body: Bytes,
     pub(super) flags: ResponseFlags,
     pub(super) details: &'static str,
     /// The connection closes afterwards.
@@ -33,17 +32,53 @@ pub(super) enum Location {
 
 impl LocalReply {
     const fn new(status: u16, body: &'static str, flags: ResponseFlags, details: &'static str) -> Self {
-        Self { status, body: Cow::Borrowed(body), flags, details, close: false, location: Location::None }
+        Self {
+            status,
+            body: Bytes::from_static(body.as_bytes()),
+            flags,
+            details,
+            close: false,
+            location: Location::None,
+        }
     }
 
     /// The answer after so many tries.
     pub(super) fn after(mut self, attempts: u32) -> Self {
         if attempts > 1
-            && let Some((start, reason)) = self.body.split_once("reset reason: ")
+            && let Some((start, reason)) = self.text().split_once("reset reason: ")
         {
-            self.body = Cow::Owned(format!("{start}retried and the latest reset reason: {reason}"));
+            self.body = format!("{start}retried and the latest reset reason: {reason}").into();
         }
         self
+    }
+
+    /// The body, where it is text of ours.
+    fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).unwrap_or_default()
+    }
+
+    /// Writes the head of the answer to `request`; returns the body that follows.
+    pub(super) fn start(&self, request: &RequestHead, response: &mut ResponseHead) -> Bytes {
+        if is_grpc(request) {
+            self.start_grpc(response);
+            return Bytes::new();
+        }
+        response.start(self.status, BodyLength::Fixed(self.body.len() as u64));
+        if !self.body.is_empty() {
+            let _ = response.fields_mut().set_known(Header::ContentType, b"text/plain");
+        }
+        self.body.clone()
+    }
+
+    /// gRPC clients look for the status in a response without a body (gRPC over HTTP2, "Trailers-Only").
+    fn start_grpc(&self, response: &mut ResponseHead) {
+        response.start(200, BodyLength::Fixed(0));
+        let fields = response.fields_mut();
+        let _ = fields.set_known(Header::ContentType, b"application/grpc");
+        let _ = fields.append_value(Header::GrpcStatus, |value| value.put_number(grpc_status(self.status)));
+        if !self.body.is_empty() {
+            let _ = fields.append(b"grpc-message", &percent_encoded(&self.body));
+        }
     }
 
     /// The request cannot be understood.
@@ -70,6 +105,18 @@ impl LocalReply {
         let mut reply = Self::new(408, "request timeout", ResponseFlags::NONE, "request_overall_timeout");
         reply.close = true;
         reply
+    }
+
+    /// The listener wants the connection to end now.
+    pub(super) const fn closing() -> Self {
+        let mut reply = Self::new(503, "", ResponseFlags::LOCAL_RESET, "connection_closed_by_configuration");
+        reply.close = true;
+        reply
+    }
+
+    /// What a rewrite made of the request cannot be sent.
+    pub(super) const fn bad_rewrite() -> Self {
+        Self::new(500, "", ResponseFlags::NONE, "invalid_rewrite")
     }
 
     /// The stream was silent for too long.
@@ -124,10 +171,10 @@ impl LocalReply {
     }
 
     /// A route's own answer.
-    pub(super) fn direct(status: u16, body: &[u8]) -> Self {
+    pub(super) fn direct(status: u16, body: &Bytes) -> Self {
         Self {
             status,
-            body: Cow::Owned(String::from_utf8_lossy(body).into_owned()),
+            body: body.clone(),
             flags: ResponseFlags::NONE,
             details: "direct_response",
             close: false,
@@ -224,4 +271,37 @@ impl LocalReply {
         reply.close = true;
         reply
     }
+}
+
+/// Whether the client speaks gRPC (Envoy, `Grpc::Common::hasGrpcContentType`).
+fn is_grpc(request: &RequestHead) -> bool {
+    let content_type = request.fields().get(Header::ContentType).unwrap_or_default();
+    content_type.strip_prefix(b"application/grpc").is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')))
+}
+
+/// Envoy, `Grpc::Utility::httpToGrpcStatus`.
+fn grpc_status(status: u16) -> u64 {
+    match status {
+        400 => 13,
+        401 => 16,
+        403 => 7,
+        404 => 12,
+        429 | 502..=504 => 14,
+        _ => 2,
+    }
+}
+
+/// As gRPC writes `grpc-message`.
+fn percent_encoded(text: &[u8]) -> Vec<u8> {
+    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
+    let mut encoded = Vec::with_capacity(text.len());
+    for byte in text {
+        match byte {
+            b'%' | 0..=b'\x1f' | b'\x7f'..=0xff => {
+                encoded.extend_from_slice(&[b'%', DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 0xf)]]);
+            }
+            plain => encoded.push(*plain),
+        }
+    }
+    encoded
 }

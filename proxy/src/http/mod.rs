@@ -16,6 +16,7 @@ mod message;
 mod mutation;
 mod outcome;
 mod retry;
+mod upgrade;
 mod upstream_request;
 mod view;
 

@@ -3,7 +3,7 @@
 use std::future::{Future as _, poll_fn};
 use std::pin::pin;
 use std::rc::Rc;
-use std::task::Poll;
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use h1::{BodyDecoder, BodyError, BodyLength, Expectation, Header, Method, chunked};
@@ -13,10 +13,11 @@ use super::body::{Body, BodyFailure, Silence};
 use super::exchange::{After, Exchange};
 use super::local_reply::LocalReply;
 use super::retry::{Attempt, Retries};
-use crate::io::Stream;
-use crate::tcp::copy;
+use super::{HttpChain, upgrade};
+use crate::io::{Stream, StreamWriter};
 use crate::telemetry::response_flags::ResponseFlags;
 use crate::upstream::{Cluster, ConnectFailure, ObtainFailure, PickFailure, Pool, UpstreamConnection, Wanted};
+use crate::worker::connection::{Admission, Wish};
 use crate::worker::timer::Alarm;
 
 /// A body is kept for retries up to this size, bytes, as in Envoy; a larger request is sent once.
@@ -105,6 +106,8 @@ pub(super) async fn send(
         }
         cluster.counters().upstream_rq_retry.increment();
         drop(answer);
+        let endpoint = sender.trying.take();
+        sender.tried.extend(endpoint);
         let random = sender.exchange.connection.worker.random.next();
         if !sender.wait(retries.take(random)).await {
             return Answered::Local(LocalReply::upstream_timeout());
@@ -116,8 +119,10 @@ pub(super) async fn send(
 struct Sender<'x, 'a> {
     exchange: &'x mut Exchange<'a>,
     cluster: &'x Rc<Cluster>,
-    /// Endpoints that were tried.
+    /// Endpoints that were tried before.
     tried: Vec<Rc<Pool>>,
+    /// The endpoint of the try under way.
+    trying: Option<Rc<Pool>>,
     /// For whatever ends first; only made if something can.
     alarm: Option<Alarm>,
     timeout: Option<Duration>,
@@ -145,6 +150,7 @@ impl<'x, 'a> Sender<'x, 'a> {
             exchange,
             cluster,
             tried: Vec::new(),
+            trying: None,
             alarm: None,
             arrival,
             end: longest,
@@ -209,21 +215,15 @@ impl<'x, 'a> Sender<'x, 'a> {
         };
         let target = pick.pool.target();
         self.exchange.outcome.target = Some(target);
+        self.trying = Some(pick.pool.clone());
         let connection = match self.obtain(&pick.pool).await {
             Ok(connection) => connection,
-            Err(tried) => {
-                self.tried.push(pick.pool.clone());
-                return tried;
-            }
+            Err(tried) => return tried,
         };
         self.exchange.outcome.upstream_remote = Some(connection.remote);
         self.exchange.outcome.upstream_local = connection.local;
         self.exchange.outcome.upstream_failure.clear();
-        let tried = self.converse(connection, retries.per_try_timeout()).await;
-        if retries.host_selection_attempts().is_some() && !matches!(tried, Tried::ClientGone) && !retries.exhausted() {
-            self.tried.push(pick.pool.clone());
-        }
-        tried
+        self.converse(connection, retries.per_try_timeout()).await
     }
 
     async fn pick(&mut self, retries: &Retries<'_>) -> Result<crate::upstream::Pick, LocalReply> {
@@ -252,23 +252,32 @@ impl<'x, 'a> Sender<'x, 'a> {
         if let Some(connection) = pool.checkout(&wanted) {
             return Ok(connection);
         }
-        let obtained = match self.end {
-            Some(end) => {
-                let timers = &self.exchange.connection.worker.timers;
-                let alarm = self.alarm.get_or_insert_with(|| Alarm::new(timers));
-                alarm.set(Some(end));
-                alarm.limit(pool.obtain(&wanted)).await
-            }
-            None => Some(pool.obtain(&wanted).await),
-        };
+        let connection = &mut *self.exchange.connection;
+        let timers = &connection.worker.timers;
+        let alarm = self.end.map(|end| {
+            let alarm = self.alarm.get_or_insert_with(|| Alarm::new(timers));
+            alarm.set(Some(end));
+            &*alarm
+        });
+        let mut obtaining = pin!(pool.obtain(&wanted));
+        let obtained = poll_fn(|context| match obtaining.as_mut().poll(context) {
+            Poll::Ready(obtained) => Poll::Ready(Ok(obtained)),
+            Poll::Pending => poll_interrupt(context, &mut connection.stream, &connection.admission, alarm).map(Err),
+        })
+        .await;
         match obtained {
-            None => Err(Tried::Refused(self.timed_out())),
-            Some(Ok(connection)) => Ok(connection),
-            Some(Err(ObtainFailure::Overflow)) => Err(Tried::Refused(LocalReply::overflow())),
-            Some(Err(ObtainFailure::Gone)) => {
+            Err(Waited::ClientGone) => {
+                self.cluster.counters().upstream_rq_cancelled.increment();
+                Err(Tried::ClientGone)
+            }
+            Err(Waited::Closing) => Err(Tried::Refused(LocalReply::closing())),
+            Err(_) => Err(Tried::Refused(self.timed_out())),
+            Ok(Ok(connection)) => Ok(connection),
+            Ok(Err(ObtainFailure::Overflow)) => Err(Tried::Refused(LocalReply::overflow())),
+            Ok(Err(ObtainFailure::Gone)) => {
                 Err(Tried::Failed(Attempt::ConnectFailure, LocalReply::no_healthy_upstream()))
             }
-            Some(Err(ObtainFailure::Connect(failure))) => {
+            Ok(Err(ObtainFailure::Connect(failure))) => {
                 let outcome = &mut self.exchange.outcome;
                 outcome.upstream_failure.clear();
                 outcome.upstream_failure.push_str(failure.reason());
@@ -359,7 +368,7 @@ impl<'x, 'a> Sender<'x, 'a> {
             version: exchange.memory.request.version,
             interim: 0,
         };
-        let alarm = self.alarm.as_ref();
+        let (alarm, admission) = (self.alarm.as_ref(), &exchange.connection.admission);
         let mut broken = false;
         poll_fn(|context| {
             if !broken {
@@ -377,7 +386,7 @@ impl<'x, 'a> Sender<'x, 'a> {
             if let Poll::Ready(waited) = answer.poll(context) {
                 return Poll::Ready(waited);
             }
-            alarm.map_or(Poll::Pending, |alarm| alarm.poll_elapsed(context).map(|()| Waited::Timeout))
+            poll_asked_or_late(context, admission, alarm)
         })
         .await
     }
@@ -397,21 +406,11 @@ impl<'x, 'a> Sender<'x, 'a> {
             version: exchange.memory.request.version,
             interim: 0,
         };
-        let client = &mut exchange.connection.stream;
+        let (client, admission) = (&mut exchange.connection.stream, &exchange.connection.admission);
         let alarm = self.alarm.as_ref();
-        poll_fn(|context| {
-            if let Poll::Ready(waited) = answer.poll(context) {
-                return Poll::Ready(waited);
-            }
-            // A client that goes away takes its request with it.
-            while client.input().bytes().len() < PIPELINED {
-                match client.poll_fill(context, PIPELINED) {
-                    Poll::Ready(Ok(count)) if count > 0 => {}
-                    Poll::Ready(_) => return Poll::Ready(Waited::ClientGone),
-                    Poll::Pending => break,
-                }
-            }
-            alarm.map_or(Poll::Pending, |alarm| alarm.poll_elapsed(context).map(|()| Waited::Timeout))
+        poll_fn(|context| match answer.poll(context) {
+            Poll::Ready(waited) => Poll::Ready(waited),
+            Poll::Pending => poll_interrupt(context, client, admission, alarm),
         })
         .await
     }
@@ -424,6 +423,7 @@ impl<'x, 'a> Sender<'x, 'a> {
                 Tried::ClientGone
             }
             Waited::BadBody(error) => Tried::Refused(LocalReply::bad_body(error.detail(), error.status())),
+            Waited::Closing => Tried::Refused(LocalReply::closing()),
             Waited::Reset => {
                 counters.upstream_rq_rx_reset.increment();
                 Tried::Failed(Attempt::Reset, LocalReply::upstream_reset())
@@ -487,7 +487,44 @@ enum Waited {
     ProtocolError,
     ClientGone,
     BadBody(BodyError),
+    /// The listener wants the connection to end now.
+    Closing,
     Timeout,
+}
+
+/// What ends a wait for the upstream: the client goes away and takes its request with it, the listener, the time.
+fn poll_interrupt(
+    context: &mut Context<'_>,
+    client: &mut Stream,
+    admission: &Admission<HttpChain>,
+    alarm: Option<&Alarm>,
+) -> Poll<Waited> {
+    if poll_gone(context, client).is_ready() {
+        return Poll::Ready(Waited::ClientGone);
+    }
+    poll_asked_or_late(context, admission, alarm)
+}
+
+fn poll_asked_or_late(
+    context: &mut Context<'_>,
+    admission: &Admission<HttpChain>,
+    alarm: Option<&Alarm>,
+) -> Poll<Waited> {
+    if admission.poll_wish(context, Wish::Close).is_ready() {
+        return Poll::Ready(Waited::Closing);
+    }
+    alarm.map_or(Poll::Pending, |alarm| alarm.poll_elapsed(context).map(|()| Waited::Timeout))
+}
+
+/// Ready when the client has gone away. Reads ahead a little meanwhile.
+fn poll_gone(context: &mut Context<'_>, client: &mut Stream) -> Poll<()> {
+    while client.input().bytes().len() < PIPELINED {
+        match ready!(client.poll_fill(context, PIPELINED)) {
+            Ok(count) if count > 0 => {}
+            _ => return Poll::Ready(()),
+        }
+    }
+    Poll::Pending
 }
 
 /// The head of an answer as it arrives.
@@ -496,14 +533,14 @@ struct Answer<'s> {
     response: &'s mut h1::ResponseHead,
     expectation: Expectation,
     limits: &'s h1::Limits,
-    client: &'s crate::io::StreamWriter,
+    client: &'s StreamWriter,
     version: h1::Version,
     /// Informational responses so far.
     interim: u32,
 }
 
 impl Answer<'_> {
-    fn poll(&mut self, context: &mut std::task::Context<'_>) -> Poll<Waited> {
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Waited> {
         loop {
             match self.response.parse(self.stream.input().bytes(), self.expectation, self.limits) {
                 Ok(Some(consumed)) => {
@@ -596,6 +633,7 @@ enum Interrupted {
     Client,
     Timeout,
     Silence,
+    Closing,
 }
 
 impl Interrupted {
@@ -607,12 +645,14 @@ impl Interrupted {
             Self::Client => (ResponseFlags::DOWNSTREAM_CONNECTION_TERMINATION, "downstream_remote_disconnect"),
             Self::Timeout => (ResponseFlags::UPSTREAM_REQUEST_TIMEOUT, "response_timeout"),
             Self::Silence => (ResponseFlags::STREAM_IDLE_TIMEOUT, "stream_idle_timeout"),
+            Self::Closing => (ResponseFlags::LOCAL_RESET, LocalReply::closing().details),
         };
         match self {
             Self::Upstream => cluster.counters().upstream_rq_rx_reset.increment(),
             Self::Client => exchange.chain.counters.downstream_rq_rx_reset.increment(),
             Self::Timeout => cluster.counters().upstream_rq_timeout.increment(),
             Self::Silence => exchange.chain.counters.downstream_rq_idle_timeout.increment(),
+            Self::Closing => {}
         }
         exchange.outcome.flags |= flags;
         exchange.outcome.details = details;
@@ -640,8 +680,8 @@ async fn pass_body(
         silence.begin();
     }
     let silence = silence.as_ref();
-    let mut early = (!exchange.body.is_complete())
-        .then(|| Box::pin(exchange.body.move_all(&mut exchange.connection.stream, &upstream_writer, silence, |_| {})));
+    let admission = exchange.connection.admission.clone();
+    let mut client = pin!(send_on(&mut exchange.body, &mut exchange.connection.stream, &upstream_writer, silence));
     let mut passing = pin!(body.move_all(&mut upstream.stream, &writer, silence, |_| {}));
     poll_fn(|context| {
         if alarm.as_ref().is_some_and(|alarm| alarm.poll_elapsed(context).is_ready()) {
@@ -649,16 +689,27 @@ async fn pass_body(
             let expired = end.is_some_and(|end| clock.now() >= end);
             return Poll::Ready(Err(if expired { Interrupted::Timeout } else { Interrupted::Silence }));
         }
-        if early.as_mut().is_some_and(|sending| sending.as_mut().poll(context).is_ready()) {
-            early = None;
+        if let Poll::Ready(passed) = passing.as_mut().poll(context) {
+            return Poll::Ready(passed.map_err(|failure| match failure {
+                BodyFailure::Source(_) => Interrupted::Upstream,
+                BodyFailure::Sink => Interrupted::Client,
+            }));
         }
-        passing.as_mut().poll(context).map(|passed| match passed {
-            Ok(()) => Ok(()),
-            Err(BodyFailure::Source(_)) => Err(Interrupted::Upstream),
-            Err(BodyFailure::Sink) => Err(Interrupted::Client),
-        })
+        if client.as_mut().poll(context).is_ready() {
+            return Poll::Ready(Err(Interrupted::Client));
+        }
+        admission.poll_wish(context, Wish::Close).map(|()| Err(Interrupted::Closing))
     })
     .await
+}
+
+/// Goes on sending a request that was answered early, then waits for the client to go away; ends with it.
+async fn send_on(body: &mut Body, client: &mut Stream, upstream: &StreamWriter, silence: Option<&Silence<'_>>) {
+    match body.move_all(client, upstream, silence, |_| {}).await {
+        Err(BodyFailure::Source(_)) => {}
+        // The upstream may answer and not listen.
+        Ok(()) | Err(BodyFailure::Sink) => poll_fn(|context| poll_gone(context, client)).await,
+    }
 }
 
 /// The connection speaks another protocol from here on (101).
@@ -669,23 +720,10 @@ async fn tunnel(exchange: &mut Exchange<'_>, mut upstream: Box<UpstreamConnectio
     let counters = exchange.chain.counters.clone();
     counters.downstream_cx_upgrades_total.increment();
     counters.downstream_cx_upgrades_active.increment();
-    let worker = exchange.connection.worker.clone();
-    let alarm = Alarm::new(&worker.timers);
-    let limits = copy::Limits { alarm: &alarm, idle: exchange.outcome.idle_timeout, end: None };
-    let (mut received, mut returned) = (0, 0);
-    let admission = exchange.connection.admission.clone();
-    let moved = |up: u64, down: u64| {
-        received += up;
-        returned += down;
-    };
-    let asked =
-        |context: &mut std::task::Context<'_>| admission.poll_wish(context, crate::worker::connection::Wish::Close);
-    copy::copy(&mut exchange.connection.stream, &mut upstream.stream, &worker.io, &limits, moved, asked).await;
-    // What was sent last may still be on its way.
-    let _ = upstream.stream.flushed().await;
+    let moved = upgrade::tunnel(exchange.connection, &mut upstream.stream, exchange.outcome.idle_timeout).await;
     counters.downstream_cx_upgrades_active.decrement();
-    exchange.body.moved += received;
-    exchange.outcome.bytes_sent = returned;
+    exchange.body.moved += moved.received;
+    exchange.outcome.bytes_sent = moved.returned;
     After::Close
 }
 

@@ -86,6 +86,10 @@ impl Stream {
     /// # Errors
     /// The connection broke.
     pub fn poll_fill(&mut self, context: &mut Context<'_>, limit: usize) -> Poll<io::Result<usize>> {
+        if self.input.is_empty() {
+            // Memory is lent when there is something to receive, not before.
+            ready!(self.connection.poll_readable(context))?;
+        }
         let result = self.connection.poll_read(context, self.input.space(limit));
         let count = if let Poll::Ready(Ok(count)) = result { count } else { 0 };
         self.input.filled(count);
@@ -349,6 +353,14 @@ impl Connection {
         }
         // Asks the cached readiness only: the closure makes no system call.
         self.socket.borrow().try_io(Interest::READABLE, || Ok(())).is_err()
+    }
+
+    /// Ready when reading is worth a try.
+    fn poll_readable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.secure.borrow().is_some() {
+            return Poll::Ready(Ok(())); // the session may hold plaintext
+        }
+        self.socket.borrow().poll_read_ready(context)
     }
 
     fn poll_receive(&self, context: &mut Context<'_>, into: &mut [u8]) -> Poll<io::Result<usize>> {

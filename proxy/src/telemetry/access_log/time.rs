@@ -1,6 +1,5 @@
 //! Points in time in log lines (`%START_TIME(format)%`): the conversions of strftime, and Envoy's `%3f` and the like.
 
-use std::io::Write;
 use std::time::Duration;
 
 use crate::worker::clock::Civil;
@@ -74,8 +73,10 @@ fn put_fraction(since_epoch: Duration, digits: usize, out: &mut Vec<u8>) {
 }
 
 fn put_padded(value: u64, width: usize, out: &mut Vec<u8>) {
-    // Writing to a vector cannot fail.
-    drop(write!(out, "{value:0width$}"));
+    let mut digits = itoa::Buffer::new();
+    let digits = digits.format(value).as_bytes();
+    out.extend(std::iter::repeat_n(b'0', width.saturating_sub(digits.len())));
+    out.extend_from_slice(digits);
 }
 
 #[cfg(test)]

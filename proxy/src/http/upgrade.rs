@@ -1,0 +1,75 @@
+//! An upgraded connection: bytes both ways until either side ends. Protocols that are upgraded to say goodbye in their own words, so
+//! that there is no half of a connection to keep open.
+
+use std::future::{Future as _, poll_fn};
+use std::pin::pin;
+use std::task::{Poll, ready};
+use std::time::Duration;
+
+use super::connection_manager::Connection;
+use crate::io::{Io, Stream, StreamWriter};
+use crate::worker::connection::Wish;
+use crate::worker::timer::Alarm;
+
+/// The endpoint may take this long to take what the client sent last.
+const LAST_FLUSH: Duration = Duration::from_secs(5);
+
+/// Bytes that went through.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Moved {
+    pub(super) received: u64,
+    pub(super) returned: u64,
+}
+
+/// Passes bytes on until a side ends, nothing came for `idle`, or the listener wants the connection closed.
+pub(super) async fn tunnel(connection: &mut Connection, upstream: &mut Stream, idle: Option<Duration>) -> Moved {
+    let worker = connection.worker.clone();
+    let alarm = Alarm::new(&worker.timers);
+    alarm.set_after(idle);
+    let silence = idle.map(|bound| (&alarm, bound));
+    let (to_client, to_upstream) = (connection.writer.clone(), upstream.writer());
+    let mut moved = Moved::default();
+    {
+        let admission = &connection.admission;
+        let mut sending = pin!(copy(&mut connection.stream, &to_upstream, &mut moved.received, silence, &worker.io));
+        let mut returning = pin!(copy(upstream, &to_client, &mut moved.returned, silence, &worker.io));
+        poll_fn(|context| {
+            let sent = sending.as_mut().poll(context).is_ready();
+            let returned = returning.as_mut().poll(context).is_ready();
+            let over = sent
+                || returned
+                || alarm.poll_elapsed(context).is_ready()
+                || admission.poll_wish(context, Wish::Close).is_ready();
+            if over { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+    }
+    to_upstream.finish();
+    alarm.set_after(Some(LAST_FLUSH));
+    // An endpoint that takes nothing more loses it.
+    let _ = alarm.limit(to_upstream.flushed()).await;
+    moved
+}
+
+/// Copies until `source` ends or `sink` breaks.
+async fn copy(source: &mut Stream, sink: &StreamWriter, moved: &mut u64, silence: Option<(&Alarm, Duration)>, io: &Io) {
+    while sink.room().await.is_ok() {
+        let received = poll_fn(|context| {
+            let mut scratch = io.scratch.borrow_mut();
+            let count = ready!(source.poll_read(context, &mut scratch)).unwrap_or(0);
+            if let Some(bytes) = scratch.get(..count).filter(|bytes| !bytes.is_empty()) {
+                sink.put_bulk(count, |out| out.extend_from_slice(bytes));
+            }
+            Poll::Ready(count)
+        })
+        .await;
+        if received == 0 {
+            return;
+        }
+        *moved += received as u64;
+        if let Some((alarm, bound)) = silence {
+            io.clock.invalidate(); // nothing may have been flushed since the worker last slept
+            alarm.set_after(Some(bound));
+        }
+    }
+}
