@@ -78,7 +78,7 @@ fn route(number: usize, path: PathMatch) -> Route {
     let version = HeaderMatcher {
         name: "version".into(),
         condition: HeaderCondition::Value(StringMatcher {
-            pattern: StringPattern::Exact("1,2".into()),
+            pattern: StringPattern::Exact("1".into()),
             ignore_case: false,
         }),
         invert: false,

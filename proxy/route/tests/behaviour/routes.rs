@@ -81,8 +81,10 @@ fn headers() {
     let cases = [
         (header("a", value("1")), true, false, false),
         (header("a", value("2")), false, true, true),
-        (header("two", value("x,y")), true, false, false),
-        (header("two", value("x")), false, true, true),
+        // Each line of a repeated header is looked at, and a list of them is no value.
+        (header("two", value("x,y")), false, true, true),
+        (header("two", value("x")), true, false, false),
+        (header("two", value("y")), true, false, false),
         (header("none", value("x")), false, false, true),
         (header("none", value("")), false, false, false),
         (header("a", present.clone()), true, false, false),
