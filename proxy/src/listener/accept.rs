@@ -7,7 +7,7 @@ use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 use socket2::SockRef;
@@ -26,6 +26,7 @@ const ACCEPTED_PER_TURN: usize = 32;
 const SHED_AT_ONCE: usize = 256;
 const SHORTEST_PAUSE: Duration = Duration::from_millis(5);
 const LONGEST_PAUSE: Duration = Duration::from_millis(100);
+const WARNING_EVERY: Duration = Duration::from_secs(10);
 
 /// A running accept loop. It ends when this is dropped.
 #[derive(Debug)]
@@ -106,12 +107,14 @@ struct Accepting {
     failures: usize,
     /// Given up when no other descriptor is left, so that clients can be accepted to be closed instead of waiting for nothing.
     reserve: Option<OwnedFd>,
+    /// When the log was last told that resources are short.
+    warned: Option<Instant>,
 }
 
 impl Accepting {
     fn new(listener: Rc<OpenListener>) -> Self {
         let alarm = Alarm::new(&listener.worker.timers);
-        Self { listener, alarm, pause: SHORTEST_PAUSE, failures: 0, reserve: None }
+        Self { listener, alarm, pause: SHORTEST_PAUSE, failures: 0, reserve: None, warned: None }
     }
 
     /// Our handle of the socket. The kernel hands connections to this worker in any case, so no shortage makes it give up.
@@ -133,9 +136,7 @@ impl Accepting {
     async fn forever(&mut self, socket: &TcpListener) {
         let mut in_turn = 0_usize;
         loop {
-            if self.reserve.is_none() {
-                self.reserve = rustix::io::dup(socket).ok();
-            }
+            self.keep_reserve(socket);
             match socket.accept().await {
                 Ok((connection, peer)) => {
                     (self.pause, self.failures) = (SHORTEST_PAUSE, 0);
@@ -182,6 +183,7 @@ impl Accepting {
                 }
             }
             AcceptError::Resources => {
+                self.warn(error);
                 self.shed(socket).await;
                 self.back_off().await;
             }
@@ -191,6 +193,17 @@ impl Accepting {
             }
         }
         true
+    }
+
+    /// Says it rarely: a shortage comes back with every connection that ends and the next that comes.
+    fn warn(&mut self, error: &io::Error) {
+        let now = Instant::now();
+        if self.warned.is_some_and(|warned| now < warned + WARNING_EVERY) {
+            return;
+        }
+        self.warned = Some(now);
+        let name = &self.listener.generation().model.name;
+        tracing::warn!(listener = name, "new connections are closed until resources are free: {error}");
     }
 
     /// Closes clients that wait while there is no descriptor for them: they see the end instead of a connection on which nothing
@@ -207,6 +220,14 @@ impl Accepting {
                 Some(Err(error)) if classify(&error) == AcceptError::Connection => {}
                 Some(Err(_)) | None => break,
             }
+        }
+        // At once: while this loop pauses, a connection that connects upstream would take the descriptor, and keep it.
+        self.keep_reserve(socket);
+    }
+
+    fn keep_reserve(&mut self, socket: &TcpListener) {
+        if self.reserve.is_none() {
+            self.reserve = rustix::io::dup(socket).ok();
         }
     }
 
