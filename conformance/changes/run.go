@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"selvedge.dev/conformance/differential"
@@ -25,7 +26,7 @@ type Result struct {
 	Change string
 	// Problems are what should not have happened.
 	Problems []string
-	// Uses counts the requests and lines that went well meanwhile.
+	// Uses counts the requests, lines and messages that went well meanwhile.
 	Uses int64
 }
 
@@ -52,7 +53,7 @@ func Run(ctx context.Context, runner *differential.Runner, role string) ([]Resul
 		go s.run(stop)
 	}
 	time.Sleep(settle)
-	results := []Result{{Change: "none", Problems: problems(streams, "")}}
+	results := []Result{{Change: "none", Problems: problems(streams, nil)}}
 	for _, step := range steps {
 		result, err := change(ctx, runner, step, pod.Address, streams)
 		if err != nil {
@@ -78,11 +79,8 @@ func change(ctx context.Context, runner *differential.Runner, step step, gateway
 			result.Problems = append(result.Problems, "it never arrived: "+err.Error())
 		}
 	}
-	if step.ends != "" {
-		err := await(endLimit, func() error { return allBroken(streams, step.ends) })
-		if err != nil {
-			result.Problems = append(result.Problems, err.Error())
-		}
+	if err := await(endLimit, func() error { return allBroken(streams, step.ends) }); err != nil {
+		result.Problems = append(result.Problems, err.Error())
 	}
 	time.Sleep(settle)
 	result.Problems = append(result.Problems, problems(streams, step.ends)...)
@@ -102,12 +100,12 @@ func tryAll(streams []*stream) error {
 	return nil
 }
 
-// problems are what broke since the last time, except connections of the kind that must end.
-func problems(streams []*stream, ended string) []string {
+// problems are what broke since the last time, except connections of the kinds that must end.
+func problems(streams []*stream, ended []string) []string {
 	var list []string
 	for _, s := range streams {
 		for _, message := range s.take() {
-			if s.kind != ended {
+			if !slices.Contains(ended, s.kind) {
 				list = append(list, s.kind+": "+message)
 			}
 		}
@@ -115,14 +113,14 @@ func problems(streams []*stream, ended string) []string {
 	return list
 }
 
-// allBroken wants every connection of a kind to have ended at least once.
-func allBroken(streams []*stream, kind string) error {
+// allBroken wants every connection of some kinds to have ended at least once.
+func allBroken(streams []*stream, kinds []string) error {
 	for _, s := range streams {
 		s.mu.Lock()
 		alive := len(s.breaks) == 0
 		s.mu.Unlock()
-		if s.kind == kind && alive {
-			return errors.New(kind + ": a connection lives on that was admitted under weaker rules")
+		if alive && slices.Contains(kinds, s.kind) {
+			return errors.New(s.kind + ": a connection lives on that was admitted under weaker rules")
 		}
 	}
 	return nil
@@ -155,7 +153,7 @@ func Write(w io.Writer, results []Result) (failed int) {
 			state = fmt.Sprintf("%d problems", len(result.Problems))
 			failed++
 		}
-		_, _ = fmt.Fprintf(w, "%-14s %6d requests and lines   %s\n", result.Change, result.Uses, state)
+		_, _ = fmt.Fprintf(w, "%-14s %6d requests, lines and messages   %s\n", result.Change, result.Uses, state)
 		for _, problem := range result.Problems[:min(len(result.Problems), 5)] {
 			_, _ = fmt.Fprintln(w, "    ", problem)
 		}

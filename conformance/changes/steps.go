@@ -17,8 +17,8 @@ var files embed.FS
 type step struct {
 	file    string
 	arrived func(gateway string) error
-	// ends is the kind of traffic whose connections the change must end, or empty.
-	ends string
+	// ends are the kinds of traffic whose connections the change must end.
+	ends []string
 }
 
 // steps are in order; the last makes TLS stricter.
@@ -32,7 +32,7 @@ var steps = []step{
 	{file: "listener", arrived: func(gateway string) error { return answersBody(gateway, 8140, "port.changes.test", "port") }},
 	{file: "chain", arrived: func(gateway string) error { return shows(gateway, "chain.changes.test", "chain.changes.test") }},
 	{file: "access-log"},
-	{file: "stricter", arrived: refusesStrangers, ends: "https"},
+	{file: "stricter", arrived: refusesStrangers, ends: []string{"https", "wss"}},
 }
 
 func get(gateway string, port int, host string) (*http.Response, string, error) {

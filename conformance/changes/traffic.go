@@ -13,6 +13,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"selvedge.dev/conformance/echo"
 )
 
 const (
@@ -26,6 +28,8 @@ const (
 type stream struct {
 	kind string
 	dial func() (net.Conn, error)
+	// open prepares a new connection; it may be nil.
+	open func(net.Conn, *bufio.Reader) error
 	use  func(net.Conn, *bufio.Reader) error
 
 	uses atomic.Int64
@@ -43,6 +47,8 @@ func newStreams(address string) []*stream {
 	for range 2 {
 		streams = append(streams, &stream{kind: "https", dial: secure(address, 8443), use: request})
 		streams = append(streams, &stream{kind: "tcp", dial: plain(address, 8110), use: line})
+		streams = append(streams, &stream{kind: "websocket", dial: plain(address, 80), open: webSocket, use: message})
+		streams = append(streams, &stream{kind: "wss", dial: secure(address, 8443), open: webSocket, use: message})
 	}
 	return streams
 }
@@ -69,7 +75,15 @@ func (s *stream) runOne(stop <-chan struct{}) error {
 		return err
 	}
 	defer func() { _ = connection.Close() }()
+	if err := connection.SetDeadline(time.Now().Add(useLimit)); err != nil {
+		return err
+	}
 	reader := bufio.NewReader(connection)
+	if s.open != nil {
+		if err := s.open(connection, reader); err != nil {
+			return err
+		}
+	}
 	for {
 		if err := connection.SetDeadline(time.Now().Add(useLimit)); err != nil {
 			return err
@@ -129,6 +143,15 @@ func line(connection net.Conn, reader *bufio.Reader) error {
 	}
 	_, err := reader.ReadString('\n')
 	return err
+}
+
+func webSocket(connection net.Conn, reader *bufio.Reader) error {
+	return echo.OpenWebSocket(connection, reader, "changes.test")
+}
+
+// message sends one message over a WebSocket and wants it back.
+func message(connection net.Conn, reader *bufio.Reader) error {
+	return echo.Say(connection, reader, "hello")
 }
 
 func plain(address string, port int) func() (net.Conn, error) {

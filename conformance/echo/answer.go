@@ -25,6 +25,7 @@ const longestDelay = 30 * time.Second
 //	x-echo-framing: chunked      chunked, close (until the connection ends) or none; length by default
 //	x-echo-trailer: name: value  a trailer of a chunked response
 //	x-echo-informational: 103    an informational response first
+//	x-echo-upgrade: websocket    a WebSocket that sends every message back
 //	x-echo-raw: <base64>         these bytes in place of a response, then the connection ends
 //	x-echo-break: reset          reset or close in place of a response; body: the connection ends in the body
 func (c *connection) answer(q *request) bool {

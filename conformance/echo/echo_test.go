@@ -65,6 +65,23 @@ func TestAttemptsOfOneIdentityAreCounted(t *testing.T) {
 	}
 }
 
+func TestAWebSocketSendsMessagesBack(t *testing.T) {
+	client, backend := net.Pipe()
+	if err := client.SetDeadline(time.Now().Add(5 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	go (&connection{server: testServer(), conn: backend}).http()
+	reader := bufio.NewReader(client)
+	if err := OpenWebSocket(client, reader, "h"); err != nil {
+		t.Fatal(err)
+	}
+	for _, message := range []string{"hello", "", strings.Repeat("x", longestMessage)} {
+		if err := Say(client, reader, message); err != nil {
+			t.Errorf("%q: %v", message, err)
+		}
+	}
+}
+
 func TestARequestIsSeenAsItCame(t *testing.T) {
 	text := "POST /a?b HTTP/1.1\r\nHost: h\r\nX-A:  1 \r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nt: 1\r\n\r\n"
 	reader := bufio.NewReader(strings.NewReader(text))

@@ -126,6 +126,12 @@ func (c *connection) http() {
 			c.answer(q)
 			return
 		}
+		if q.order("upgrade") == "websocket" {
+			c.server.reporter.report(&q.seen)
+			_ = c.conn.SetReadDeadline(time.Time{})
+			c.webSocket(q, reader)
+			return
+		}
 		if strings.EqualFold(q.header("expect"), "100-continue") && q.order("no-continue") == "" {
 			c.write("HTTP/1.1 100 Continue\r\n\r\n")
 		}
