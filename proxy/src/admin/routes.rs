@@ -26,7 +26,7 @@ pub(super) async fn answer(admin: &Admin, access: Access, call: &Call) -> Reply 
         Access::All => all(admin, call).await,
         Access::Agent => agent(admin, call).await,
         Access::Readiness if call.path == "/healthz/ready" => ready(admin).await,
-        Access::Metrics if matches!(call.path.as_str(), "/stats/prometheus" | "/metrics") => metrics(admin),
+        Access::Metrics if matches!(call.path.as_str(), "/stats/prometheus" | "/metrics") => metrics(admin).await,
         Access::Readiness | Access::Metrics => not_found(call),
     }
 }
@@ -40,8 +40,8 @@ async fn all(admin: &Admin, call: &Call) -> Reply {
         "/listeners" => listeners::page(&admin.status().await, call),
         "/ready" | "/healthcheck/ready" => ready(admin).await,
         "/server_info" => json(&server_info::server_info(admin).await),
-        "/stats" => stats::page(admin, call),
-        "/stats/prometheus" => metrics(admin),
+        "/stats" => stats::page(admin, call).await,
+        "/stats/prometheus" => metrics(admin).await,
         "/logging" => posted(call, || logging::page(&admin.log_levels, call)),
         "/drain_listeners" => posted(call, || drain_listeners(admin, call)),
         "/quitquitquit" => posted(call, || quit(admin)),
@@ -52,7 +52,7 @@ async fn all(admin: &Admin, call: &Call) -> Reply {
 async fn agent(admin: &Admin, call: &Call) -> Reply {
     match call.path.as_str() {
         "/healthz/ready" => ready(admin).await,
-        "/metrics" | "/stats/prometheus" => metrics(admin),
+        "/metrics" | "/stats/prometheus" => metrics(admin).await,
         "/quitquitquit" => from_loopback(call, || posted(call, || quit(admin))),
         "/drain" => from_loopback(call, || posted(call, || drain_listeners(admin, call))),
         _ => not_found(call),
@@ -69,8 +69,8 @@ async fn ready(admin: &Admin) -> Reply {
     }
 }
 
-fn metrics(admin: &Admin) -> Reply {
-    reply(StatusCode::OK, prometheus::CONTENT_TYPE, prometheus::render(&stats::values(admin)))
+async fn metrics(admin: &Admin) -> Reply {
+    reply(StatusCode::OK, prometheus::CONTENT_TYPE, prometheus::render(&stats::values(admin).await))
 }
 
 /// Envoy drains everything, whichever listeners are named: a gateway has no inbound and outbound ones to tell apart.

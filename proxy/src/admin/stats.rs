@@ -1,25 +1,34 @@
 //! `/stats`: counters by Envoy's names.
 
 use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime};
 
 use http::StatusCode;
 use regex::RegexBuilder;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
 use serde_json::{Value, json};
 use xds_client::ResourceType;
 
 use super::server::{Call, Reply, json as json_page, reply, text};
 use super::{Admin, Source, prometheus};
+use crate::config::ConfigStatus;
 use crate::telemetry::counter::Kind;
+use crate::tls::certificate_facts;
 
 /// A pattern for `filter` larger than this is refused. Bytes, compiled.
 const FILTER_SIZE_LIMIT: usize = 1 << 16;
 
 /// Every counter of the process: those of the workers, and those of control, by Envoy's names where it has them.
-pub(super) fn values(admin: &Admin) -> BTreeMap<String, (Kind, u64)> {
+pub(super) async fn values(admin: &Admin) -> BTreeMap<String, (Kind, u64)> {
     let mut values = admin.process.registry.collect();
+    let first_expiry = first_expiry(&admin.status().await);
     let mut put = |name: &str, kind: Kind, value: u64| {
         values.insert(name.to_owned(), (kind, value));
     };
+    if let Some(expiry) = first_expiry {
+        put("server.days_until_first_cert_expiring", Kind::Gauge, days_until(expiry));
+    }
     put("filesystem.write_dropped", Kind::Counter, admin.logs.dropped());
     put("filesystem.write_failed", Kind::Counter, admin.logs.failed());
     if let Source::ControlPlane(session) = &admin.source {
@@ -39,6 +48,18 @@ pub(super) fn values(admin: &Admin) -> BTreeMap<String, (Kind, u64)> {
     values
 }
 
+/// When the first certificate in use expires: of the gateway, of a listener, or of an authority. Seconds since 1970.
+fn first_expiry(status: &ConfigStatus) -> Option<Duration> {
+    let certificates = status.secrets.iter().flat_map(|secret| CertificateDer::pem_slice_iter(&secret.certificates));
+    certificates.filter_map(|der| certificate_facts(&[der.ok()?])).map(|facts| facts.not_after).min()
+}
+
+/// Whole days; 0 if it is less than one or over. Envoy's gauge of that name counts so.
+fn days_until(expiry: Duration) -> u64 {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    expiry.saturating_sub(now).as_secs() / (24 * 60 * 60)
+}
+
 fn subscription(kind: ResourceType) -> &'static str {
     match kind {
         ResourceType::Cluster => "cluster_manager.cds",
@@ -51,8 +72,8 @@ fn subscription(kind: ResourceType) -> &'static str {
 }
 
 /// The page: text, or `format=json|prometheus`; `filter` is a regular expression, `usedonly` leaves out zeros.
-pub(super) fn page(admin: &Admin, call: &Call) -> Reply {
-    let mut values = values(admin);
+pub(super) async fn page(admin: &Admin, call: &Call) -> Reply {
+    let mut values = values(admin).await;
     if let Some(pattern) = call.parameter("filter") {
         match RegexBuilder::new(pattern).size_limit(FILTER_SIZE_LIMIT).build() {
             Ok(filter) => values.retain(|name, _| filter.is_match(name)),

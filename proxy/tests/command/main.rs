@@ -5,7 +5,7 @@
 mod gateway;
 
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use gateway::{Backend, Gateway, folder, free_port, get};
 
@@ -120,6 +120,27 @@ fn a_missing_certificate_stops_only_its_own_port() {
     let gateway = Gateway::run(folder.path(), &[]);
     gateway.eventually("clear text", || get(port, "/").is_some_and(|answer| answer.ends_with("one")));
     gateway.eventually("the reason", || gateway.admin_get("/listeners").is_some_and(|page| page.contains("nowhere")));
+
+    std::fs::write(folder.path().join("secret.yaml"), secret_yaml("nowhere", 10)).unwrap();
+    gateway.eventually("the certificate", || gateway.admin_get("/certs").is_some_and(|page| page.contains("nowhere")));
+    let stats = gateway.admin_get("/stats/prometheus").unwrap();
+    assert!(stats.contains("envoy_server_days_until_first_cert_expiring{} 10\n"), "{stats}");
+    gateway.eventually("TLS", || gateway.admin_get("/listeners").is_some_and(|page| !page.contains("nowhere")));
+}
+
+/// A certificate that is valid for that many days and an hour.
+fn secret_yaml(name: &str, days: u64) -> String {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let mut parameters = rcgen::CertificateParams::new(["nowhere.test".to_owned()]).unwrap();
+    parameters.not_after = (SystemTime::now() + Duration::from_secs((days * 24 + 1) * 3600)).into();
+    let certificate = parameters.self_signed(&key).unwrap();
+    let indented = |pem: String| pem.trim_end().replace('\n', "\n    ");
+    format!(
+        "apiVersion: v1\nkind: Secret\nmetadata: {{name: {name}, namespace: edge}}\ntype: kubernetes.io/tls\nstringData:\n  tls.crt: |\n    {}\n  \
+         tls.key: |\n    {}\n",
+        indented(certificate.pem()),
+        indented(key.serialize_pem())
+    )
 }
 
 #[test]
