@@ -1,12 +1,13 @@
 //! A running gateway: workers, control and admin interface, put together in one place for every command that starts one.
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
+use rustix::io::Errno;
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
@@ -210,12 +211,28 @@ const LISTENERS: &str = "listeners of the control plane (LDS)";
 async fn bind_servers(servers: &[(SocketAddr, Access)]) -> anyhow::Result<Vec<(TcpListener, Access)>> {
     let mut bound = Vec::new();
     for (address, access) in servers {
-        let listener = TcpListener::bind(address)
+        let listener = bind(*address)
             .await
             .with_context(|| format!("cannot listen on {address} (admin interface); is another gateway running?"))?;
         bound.push((listener, *access));
     }
     Ok(bound)
+}
+
+/// `[::]` stands for all addresses of both families, as it does in Istio's agent, and for IPv4's where the kernel has no IPv6.
+async fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let bound = TcpListener::bind(address).await;
+    match bound {
+        Err(error) if no_ipv6(&error) && address.ip() == Ipv6Addr::UNSPECIFIED => {
+            TcpListener::bind((Ipv4Addr::UNSPECIFIED, address.port())).await
+        }
+        bound => bound,
+    }
+}
+
+/// The kernel was built or booted without IPv6, or it is switched off for this network namespace.
+fn no_ipv6(error: &std::io::Error) -> bool {
+    matches!(Errno::from_io_error(error), Some(Errno::AFNOSUPPORT | Errno::ADDRNOTAVAIL))
 }
 
 /// Hands batches on to control, and marks what has become ready. A restored configuration serves as well as a fresh one.

@@ -1,6 +1,6 @@
 //! `selvedge proxy router`: a gateway in Istio's pod.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -61,7 +61,7 @@ fn node(settings: &Settings, environment: &Environment) -> anyhow::Result<Node> 
 }
 
 fn servers(settings: &Settings) -> Vec<(SocketAddr, Access)> {
-    let all = IpAddr::from(Ipv4Addr::UNSPECIFIED);
+    let all = IpAddr::from(Ipv6Addr::UNSPECIFIED);
     let loopback = IpAddr::from(Ipv4Addr::LOCALHOST);
     let ports = settings.ports;
     [

@@ -1,6 +1,6 @@
 //! `selvedge run`: a gateway from a folder.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -54,7 +54,7 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
 
 /// How `run` (and `demo`) start a gateway.
 pub(super) fn options(arguments: &Arguments, log_levels: crate::admin::LogLevels) -> GatewayOptions {
-    let all = IpAddr::from(Ipv4Addr::UNSPECIFIED);
+    let all = IpAddr::from(Ipv6Addr::UNSPECIFIED);
     let loopback = IpAddr::from(Ipv4Addr::LOCALHOST);
     let servers = [(loopback, arguments.admin_port, Access::All), (all, arguments.readiness_port, Access::Readiness)];
     GatewayOptions {

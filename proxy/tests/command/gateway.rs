@@ -5,7 +5,7 @@ use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -29,7 +29,12 @@ pub(crate) fn free_port() -> u16 {
 
 /// The whole answer to a request on a connection of its own, if there is one.
 pub(crate) fn get(port: u16, path: &str) -> Option<String> {
-    let mut socket = TcpStream::connect(("127.0.0.1", port)).ok()?;
+    get_from("127.0.0.1", port, path)
+}
+
+/// As [`get`], from another address of this host.
+pub(crate) fn get_from(address: &str, port: u16, path: &str) -> Option<String> {
+    let mut socket = TcpStream::connect((address, port)).ok()?;
     socket.set_read_timeout(Some(PATIENCE)).ok()?;
     write!(socket, "GET {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n").ok()?;
     let mut answer = String::new();
@@ -47,10 +52,12 @@ pub(crate) struct Gateway {
 impl Gateway {
     pub(crate) fn run(folder: &Path, arguments: &[&str]) -> Self {
         let admin_port = free_port();
+        let readiness = arguments.iter().any(|argument| argument.starts_with("--readiness-port"));
         let mut process = Command::new(super::SELVEDGE)
-            .args(["run", "--readiness-port=0", "--concurrency=2", &format!("--admin-port={admin_port}"), "--config"])
+            .args(["run", "--concurrency=2", &format!("--admin-port={admin_port}"), "--config"])
             .arg(folder)
             .args(arguments)
+            .args((!readiness).then_some("--readiness-port=0"))
             .stderr(Stdio::piped())
             .stdout(Stdio::null())
             .spawn()
@@ -113,11 +120,15 @@ pub(crate) struct Backend {
 
 impl Backend {
     pub(crate) fn start(word: &'static str) -> Self {
-        Self::slow(word, Duration::ZERO)
+        let (backend, answer) = Self::holding(word);
+        drop(answer);
+        backend
     }
 
-    /// It thinks for a while before it answers.
-    pub(crate) fn slow(word: &'static str, delay: Duration) -> Self {
+    /// It answers when the second value is dropped.
+    pub(crate) fn holding(word: &'static str) -> (Self, MutexGuard<'static, ()>) {
+        let gate: &'static Mutex<()> = Box::leak(Box::default());
+        let closed = gate.lock().unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let requests = Arc::new(AtomicUsize::new(0));
@@ -125,10 +136,10 @@ impl Backend {
         thread::spawn(move || {
             for socket in listener.incoming().map_while(Result::ok) {
                 let count = count.clone();
-                thread::spawn(move || serve(socket, word, delay, &count));
+                thread::spawn(move || serve(socket, word, gate, &count));
             }
         });
-        Self { port, requests }
+        (Self { port, requests }, closed)
     }
 
     /// How many requests have arrived.
@@ -137,13 +148,13 @@ impl Backend {
     }
 }
 
-fn serve(mut socket: TcpStream, word: &str, delay: Duration, count: &AtomicUsize) {
+fn serve(mut socket: TcpStream, word: &str, gate: &Mutex<()>, count: &AtomicUsize) {
     let mut reader = BufReader::new(socket.try_clone().unwrap());
     let mut line = String::new();
     while reader.read_line(&mut line).is_ok_and(|length| length > 0) {
         if line == "\r\n" {
             count.fetch_add(1, Ordering::SeqCst);
-            thread::sleep(delay);
+            drop(gate.lock().unwrap());
             if write!(socket, "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{word}", word.len()).is_err() {
                 return;
             }

@@ -4,10 +4,11 @@
 
 mod gateway;
 
+use std::net::TcpListener;
 use std::process::Command;
 use std::time::{Duration, SystemTime};
 
-use gateway::{Backend, Gateway, folder, free_port, get};
+use gateway::{Backend, Gateway, folder, free_port, get, get_from};
 
 const SELVEDGE: &str = env!("CARGO_BIN_EXE_selvedge");
 
@@ -91,7 +92,7 @@ fn validate_says_what_is_served_or_wrong() {
 #[test]
 fn a_port_in_use_is_named_and_the_other_listener_serves() {
     let (v1, v2, good) = (Backend::start("one"), Backend::start("two"), free_port());
-    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let taken_port = taken.local_addr().unwrap().port();
     let folder = folder(&[
         ("gateway.yaml", &gateway_yaml(good)),
@@ -145,17 +146,27 @@ fn secret_yaml(name: &str, days: u64) -> String {
 
 #[test]
 fn a_drain_answers_what_is_under_way_and_fails_readiness_first() {
-    let (v1, v2, port) = (Backend::slow("one", Duration::from_millis(700)), Backend::start("two"), free_port());
+    let ((v1, answer), v2, port) = (Backend::holding("one"), Backend::start("two"), free_port());
     let folder = folder(&[
         ("gateway.yaml", &gateway_yaml(port)),
         ("routes.yaml", &routes_yaml("v1")),
         ("services.yaml", &services_yaml(&v1, &v2)),
     ]);
-    let mut gateway = Gateway::run(folder.path(), &[]);
+    let readiness = free_port();
+    let mut gateway = Gateway::run(folder.path(), &[&format!("--readiness-port={readiness}")]);
+    for address in ["127.0.0.1", "::1"].into_iter().filter(|address| TcpListener::bind((*address, 0)).is_ok()) {
+        gateway.eventually("readiness", || {
+            get_from(address, readiness, "/healthz/ready").is_some_and(|answer| answer.starts_with("HTTP/1.1 200"))
+        });
+    }
     gateway.eventually("the listener", || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());
     let request = std::thread::spawn(move || get(port, "/"));
     gateway.eventually("the request at the backend", || v1.requests() == 1);
     gateway.terminate();
+    gateway.eventually("the failing probe", || {
+        get(readiness, "/healthz/ready").is_some_and(|answer| answer.starts_with("HTTP/1.1 503"))
+    });
+    drop(answer);
     assert!(request.join().unwrap().is_some_and(|answer| answer.ends_with("one")), "the request under way is answered");
     assert!(gateway.wait().success());
 }
