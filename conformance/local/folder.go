@@ -126,7 +126,7 @@ func (s *Suite) scenarioFolder(scenarios []*differential.Scenario) (*Folder, []S
 func (s *Suite) removeRefused(folder *Folder, objects map[string][]*unstructured.Unstructured) ([]Skipped, error) {
 	var skipped []Skipped
 	for {
-		_, refused, err := s.validate(folder)
+		_, refused, err := s.validate(folder.Path, folder.Gateway)
 		if err != nil || refused == "" {
 			return skipped, err
 		}

@@ -5,8 +5,10 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
-	"slices"
 	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"selvedge.dev/conformance/cluster"
 )
@@ -44,39 +46,31 @@ func TestSharedBackendsHaveAddressesAndNoPods(t *testing.T) {
 	}
 }
 
-func TestObjectsAreAppliedByAge(t *testing.T) {
-	objects, err := cluster.ParseObjects([]byte(`
-{kind: VirtualService, metadata: {name: b, namespace: a}}
----
-{kind: HTTPRoute, metadata: {name: a, namespace: b}}
----
-{kind: VirtualService, metadata: {name: a, namespace: b}}
----
-{kind: HTTPRoute, metadata: {name: b, namespace: a}}
----
-{kind: Namespace, metadata: {name: z}}
-`))
+func TestNamespacesComeFirst(t *testing.T) {
+	objects, err := cluster.ParseObjects([]byte("{kind: A, metadata: {name: x, namespace: a}}\n---\n{kind: A, metadata: {name: x, namespace: b}}\n---\n{kind: Namespace, metadata: {name: a}}\n"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	slices.SortStableFunc(objects, compareAge)
-	var order []string
-	for _, object := range objects {
-		order = append(order, object.GetKind()+" "+object.GetNamespace()+"/"+object.GetName())
-	}
-	want := []string{"Namespace /z", "HTTPRoute a/b", "HTTPRoute b/a", "VirtualService b/a", "VirtualService a/b"}
-	if !slices.Equal(order, want) {
-		t.Errorf("%v", order)
+	namespaces, others := splitNamespaces(objects)
+	if len(namespaces) != 2 || namespaces[0].GetName() != "a" || namespaces[1].GetName() != "b" || len(others) != 2 {
+		t.Errorf("%v %v", namespaces, others)
 	}
 }
 
-func TestNamespacesAreMade(t *testing.T) {
-	objects, err := cluster.ParseObjects([]byte("{kind: Namespace, metadata: {name: a}}\n---\n{kind: A, metadata: {name: x, namespace: a}}\n---\n{kind: A, metadata: {name: x, namespace: b}}\n"))
+func TestObjectsOfTwoSecondsAreNoticed(t *testing.T) {
+	objects, err := cluster.ParseObjects([]byte("{kind: A, metadata: {name: a}}\n---\n{kind: A, metadata: {name: b}}\n"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if missing := missingNamespaces(objects); len(missing) != 1 || missing[0].GetName() != "b" {
-		t.Errorf("%v", missing)
+	now := time.Now()
+	objects[0].SetCreationTimestamp(metav1.NewTime(now))
+	objects[1].SetCreationTimestamp(metav1.NewTime(now))
+	if !areOfOneSecond(objects) {
+		t.Error("objects of one second are not")
+	}
+	objects[1].SetCreationTimestamp(metav1.NewTime(now.Add(time.Second)))
+	if areOfOneSecond(objects) {
+		t.Error("objects of two seconds are of one")
 	}
 }
 

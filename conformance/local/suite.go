@@ -123,14 +123,15 @@ func (s *Suite) folders(names []string) ([]*Folder, []Skipped, error) {
 
 // compareFolder asks until istiod agrees with the folder, or long enough.
 func (s *Suite) compareFolder(ctx context.Context, folder *Folder, asker *asker) (*Result, error) {
-	ours, refused, err := s.validate(folder)
+	install := s.install
+	if s.Record && folder.Golden != "" {
+		install = s.installAtOnce
+	}
+	host, err := install(ctx, folder)
 	if err != nil {
 		return nil, err
 	}
-	if refused != "" {
-		return nil, errors.New(refused)
-	}
-	host, err := s.install(ctx, folder)
+	ours, err := s.ours(folder)
 	if err != nil {
 		return nil, err
 	}
@@ -165,11 +166,24 @@ func (s *Suite) compareFolder(ctx context.Context, folder *Folder, asker *asker)
 	}
 }
 
-// validate takes the resources that the gateway makes of a folder. What it refuses is not an error but
-// the first line that it says about it.
-func (s *Suite) validate(folder *Folder) (resources Resources, refused string, err error) {
+// ours is what the gateway makes of the folder's objects, of the age that they have in the cluster.
+func (s *Suite) ours(folder *Folder) (Resources, error) {
+	path := filepath.Join(s.Cluster.RunDir(), "folders", folder.Name)
+	if err := writeObjects(filepath.Join(path, "objects.yaml"), folder.Objects); err != nil {
+		return nil, err
+	}
+	resources, refused, err := s.validate(path, folder.Gateway)
+	if err == nil && refused != "" {
+		err = fmt.Errorf("%s: %s", path, refused)
+	}
+	return resources, err
+}
+
+// validate takes the resources that the gateway makes of the files in a folder. What it refuses is not an
+// error but the first line that it says about it.
+func (s *Suite) validate(path, gateway string) (resources Resources, refused string, err error) {
 	var stdout, stderr bytes.Buffer
-	command := exec.Command(s.Selvedge, "validate", "--dump", "--labels", "istio="+folder.Gateway, folder.Path)
+	command := exec.Command(s.Selvedge, "validate", "--dump", "--labels", "istio="+gateway, path)
 	command.Stdout, command.Stderr = &stdout, &stderr
 	if err := command.Run(); err != nil {
 		if exit := (&exec.ExitError{}); errors.As(err, &exit) && exit.ExitCode() == 1 {
