@@ -49,12 +49,12 @@ func TestObjectsAreParsed(t *testing.T) {
 	}
 }
 
-func TestIstiodsServicePointsAtTheNode(t *testing.T) {
+func TestAServiceIsGivenAnAddress(t *testing.T) {
 	objects, err := ParseObjects([]byte("kind: Service\nmetadata: {name: istiod, namespace: n}\nspec: {ports: [{name: a, port: 15010}, {name: b, port: 443, targetPort: 15017}]}\n"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	slice, err := endpointsOnNode(objects[0])
+	slice, err := EndpointsAt(objects[0], "10.0.0.1")
 	if err != nil {
 		t.Fatal(err)
 	}

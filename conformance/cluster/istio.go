@@ -40,7 +40,7 @@ func (c *Cluster) istioObjects(profile *Profile) ([]*unstructured.Unstructured, 
 		case object.GetKind() == "Deployment", object.GetKind() == "PodDisruptionBudget", object.GetKind() == "HorizontalPodAutoscaler":
 			continue
 		case object.GetKind() == "Service" && object.GetName() == "istiod":
-			slice, err := endpointsOnNode(object)
+			slice, err := EndpointsAt(object, kubelet.NodeIP)
 			if err != nil {
 				return nil, err
 			}
@@ -71,8 +71,8 @@ func (c *Cluster) writeValues(profile *Profile) (string, error) {
 	return path, os.WriteFile(path, data, 0o644)
 }
 
-// endpointsOnNode makes the EndpointSlice that sends a Service's ports to the node.
-func endpointsOnNode(service *unstructured.Unstructured) (*unstructured.Unstructured, error) {
+// EndpointsAt makes the EndpointSlice that sends the ports of a Service without selector to an address.
+func EndpointsAt(service *unstructured.Unstructured, address string) (*unstructured.Unstructured, error) {
 	servicePorts, found, err := unstructured.NestedSlice(service.Object, "spec", "ports")
 	if err != nil || !found {
 		return nil, fmt.Errorf("service %s: ports: %v", service.GetName(), err)
@@ -92,11 +92,11 @@ func endpointsOnNode(service *unstructured.Unstructured) (*unstructured.Unstruct
 	return &unstructured.Unstructured{Object: map[string]any{
 		"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
 		"metadata": map[string]any{
-			"name": service.GetName() + "-node", "namespace": service.GetNamespace(),
+			"name": service.GetName() + "-fixed", "namespace": service.GetNamespace(),
 			"labels": map[string]any{"kubernetes.io/service-name": service.GetName()},
 		},
 		"addressType": "IPv4",
-		"endpoints":   []any{map[string]any{"addresses": []any{kubelet.NodeIP}, "conditions": map[string]any{"ready": true}}},
+		"endpoints":   []any{map[string]any{"addresses": []any{address}, "conditions": map[string]any{"ready": true}}},
 		"ports":       ports,
 	}}, nil
 }

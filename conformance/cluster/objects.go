@@ -47,8 +47,8 @@ func ParseObjects(data []byte) ([]*unstructured.Unstructured, error) {
 }
 
 // Apply creates or updates the objects in the given order (server-side apply). An object without a
-// namespace whose kind needs one goes to the default namespace. It waits, up to limit, for kinds and
-// webhooks that are about to appear.
+// namespace whose kind needs one goes to the default namespace. Each object gets the time of its
+// creation. It waits, up to limit, for kinds and webhooks that are about to appear.
 func (c *Clients) Apply(ctx context.Context, objects []*unstructured.Unstructured, limit time.Duration) error {
 	deadline := time.Now().Add(limit)
 	for _, object := range objects {
@@ -78,7 +78,10 @@ func (c *Clients) applyOne(ctx context.Context, object *unstructured.Unstructure
 	if err != nil {
 		return err
 	}
-	_, err = resource.Apply(ctx, object.GetName(), object, metav1.ApplyOptions{FieldManager: fieldManager, Force: true})
+	applied, err := resource.Apply(ctx, object.GetName(), object, metav1.ApplyOptions{FieldManager: fieldManager, Force: true})
+	if err == nil {
+		object.SetCreationTimestamp(applied.GetCreationTimestamp())
+	}
 	return err
 }
 

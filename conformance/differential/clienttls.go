@@ -4,11 +4,13 @@ import (
 	"crypto/tls"
 	"fmt"
 	"slices"
+
+	"selvedge.dev/conformance/certificate"
 )
 
 // config is the client's side of TLS. The gateway's certificate is reported, not verified: whether a
 // client trusts it is not the gateway's doing.
-func (c *ClientTLS) config(identities Identities) (*tls.Config, error) {
+func (c *ClientTLS) config(identities certificate.Identities) (*tls.Config, error) {
 	config := &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS12}
 	if c.SNI != "none" {
 		config.ServerName = c.SNI

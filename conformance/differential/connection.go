@@ -12,6 +12,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"selvedge.dev/conformance/certificate"
 )
 
 const (
@@ -34,7 +36,7 @@ type connection struct {
 }
 
 // dial opens the connection that the request asks for.
-func dial(ctx context.Context, address string, request *Request, identities Identities) (*connection, error) {
+func dial(ctx context.Context, address string, request *Request, identities certificate.Identities) (*connection, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialLimit)
 	defer cancel()
 	raw, err := dialFromNewPort(ctx, fmt.Sprintf("%s:%d", address, request.Port))

@@ -10,8 +10,6 @@ import (
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
 	"selvedge.dev/conformance/cluster"
 )
 
@@ -20,8 +18,6 @@ const (
 	applyLimit = 20 * time.Second
 	// markerHost answers with the run's token as soon as the last configuration is served.
 	markerHost = "marker.selvedge.test"
-	// gatewayService is what Gateway API's Gateways name as their address: it selects both gateways.
-	gatewayService = "edge"
 )
 
 // installBase puts the gateways and backends into the cluster.
@@ -53,7 +49,7 @@ func (r *Runner) installScenarios(ctx context.Context, scenarios []*Scenario) er
 		}
 		all = append(all, objects...)
 	}
-	if service := gatewayPorts(all); service != nil {
+	if service := GatewayService(all); service != nil {
 		all = append([]*unstructured.Unstructured{service}, all...)
 	}
 	for _, name := range sortedKeys(r.pairs) {
@@ -62,73 +58,28 @@ func (r *Runner) installScenarios(ctx context.Context, scenarios []*Scenario) er
 	return r.clients.Apply(ctx, all, applyLimit)
 }
 
-// prepared turns Certificates into Secrets, fits Gateways to the pair, and makes the subject an Envoy
-// if the runner tests itself.
+// prepared makes the objects ready for the API server, and the subject an Envoy if the runner tests itself.
 func (r *Runner) prepared(objects []*unstructured.Unstructured) ([]*unstructured.Unstructured, error) {
-	var prepared []*unstructured.Unstructured
-	for _, object := range objects {
-		switch {
-		case object.GetKind() == certificateKind:
-			secret, err := r.authorities.secret(object)
-			if err != nil {
-				return nil, err
-			}
-			object = secret
-		case isGatewayAPI(object):
-			address := map[string]any{"type": "Hostname", "value": gatewayService + "." + Namespace + ".svc.cluster.local"}
-			if err := unstructured.SetNestedSlice(object.Object, []any{address}, "spec", "addresses"); err != nil {
-				return nil, err
-			}
-		case object.GetKind() == "Deployment" && r.Subject == "envoy":
-			labels, _, err := unstructured.NestedStringMap(object.Object, "spec", "template", "metadata", "labels")
-			if err != nil {
-				return nil, err
-			}
-			if labels["role"] == "subject" {
-				labels[cluster.DataplaneLabel] = "envoy"
-				if err := unstructured.SetNestedStringMap(object.Object, labels, "spec", "template", "metadata", "labels"); err != nil {
-					return nil, err
-				}
-			}
-		}
-		prepared = append(prepared, object)
+	prepared, err := Prepare(objects, r.authorities)
+	if err != nil {
+		return nil, err
 	}
-	return prepared, nil
-}
-
-func isGatewayAPI(object *unstructured.Unstructured) bool {
-	return object.GetKind() == "Gateway" && object.GroupVersionKind().Group == "gateway.networking.k8s.io"
-}
-
-// gatewayPorts is the Service of both gateways with the ports of all Gateway API listeners: istiod
-// binds such a Gateway to pods through a Service, port by port.
-func gatewayPorts(objects []*unstructured.Unstructured) *unstructured.Unstructured {
-	numbers := map[int64]bool{}
-	for _, object := range objects {
-		if !isGatewayAPI(object) {
+	for _, object := range prepared {
+		if object.GetKind() != "Deployment" || r.Subject != cluster.EnvoyBinary {
 			continue
 		}
-		listeners, _, _ := unstructured.NestedSlice(object.Object, "spec", "listeners")
-		for _, item := range listeners {
-			if listener, ok := item.(map[string]any); ok {
-				if number, ok := listener["port"].(int64); ok {
-					numbers[number] = true
-				}
+		labels, _, err := unstructured.NestedStringMap(object.Object, "spec", "template", "metadata", "labels")
+		if err != nil {
+			return nil, err
+		}
+		if labels["role"] == "subject" {
+			labels[cluster.DataplaneLabel] = cluster.EnvoyBinary
+			if err := unstructured.SetNestedStringMap(object.Object, labels, "spec", "template", "metadata", "labels"); err != nil {
+				return nil, err
 			}
 		}
 	}
-	var ports []any
-	for number := range numbers {
-		ports = append(ports, map[string]any{"name": fmt.Sprintf("tcp-%d", number), "port": number, "targetPort": number})
-	}
-	if ports == nil {
-		return nil
-	}
-	return &unstructured.Unstructured{Object: map[string]any{
-		"apiVersion": "v1", "kind": "Service",
-		"metadata": map[string]any{"name": gatewayService, "namespace": Namespace},
-		"spec":     map[string]any{"selector": map[string]any{"istio": "edge"}, "ports": ports},
-	}}
+	return prepared, nil
 }
 
 // marker is a route of its own that names the run; it is applied last.
@@ -141,16 +92,6 @@ func marker(pair, token string) *unstructured.Unstructured {
 			"http": []any{map[string]any{"directResponse": map[string]any{"status": int64(200), "body": map[string]any{"string": token}}}},
 		},
 	}}
-}
-
-// readIstioAuthority takes istiod's own signing key, to make backends that are part of the mesh.
-func (r *Runner) readIstioAuthority(ctx context.Context) error {
-	secret, err := r.clients.Kubernetes.CoreV1().Secrets("istio-system").Get(ctx, "istio-ca-secret", metav1.GetOptions{})
-	if err != nil {
-		return err
-	}
-	r.authorities["istio"], err = parseAuthority(secret.Data["ca-cert.pem"], secret.Data["ca-key.pem"])
-	return err
 }
 
 // Apply puts the objects of a YAML text into the cluster, after Configure.

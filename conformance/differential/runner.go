@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"selvedge.dev/conformance/certificate"
 	"selvedge.dev/conformance/cluster"
 )
 
@@ -34,8 +35,8 @@ type Runner struct {
 	Progress func(format string, arguments ...any)
 
 	clients     *cluster.Clients
-	authorities authorities
-	identities  Identities
+	authorities certificate.Authorities
+	identities  certificate.Identities
 	pairs       map[string]pair
 	collector   *collector
 	notSynced   []string
@@ -97,13 +98,13 @@ func (r *Runner) prepare(ctx context.Context) error {
 	if r.clients, err = r.Cluster.Clients(); err != nil {
 		return err
 	}
-	if r.authorities, err = loadAuthorities(filepath.Join(r.Cluster.RunDir(), "authorities")); err != nil {
+	if r.authorities, err = certificate.Load(filepath.Join(r.Cluster.RunDir(), "authorities")); err != nil {
 		return err
 	}
-	if err = r.readIstioAuthority(ctx); err != nil {
+	if err = r.authorities.AddIstio(ctx, r.clients.Kubernetes); err != nil {
 		return err
 	}
-	r.identities, err = r.authorities.identities()
+	r.identities, err = r.authorities.Identities()
 	return err
 }
 

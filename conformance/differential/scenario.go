@@ -84,7 +84,7 @@ type Request struct {
 type ClientTLS struct {
 	// SNI is <scenario>.test by default; "none" sends none.
 	SNI string `json:"sni,omitempty"`
-	// Client is the name of a client certificate (certificates.go).
+	// Client is the name of a client certificate (the package certificate).
 	Client string `json:"client,omitempty"`
 	// ALPN are the protocols offered; http/1.1 by default, [none] for none.
 	ALPN []string `json:"alpn,omitempty"`

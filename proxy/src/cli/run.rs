@@ -83,7 +83,8 @@ fn host_name() -> String {
     std::fs::read_to_string("/proc/sys/kernel/hostname").map(|name| name.trim().to_owned()).unwrap_or_default()
 }
 
-fn parse_label(text: &str) -> Result<(String, String), String> {
+/// `key=value` of `--labels`.
+pub(super) fn parse_label(text: &str) -> Result<(String, String), String> {
     let (key, value) = text.split_once('=').ok_or_else(|| format!("`{text}` is not of the form key=value"))?;
     Ok((key.to_owned(), value.to_owned()))
 }

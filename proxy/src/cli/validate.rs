@@ -5,12 +5,18 @@ use std::process::ExitCode;
 
 use serde_json::{Value, json};
 use xds_api::json::to_redacted_json;
-use xds_local::{Generated, LocalControlPlane, Options, Severity};
+use xds_local::{Generated, Severity};
+
+use crate::config::local::LocalOptions;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
     /// Folder of Istio, Gateway API and Kubernetes YAML.
     directory: PathBuf,
+
+    /// Look only at Gateways whose selector matches these labels, as `run --labels` does. All Gateways otherwise.
+    #[arg(long, value_name = "KEY=VALUE,...", value_delimiter = ',', value_parser = super::run::parse_label)]
+    labels: Vec<(String, String)>,
 
     /// Print the resources that istiod would make of it, as JSON.
     #[arg(long)]
@@ -18,7 +24,9 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let generated = match LocalControlPlane::new(&arguments.directory, Options::default()).load() {
+    let local =
+        LocalOptions { directory: arguments.directory.clone(), labels: arguments.labels.iter().cloned().collect() };
+    let generated = match local.control_plane().load() {
         Ok(generated) => generated,
         Err(problems) => {
             for problem in &problems {

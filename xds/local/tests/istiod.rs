@@ -1,4 +1,5 @@
-//! The resources of each folder of `tests/istiod` are those that the real istiod made of the same files (see its `README.md`).
+//! The resources of each folder of `tests/istiod` are those that the real istiod made of the same files: `conformance/run local -record`
+//! wrote them down, `conformance/run local` compares them again (see `README.md` there).
 
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
@@ -28,13 +29,17 @@ fn as_json(generated: &Generated) -> Value {
     serde_json::to_value(types).unwrap()
 }
 
-/// JSON with a line for each resource.
-fn one_line_each(made: &Value) -> String {
-    let kinds = made.as_object().unwrap().iter().map(|(kind, resources)| {
-        let lines = resources.as_object().unwrap().iter().map(|(name, message)| format!("{:?}: {message}", name));
-        format!("{kind:?}: {{\n{}\n}}", lines.collect::<Vec<_>>().join(",\n"))
-    });
-    format!("{{\n{}\n}}\n", kinds.collect::<Vec<_>>().join(",\n"))
+/// Whole numbers may be written with or without a fraction.
+fn with_equal_numbers(value: Value) -> Value {
+    match value {
+        Value::Number(number) => number.as_f64().into(),
+        Value::Array(items) => items.into_iter().map(with_equal_numbers).collect(),
+        Value::Object(fields) => {
+            let fields = fields.into_iter().map(|(name, field)| (name, with_equal_numbers(field)));
+            Value::Object(fields.collect())
+        }
+        other => other,
+    }
 }
 
 fn folders() -> Vec<PathBuf> {
@@ -48,12 +53,9 @@ fn resources_are_those_of_istiod() {
     let folders = folders();
     assert!(folders.len() >= 5, "the folders are gone");
     for folder in folders {
-        let made = as_json(&load(&folder));
-        let file = folder.join("resources.json");
-        if std::env::var_os("WRITE_EXPECTED").is_some() {
-            std::fs::write(&file, one_line_each(&made)).unwrap();
-        }
-        let expected: Value = serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
+        let made = with_equal_numbers(as_json(&load(&folder)));
+        let text = std::fs::read_to_string(folder.join("resources.json")).unwrap();
+        let expected = with_equal_numbers(serde_json::from_str(&text).unwrap());
         for (kind, resources) in expected.as_object().unwrap() {
             for (name, message) in resources.as_object().unwrap() {
                 assert_eq!(&made[kind][name], message, "{kind} {name} of {}", folder.display());

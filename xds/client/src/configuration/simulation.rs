@@ -1,6 +1,6 @@
-//! A configuration fed by a server that changes its mind, with seeds (`SEED=<number>` repeats one): whatever the order in which
-//! things arrive, the consumer is never told of something whose parts are missing, never loses something that is in use, and
-//! ends up with what the server has.
+//! A configuration fed by a server that changes its mind, with seeds (`SEED=<number>` repeats one, `SEEDS=<number>` sets how many):
+//! whatever the order in which things arrive, the consumer is never told of something whose parts are missing, never loses
+//! something that is in use, and ends up with what the server has.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -18,9 +18,10 @@ const KINDS: [ResourceType; 4] =
 
 #[test]
 fn the_consumer_ends_up_with_what_the_server_has() {
-    let seeds = match std::env::var("SEED") {
-        Ok(seed) => seed.parse().unwrap()..=seed.parse().unwrap(),
-        Err(_) => 0..=300_u64,
+    let number = |variable: &str| std::env::var(variable).ok().map(|text| text.parse::<u64>().unwrap());
+    let seeds = match number("SEED") {
+        Some(seed) => seed..seed + 1,
+        None => 0..number("SEEDS").unwrap_or(300),
     };
     let mut events = 0;
     for seed in seeds.clone() {

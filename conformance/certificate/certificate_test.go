@@ -1,4 +1,4 @@
-package differential
+package certificate
 
 import (
 	"crypto/x509"
@@ -9,11 +9,11 @@ import (
 )
 
 func TestClientIdentitiesAreWhatTheirNamesSay(t *testing.T) {
-	all, err := loadAuthorities(t.TempDir())
+	all, err := Load(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
-	identities, err := all.identities()
+	identities, err := all.Identities()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,11 +36,11 @@ func TestClientIdentitiesAreWhatTheirNamesSay(t *testing.T) {
 
 func TestAuthoritiesStayTheSame(t *testing.T) {
 	folder := t.TempDir()
-	first, err := loadAuthorities(folder)
+	first, err := Load(folder)
 	if err != nil {
 		t.Fatal(err)
 	}
-	second, err := loadAuthorities(folder)
+	second, err := Load(folder)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,7 +50,7 @@ func TestAuthoritiesStayTheSame(t *testing.T) {
 }
 
 func TestACertificateBecomesASecret(t *testing.T) {
-	all, err := loadAuthorities(t.TempDir())
+	all, err := Load(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,7 +58,7 @@ func TestACertificateBecomesASecret(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	secret, err := all.secret(objects[0])
+	secret, err := all.Secret(objects[0])
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,7 +67,7 @@ func TestACertificateBecomesASecret(t *testing.T) {
 		t.Errorf("%v", secret.Object["metadata"])
 	}
 	objects[0].Object["spec"] = map[string]any{"issuer": "nobody"}
-	if _, err := all.secret(objects[0]); err == nil {
+	if _, err := all.Secret(objects[0]); err == nil {
 		t.Error("an unknown issuer is accepted")
 	}
 }

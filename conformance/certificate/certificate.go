@@ -1,4 +1,5 @@
-package differential
+// Package certificate makes the certificates of tests: authorities, client identities, and Secrets.
+package certificate
 
 import (
 	"crypto/ecdsa"
@@ -27,7 +28,7 @@ import (
 //	foreign   of an authority that nobody trusts
 type Identities map[string]tls.Certificate
 
-// certificateKind is the kind of an object that the runner turns into a Secret:
+// Kind is the kind of an object that the runner turns into a Secret:
 //
 //	apiVersion: selvedge.dev/conformance
 //	kind: Certificate
@@ -38,9 +39,10 @@ type Identities map[string]tls.Certificate
 //	  issuer: servers                # servers (default), clients, foreign or istio (istiod's own)
 //	  authority: clients             # whose certificate is the Secret's ca.crt; the issuer's by default
 //	  expired: true
-const certificateKind = "Certificate"
+const Kind = "Certificate"
 
-type certificateSpec struct {
+// Spec is the spec of an object of that kind.
+type Spec struct {
 	DNSNames  []string `json:"dnsNames"`
 	URIs      []string `json:"uris"`
 	Issuer    string   `json:"issuer"`
@@ -48,8 +50,8 @@ type certificateSpec struct {
 	Expired   bool     `json:"expired"`
 }
 
-// authorities are the issuers of one run.
-type authorities map[string]*authority
+// Authorities are the issuers of one run.
+type Authorities map[string]*authority
 
 type authority struct {
 	certificate *x509.Certificate
@@ -57,13 +59,13 @@ type authority struct {
 	key         any
 }
 
-// loadAuthorities reads the authorities from a folder, and makes those that are not there: backends
+// Load reads the authorities from a folder, and makes those that are not there: backends
 // keep their certificates when a cluster is used for another run.
-func loadAuthorities(folder string) (authorities, error) {
+func Load(folder string) (Authorities, error) {
 	if err := os.MkdirAll(folder, 0o700); err != nil {
 		return nil, err
 	}
-	all := authorities{}
+	all := Authorities{}
 	for _, name := range []string{"servers", "clients", "foreign"} {
 		file := filepath.Join(folder, name+".pem")
 		data, err := os.ReadFile(file)
@@ -82,8 +84,9 @@ func loadAuthorities(folder string) (authorities, error) {
 	return all, nil
 }
 
-func (a authorities) identities() (Identities, error) {
-	specs := map[string]certificateSpec{
+// Identities are the client certificates; see the type.
+func (a Authorities) Identities() (Identities, error) {
+	specs := map[string]Spec{
 		"good":    {Issuer: "clients", DNSNames: []string{"good.client.test"}, URIs: []string{"spiffe://test/client"}},
 		"other":   {Issuer: "clients", DNSNames: []string{"other.client.test"}, URIs: []string{"spiffe://test/other"}},
 		"expired": {Issuer: "clients", DNSNames: []string{"expired.client.test"}, Expired: true},
@@ -91,7 +94,7 @@ func (a authorities) identities() (Identities, error) {
 	}
 	identities := Identities{}
 	for name, spec := range specs {
-		certificate, key, err := a.issue(spec)
+		certificate, key, err := a.Issue(spec)
 		if err != nil {
 			return nil, err
 		}
@@ -103,14 +106,14 @@ func (a authorities) identities() (Identities, error) {
 }
 
 // secret makes a Secret out of a Certificate object.
-func (a authorities) secret(object *unstructured.Unstructured) (*unstructured.Unstructured, error) {
+func (a Authorities) Secret(object *unstructured.Unstructured) (*unstructured.Unstructured, error) {
 	var file struct {
-		Spec certificateSpec `json:"spec"`
+		Spec Spec `json:"spec"`
 	}
 	if err := runtime.DefaultUnstructuredConverter.FromUnstructuredWithValidation(object.Object, &file, false); err != nil {
 		return nil, err
 	}
-	certificate, key, err := a.issue(file.Spec)
+	certificate, key, err := a.Issue(file.Spec)
 	if err != nil {
 		return nil, fmt.Errorf("certificate %s: %w", object.GetName(), err)
 	}
@@ -128,14 +131,15 @@ func (a authorities) secret(object *unstructured.Unstructured) (*unstructured.Un
 	}}, nil
 }
 
-func (s certificateSpec) issuer() string {
+func (s Spec) issuer() string {
 	if s.Issuer == "" {
 		return "servers"
 	}
 	return s.Issuer
 }
 
-func (a authorities) issue(spec certificateSpec) (certificate, key []byte, err error) {
+// Issue makes a certificate and its key, both as PEM.
+func (a Authorities) Issue(spec Spec) (certificate, key []byte, err error) {
 	issuer, known := a[spec.issuer()]
 	if !known {
 		return nil, nil, fmt.Errorf("no issuer %q", spec.Issuer)

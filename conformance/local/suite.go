@@ -1,0 +1,214 @@
+package local
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"selvedge.dev/conformance/certificate"
+	"selvedge.dev/conformance/cluster"
+	"selvedge.dev/conformance/differential"
+)
+
+const (
+	// knowLimit bounds the way of a folder's objects to istiod.
+	knowLimit = 20 * time.Second
+	// agreeLimit is how long istiod may send something else after it knows the folder's last object:
+	// it learns of every kind by another way.
+	agreeLimit = 5 * time.Second
+	// askInterval lies between two questions.
+	askInterval = 100 * time.Millisecond
+)
+
+// Suite compares folders on a cluster that is up with the profile "local".
+type Suite struct {
+	// Cluster has the API server and istiod; the suite must be inside its node's namespace.
+	Cluster *cluster.Cluster
+	// Selvedge is the program under test.
+	Selvedge string
+	// Record writes what istiod sends into the golden files.
+	Record bool
+	// Progress is told what goes on, one line each.
+	Progress func(format string, arguments ...any)
+
+	clients     *cluster.Clients
+	authorities certificate.Authorities
+	installed   []*unstructured.Unstructured
+}
+
+// Result is what came of one folder.
+type Result struct {
+	Folder *Folder
+	// Compared counts the resources of both sides.
+	Compared int
+	// Differences are empty if both sides agree.
+	Differences []Difference
+}
+
+// Skipped is a scenario that the gateway does not take from a folder.
+type Skipped struct {
+	// Scenario is its name; Reason is the first problem that the gateway names.
+	Scenario, Reason string
+}
+
+// Run compares the folders that carry one of the names, or all.
+func (s *Suite) Run(ctx context.Context, names []string) (results []Result, skipped []Skipped, err error) {
+	if s.clients, err = s.Cluster.Clients(); err != nil {
+		return nil, nil, err
+	}
+	if s.authorities, err = certificate.Load(filepath.Join(s.Cluster.RunDir(), "authorities")); err != nil {
+		return nil, nil, err
+	}
+	if err := s.authorities.AddIstio(ctx, s.clients.Kubernetes); err != nil {
+		return nil, nil, err
+	}
+	folders, skipped, err := s.folders(names)
+	if err != nil {
+		return nil, nil, err
+	}
+	askers, err := s.startGateways(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer func() {
+		if cleanUp := s.clients.Delete(ctx, s.installed); err == nil {
+			err = cleanUp
+		}
+	}()
+	for _, folder := range folders {
+		result, err := s.compareFolder(ctx, folder, askers[folder.Gateway])
+		if err != nil {
+			return nil, nil, fmt.Errorf("%s: %w", folder.Name, err)
+		}
+		results = append(results, *result)
+	}
+	return results, skipped, nil
+}
+
+// folders are the committed ones and that of the scenarios.
+func (s *Suite) folders(names []string) ([]*Folder, []Skipped, error) {
+	all, err := committedFolders(filepath.Dir(s.Cluster.Root))
+	if err != nil {
+		return nil, nil, err
+	}
+	wanted := func(name string) bool { return len(names) == 0 || slices.Contains(names, name) }
+	var skipped []Skipped
+	if wanted(scenariosName) {
+		scenarios, err := differential.LoadScenarios(filepath.Join(s.Cluster.Root, "differential", "scenarios"), nil)
+		if err != nil {
+			return nil, nil, err
+		}
+		folder, refused, err := s.scenarioFolder(scenarios)
+		if err != nil {
+			return nil, nil, err
+		}
+		all, skipped = append(all, folder), refused
+	}
+	for _, name := range names {
+		if !slices.ContainsFunc(all, func(folder *Folder) bool { return folder.Name == name }) {
+			return nil, nil, fmt.Errorf("no folder is called %q", name)
+		}
+	}
+	return slices.DeleteFunc(all, func(folder *Folder) bool { return !wanted(folder.Name) }), skipped, nil
+}
+
+// compareFolder asks until istiod agrees with the folder, or long enough.
+func (s *Suite) compareFolder(ctx context.Context, folder *Folder, asker *asker) (*Result, error) {
+	install := s.install
+	if s.Record && folder.Golden != "" {
+		install = s.installAtOnce
+	}
+	host, err := install(ctx, folder)
+	if err != nil {
+		return nil, err
+	}
+	ours, err := s.ours(folder)
+	if err != nil {
+		return nil, err
+	}
+	mark := Key{"Cluster", "outbound|80||" + host}
+	for deadline, known := time.Now().Add(knowLimit), false; ; time.Sleep(askInterval) {
+		theirs, err := asker.everything(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if theirs[mark] != nil && !known {
+			known, deadline = true, time.Now().Add(agreeLimit)
+		}
+		late := time.Now().After(deadline)
+		if !known {
+			if late {
+				return nil, fmt.Errorf("istiod does not know the objects after %s", knowLimit)
+			}
+			continue
+		}
+		normalise(theirs)
+		differences := compare(theirs, ours)
+		if len(differences) > 0 && !late {
+			continue
+		}
+		s.Progress("%s: %d resources of istiod, %d of the folder, %d differences", folder.Name, len(theirs), len(ours), len(differences))
+		if s.Record && folder.Golden != "" {
+			if err := record(folder.Golden, theirs); err != nil {
+				return nil, err
+			}
+		}
+		return &Result{Folder: folder, Compared: len(theirs), Differences: differences}, nil
+	}
+}
+
+// ours is what the gateway makes of the folder's objects, of the age that they have in the cluster.
+func (s *Suite) ours(folder *Folder) (Resources, error) {
+	path := filepath.Join(s.Cluster.RunDir(), "folders", folder.Name)
+	if err := writeObjects(filepath.Join(path, "objects.yaml"), folder.Objects); err != nil {
+		return nil, err
+	}
+	resources, refused, err := s.validate(path, folder.Gateway)
+	if err == nil && refused != "" {
+		err = fmt.Errorf("%s: %s", path, refused)
+	}
+	return resources, err
+}
+
+// validate takes the resources that the gateway makes of the files in a folder. What it refuses is not an
+// error but the first line that it says about it.
+func (s *Suite) validate(path, gateway string) (resources Resources, refused string, err error) {
+	var stdout, stderr bytes.Buffer
+	command := exec.Command(s.Selvedge, "validate", "--dump", "--labels", "istio="+gateway, path)
+	command.Stdout, command.Stderr = &stdout, &stderr
+	if err := command.Run(); err != nil {
+		if exit := (&exec.ExitError{}); errors.As(err, &exit) && exit.ExitCode() == 1 {
+			return nil, firstError(stderr.String()), nil
+		}
+		return nil, "", fmt.Errorf("%s: %w: %s", command, err, stderr.Bytes())
+	}
+	resources, err = parseDump(stdout.Bytes())
+	return resources, "", err
+}
+
+// firstError is the first line of a refusal that is not a mere warning.
+func firstError(said string) string {
+	for line := range strings.Lines(said) {
+		if !strings.Contains(line, ": warning: ") {
+			return strings.TrimSpace(line)
+		}
+	}
+	return "it is refused without a word"
+}
+
+func record(file string, resources Resources) error {
+	text, err := resources.golden()
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(file, text, 0o644)
+}
