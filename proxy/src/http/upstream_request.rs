@@ -60,8 +60,7 @@ pub(super) async fn send(
     found: &RouteMatch<'_>,
     forward: &Forward,
 ) -> Answered {
-    let breaker = cluster.breaker();
-    let Some(_request) = breaker.requests.acquire() else {
+    let Some(_request) = cluster.admit_request() else {
         cluster.counters().upstream_rq_pending_overflow.increment();
         return Answered::Local(LocalReply::overflow());
     };
@@ -98,7 +97,7 @@ pub(super) async fn send(
             return answer;
         }
         drop(_retry.take());
-        _retry = breaker.retries.acquire();
+        _retry = cluster.admit_retry();
         if _retry.is_none() {
             cluster.counters().upstream_rq_retry_overflow.increment();
             sender.exchange.outcome.flags |= ResponseFlags::UPSTREAM_OVERFLOW;
@@ -542,7 +541,12 @@ struct Answer<'s> {
 impl Answer<'_> {
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Waited> {
         loop {
-            match self.response.parse(self.stream.input().bytes(), self.expectation, self.limits) {
+            let received = self.stream.input().bytes();
+            let parsed = match received.is_empty() {
+                true => Ok(None),
+                false => self.response.parse(received, self.expectation, self.limits),
+            };
+            match parsed {
                 Ok(Some(consumed)) => {
                     self.stream.input_mut().consume(consumed);
                     if !self.response.is_interim() {
