@@ -14,7 +14,7 @@ use super::mutation;
 use super::outcome::Outcome;
 use super::upstream_request::{self, Answered};
 use super::view::View;
-use super::{HttpChain, client_certificate};
+use super::{HttpChain, client_certificate, response_forwarding};
 use crate::telemetry::access_log::{Record, UpstreamFacts};
 use crate::upstream::Cluster;
 use crate::worker::WorkerRoutes;
@@ -258,15 +258,15 @@ impl<'a> Exchange<'a> {
     /// Sends the answer on, or one of our own.
     async fn finish(
         &mut self,
-        answered: Answered,
+        answered: Answered<'_>,
         cluster: &Cluster,
         found: &RouteMatch<'_>,
         target: &route::Target,
     ) -> After {
         match answered {
-            Answered::Upstream(connection) => {
+            Answered::Upstream(answer) => {
                 self.change_response(found, target);
-                upstream_request::deliver(self, connection, cluster).await
+                response_forwarding::deliver(self, answer, cluster).await
             }
             Answered::Local(reply) => {
                 if self.outcome.target.is_some() {
