@@ -34,6 +34,17 @@ impl Field {
         Span { start: self.value_start, end: self.value_end }
     }
 
+    /// The same field, `distance` bytes further on.
+    #[inline(always)]
+    pub(crate) fn moved(self, distance: u32) -> Self {
+        Self {
+            name_start: self.name_start + distance,
+            value_start: self.value_start + distance,
+            value_end: self.value_end + distance,
+            ..self
+        }
+    }
+
     #[inline(always)]
     pub(crate) fn is_live(&self) -> bool {
         self.flags & REMOVED == 0

@@ -1,6 +1,7 @@
 //! The fields of one head: a reusable byte buffer and a table of positions in it.
 
 mod change;
+mod prepared;
 mod wire;
 
 use std::ops::Range;
@@ -10,6 +11,7 @@ use crate::header_set::HeaderSet;
 use crate::name::Header;
 
 pub use change::ValueWriter;
+pub use prepared::PreparedFields;
 
 /// No head holds more fields. A removed field keeps its place until the head is cleared.
 pub const MAX_FIELDS: usize = 256;

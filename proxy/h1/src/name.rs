@@ -80,6 +80,7 @@ well_known! {
     XEnvoyOriginalHost = "x-envoy-original-host",
     XEnvoyOriginalMethod = "x-envoy-original-method",
     XEnvoyOriginalPath = "x-envoy-original-path",
+    XEnvoyOriginalUrl = "x-envoy-original-url",
     XEnvoyOverloaded = "x-envoy-overloaded",
     XEnvoyPeerMetadata = "x-envoy-peer-metadata",
     XEnvoyPeerMetadataId = "x-envoy-peer-metadata-id",
@@ -95,6 +96,7 @@ well_known! {
     XEnvoyUpstreamRqTimeoutAltResponse = "x-envoy-upstream-rq-timeout-alt-response",
     XEnvoyUpstreamRqTimeoutMs = "x-envoy-upstream-rq-timeout-ms",
     XEnvoyUpstreamServiceTime = "x-envoy-upstream-service-time",
+    XEnvoyUpstreamStreamDurationMs = "x-envoy-upstream-stream-duration-ms",
 
     Accept = "accept",
     AcceptEncoding = "accept-encoding",

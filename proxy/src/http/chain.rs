@@ -1,11 +1,12 @@
 //! An HTTP connection manager as one worker serves it.
 
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use h1::path::{EscapedSlashes, PathOptions};
-use h1::{Limits, Underscores};
+use h1::{Header, Limits, PreparedFields, Underscores};
 use xds_model::http::{self as model, HttpConnectionManager};
 
 use super::HttpCounters;
@@ -31,7 +32,18 @@ pub struct HttpChain {
     pub(super) response_limits: Limits,
     pub(super) path: PathOptions,
     pub(super) headers_timeout: Duration,
-    inline_routes: Option<Rc<WorkerRoutes>>,
+    /// The field `server`; `None` if its configured value cannot be sent.
+    pub(super) server: Option<PreparedFields>,
+    routes: RouteSource,
+}
+
+/// Where the route table is found.
+#[derive(Debug)]
+enum RouteSource {
+    /// In the configuration itself.
+    Inline(Rc<WorkerRoutes>),
+    /// Among the published ones; looked up by name anew only when one of them changed.
+    Named { name: Arc<str>, found: RefCell<(u64, Option<Rc<WorkerRoutes>>)> },
 }
 
 impl HttpChain {
@@ -45,9 +57,10 @@ impl HttpChain {
             response_limits: Limits { underscores: Underscores::Allow, ..Limits::DEFAULT },
             path: path_options(model),
             headers_timeout: model.request_headers_timeout.unwrap_or(DEFAULT_HEADERS_TIMEOUT),
-            inline_routes: match &snapshot.routes {
-                Routes::Named(_) => None,
-                Routes::Inline(table) => Some(WorkerRoutes::new(table.clone())),
+            server: PreparedFields::one(Header::Server, model.server_name.as_bytes()).ok(),
+            routes: match &snapshot.routes {
+                Routes::Named(name) => RouteSource::Named { name: name.clone(), found: RefCell::new((u64::MAX, None)) },
+                Routes::Inline(table) => RouteSource::Inline(WorkerRoutes::new(table.clone())),
             },
             snapshot: snapshot.clone(),
         })
@@ -60,9 +73,16 @@ impl HttpChain {
 
     /// The route table as it is now; `None` if it was not published.
     pub(super) fn routes(&self, worker: &Worker) -> Option<Rc<WorkerRoutes>> {
-        match &self.snapshot.routes {
-            Routes::Named(name) => worker.routes.get(name),
-            Routes::Inline(_) => self.inline_routes.clone(),
+        match &self.routes {
+            RouteSource::Inline(routes) => Some(routes.clone()),
+            RouteSource::Named { name, found } => {
+                let mut found = found.borrow_mut();
+                let version = worker.routes.version();
+                if found.0 != version {
+                    *found = (version, worker.routes.get(name));
+                }
+                found.1.clone()
+            }
         }
     }
 }

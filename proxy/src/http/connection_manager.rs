@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use h1::{RequestError, Scheme};
 
 use super::exchange::{self, After};
+use super::forwarded::Introduction;
 use super::local_reply::LocalReply;
 use super::message::Memory;
 use super::outcome::Outcome;
@@ -34,6 +35,7 @@ pub(super) struct Connection {
     /// Requests so far.
     pub(super) served: u32,
     pub(super) host: exchange::HostCache,
+    pub(super) introduction: Option<Introduction>,
 }
 
 /// Serves a connection until it ends.
@@ -45,6 +47,7 @@ pub async fn serve(stream: Stream, admission: Rc<Admission<HttpChain>>, worker: 
         alarm: Alarm::new(&worker.timers),
         served: 0,
         host: exchange::HostCache::default(),
+        introduction: None,
         admission,
         worker,
     };
@@ -112,8 +115,9 @@ impl Connection {
 
     /// What is left of `max_connection_duration`.
     fn age_left(&self, chain: &HttpChain) -> Option<Duration> {
+        let most = chain.model().max_connection_duration?;
         let age = self.worker.io.clock.now().saturating_duration_since(self.admission.facts.accepted);
-        chain.model().max_connection_duration.map(|most| most.saturating_sub(age))
+        Some(most.saturating_sub(age))
     }
 
     /// Whether the response under way has to be the connection's last.

@@ -7,13 +7,14 @@ use route::{Action, Forward, RouteMatch, VirtualHostIndex};
 
 use super::body::Body;
 use super::connection_manager::Connection;
+use super::forwarded::{self, Introduction, Source};
 use super::local_reply::{LocalReply, Location};
 use super::message::Memory;
 use super::mutation;
 use super::outcome::Outcome;
 use super::upstream_request::{self, Answered};
 use super::view::View;
-use super::{HttpChain, client_certificate, forwarded};
+use super::{HttpChain, client_certificate, response_forwarding};
 use crate::telemetry::access_log::{Record, UpstreamFacts};
 use crate::upstream::Cluster;
 use crate::worker::WorkerRoutes;
@@ -119,7 +120,17 @@ impl<'a> Exchange<'a> {
         }
         let facts = &self.connection.admission.facts;
         let scratch = &mut self.memory.scratch;
-        self.client = forwarded::apply(model, facts, request, self.scheme, &self.connection.worker, scratch);
+        let worker = &self.connection.worker;
+        let source = Source { model, facts, scheme: self.scheme, local_address: worker.process.local_address };
+        let introduction = &mut self.connection.introduction;
+        // Whoever comes back will come again.
+        if self.connection.served > 1 && !introduction.as_ref().is_some_and(|known| known.is_of(&self.chain)) {
+            *introduction = Some(Introduction::new(&self.chain, &source));
+        }
+        let known = introduction.as_ref().and_then(|known| known.write(request.fields_mut()));
+        let client = known.unwrap_or_else(|| forwarded::describe(&source, request, scratch));
+        forwarded::identify(model, client, request.fields_mut(), &worker.random);
+        self.client = client.address;
         client_certificate::apply(model.forward_client_cert, facts.tls.as_deref(), request.fields_mut(), scratch);
         let wanted = request.upgrade();
         let allowed = |wanted: &[u8]| model.upgrades.iter().any(|known| wanted.eq_ignore_ascii_case(known.as_bytes()));
@@ -247,15 +258,15 @@ impl<'a> Exchange<'a> {
     /// Sends the answer on, or one of our own.
     async fn finish(
         &mut self,
-        answered: Answered,
+        answered: Answered<'_>,
         cluster: &Cluster,
         found: &RouteMatch<'_>,
         target: &route::Target,
     ) -> After {
         match answered {
-            Answered::Upstream(connection) => {
+            Answered::Upstream(answer) => {
                 self.change_response(found, target);
-                upstream_request::deliver(self, connection, cluster).await
+                response_forwarding::deliver(self, answer, cluster).await
             }
             Answered::Local(reply) => {
                 if self.outcome.target.is_some() {
@@ -316,13 +327,12 @@ impl<'a> Exchange<'a> {
             ServerHeader::AppendIfAbsent => !fields.contains(Header::Server),
             ServerHeader::PassThrough => false,
         };
-        if ours {
-            let _ = fields.set_known(Header::Server, model.server_name.as_bytes());
+        if ours && let Some(server) = &self.chain.server {
+            fields.remove(Header::Server);
+            let _ = fields.append_prepared(server);
         }
         if !fields.contains(Header::Date) {
-            self.memory.scratch.clear();
-            self.connection.worker.io.clock.put_http_date(&mut self.memory.scratch);
-            let _ = fields.set_known(Header::Date, &self.memory.scratch);
+            let _ = fields.append_known(Header::Date, &self.connection.worker.io.clock.http_date());
         }
         if model.always_set_request_id_in_response
             && let Some(id) = self.memory.request.fields().get(Header::XRequestId)

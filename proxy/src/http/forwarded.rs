@@ -2,13 +2,15 @@
 //! that nobody outside may set (Envoy, `ConnectionManagerUtility::mutateRequestHeaders`).
 
 use std::net::{IpAddr, SocketAddr};
+use std::rc::{Rc, Weak};
 
-use h1::{Fields, Header, HeaderSet, RequestHead};
+use h1::{Fields, Header, HeaderSet, PreparedFields, RequestHead};
 use xds_model::http::HttpConnectionManager;
 
+use super::HttpChain;
 use crate::telemetry::access_log::operator::address as put_address;
-use crate::worker::Worker;
 use crate::worker::connection::ConnectionFacts;
+use crate::worker::random::Random;
 
 /// Only proxies of the mesh may set these.
 const OF_THE_MESH: HeaderSet = HeaderSet::of(&[
@@ -22,6 +24,7 @@ const OF_THE_MESH: HeaderSet = HeaderSet::of(&[
     Header::XEnvoyMaxRetries,
     Header::XEnvoyOriginalHost,
     Header::XEnvoyOriginalPath,
+    Header::XEnvoyOriginalUrl,
     Header::XEnvoyRetriableHeaderNames,
     Header::XEnvoyRetriableStatusCodes,
     Header::XEnvoyRetryGrpcOn,
@@ -30,27 +33,75 @@ const OF_THE_MESH: HeaderSet = HeaderSet::of(&[
     Header::XEnvoyUpstreamRqPerTryTimeoutMs,
     Header::XEnvoyUpstreamRqTimeoutAltResponse,
     Header::XEnvoyUpstreamRqTimeoutMs,
+    Header::XEnvoyUpstreamStreamDurationMs,
 ]);
 
-/// More of them, too rare to be known by number.
-const NAMELESS: [&[u8]; 2] = [b"x-envoy-original-url", b"x-envoy-upstream-stream-duration-ms"];
+/// What the upstream is told of a client, or is kept from believing: whoever sends one of these needs a closer look.
+const OF_THE_CLIENT: HeaderSet = OF_THE_MESH.with(HeaderSet::of(&[
+    Header::XEnvoyExternalAddress,
+    Header::XEnvoyInternal,
+    Header::XForwardedFor,
+    Header::XForwardedPort,
+    Header::XForwardedProto,
+]));
 
-/// Writes the headers; returns the client as far as we believe those in front of us.
-pub(super) fn apply(
-    model: &HttpConnectionManager,
-    facts: &ConnectionFacts,
-    request: &mut RequestHead,
-    scheme: &'static str,
-    worker: &Worker,
-    scratch: &mut Vec<u8>,
-) -> SocketAddr {
+/// A connection as the upstream gets to know of it.
+pub(super) struct Source<'a> {
+    pub(super) model: &'a HttpConnectionManager,
+    pub(super) facts: &'a ConnectionFacts,
+    pub(super) scheme: &'static str,
+    /// Our own address, in place of a loopback peer.
+    pub(super) local_address: IpAddr,
+}
+
+/// Who sent a request, as far as we believe those in front of us.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Client {
+    pub(super) address: SocketAddr,
+    internal: bool,
+}
+
+/// What is written of every request in which the client says nothing of itself. Most clients never do.
+#[derive(Debug)]
+pub(super) struct Introduction {
+    /// Says what is to be written. Weak, so that an idle connection does not keep an old configuration.
+    chain: Weak<HttpChain>,
+    fields: PreparedFields,
+    client: Client,
+}
+
+impl Introduction {
+    /// Puts together what [`describe`] would write into an empty request.
+    pub(super) fn new(chain: &Rc<HttpChain>, source: &Source<'_>) -> Self {
+        let mut request = RequestHead::new();
+        let client = describe(source, &mut request, &mut Vec::new());
+        Self { chain: Rc::downgrade(chain), fields: PreparedFields::of(request.fields()), client }
+    }
+
+    /// Whether it is what this chain would write.
+    pub(super) fn is_of(&self, chain: &Rc<HttpChain>) -> bool {
+        std::ptr::eq(self.chain.as_ptr(), Rc::as_ptr(chain))
+    }
+
+    /// Writes the headers; `None` if the request says something of the client.
+    pub(super) fn write(&self, fields: &mut Fields) -> Option<Client> {
+        if fields.contains_any(OF_THE_CLIENT) {
+            return None;
+        }
+        fields.append_prepared(&self.fields).ok().map(|()| self.client)
+    }
+}
+
+/// Writes the headers of a request that may say anything.
+pub(super) fn describe(source: &Source<'_>, request: &mut RequestHead, scratch: &mut Vec<u8>) -> Client {
+    let Source { model, facts, .. } = *source;
     let peer = facts.remote;
-    let client = trusted_client(model, request.fields(), peer);
+    let address = trusted_client(model, request.fields(), peer);
     let came_directly = !request.fields().contains(Header::XForwardedFor);
     let fields = request.fields_mut();
     fields.remove(Header::XEnvoyInternal);
     if model.use_remote_address && !model.skip_xff_append {
-        let shown = if peer.ip().is_loopback() { worker.process.local_address } else { peer.ip() };
+        let shown = if peer.ip().is_loopback() { source.local_address } else { peer.ip() };
         scratch.clear();
         put_address(shown, scratch);
         if fields.get(Header::XForwardedFor).is_some_and(<[u8]>::is_empty) {
@@ -59,29 +110,25 @@ pub(super) fn apply(
         let _ = fields.extend_list(Header::XForwardedFor, b",", scratch);
     }
     // At an edge, only who came without a list of proxies can be somebody inside.
-    let internal = (came_directly || !model.use_remote_address) && is_internal(model, client.ip());
+    let internal = (came_directly || !model.use_remote_address) && is_internal(model, address.ip());
     if internal {
         let _ = fields.set_known(Header::XEnvoyInternal, b"true");
     } else {
         fields.remove_all(OF_THE_MESH);
-        for name in NAMELESS {
-            fields.remove_name(name);
-        }
         if model.use_remote_address {
             scratch.clear();
-            put_address(client.ip(), scratch);
+            put_address(address.ip(), scratch);
             let _ = fields.set_known(Header::XEnvoyExternalAddress, scratch);
         }
     }
     if (model.use_remote_address && model.xff_num_trusted_hops == 0) || !fields.contains(Header::XForwardedProto) {
-        let _ = fields.set_known(Header::XForwardedProto, scheme.as_bytes());
+        let _ = fields.set_known(Header::XForwardedProto, source.scheme.as_bytes());
     }
     if model.append_x_forwarded_port {
         let mut port = itoa::Buffer::new();
         let _ = fields.set_known(Header::XForwardedPort, port.format(facts.local.port()).as_bytes());
     }
-    request_id(model, internal, fields, worker);
-    client
+    Client { address, internal }
 }
 
 /// The address that the outermost trusted proxy saw; our peer where the list is too short or says something else.
@@ -109,32 +156,44 @@ fn is_internal(model: &HttpConnectionManager, address: IpAddr) -> bool {
     model.internal_addresses.iter().any(|range| range.contains(&address.to_canonical()))
 }
 
-/// A client outside does not choose our request ids.
-fn request_id(model: &HttpConnectionManager, internal: bool, fields: &mut Fields, worker: &Worker) {
+/// Gives the request an id. A client outside does not choose it.
+pub(super) fn identify(model: &HttpConnectionManager, client: Client, fields: &mut Fields, random: &Random) {
     if !model.generate_request_id {
         return;
     }
-    let at_the_edge = model.use_remote_address && !internal;
+    let at_the_edge = model.use_remote_address && !client.internal;
     if fields.contains(Header::XRequestId) && (!at_the_edge || model.preserve_external_request_id) {
         return;
     }
-    let _ = fields.set_known(Header::XRequestId, &uuid(worker.random.next(), worker.random.next()));
+    let _ = fields.set_known(Header::XRequestId, &uuid(random.next(), random.next()));
 }
 
 /// A random UUID (RFC 9562 section 5.4).
 fn uuid(high: u64, low: u64) -> [u8; 36] {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    const PLACES: [u8; 16] = [0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34];
     let high = high & !0xf000 | 0x4000;
     let low = low & !(0x3 << 62) | 0x2 << 62;
+    let [a, b, c, d] = [(high >> 32) as u32, high as u32, (low >> 32) as u32, low as u32].map(hexadecimal);
     let mut text = [b'-'; 36];
-    for (byte, place) in high.to_be_bytes().into_iter().chain(low.to_be_bytes()).zip(PLACES) {
-        if let Some([first, second]) = text.get_mut(usize::from(place)..).and_then(|rest| rest.first_chunk_mut::<2>()) {
-            *first = DIGITS[usize::from(byte >> 4)];
-            *second = DIGITS[usize::from(byte & 0xf)];
-        }
-    }
+    text[..8].copy_from_slice(&a);
+    text[9..13].copy_from_slice(&b[..4]);
+    text[14..18].copy_from_slice(&b[4..]);
+    text[19..23].copy_from_slice(&c[..4]);
+    text[24..28].copy_from_slice(&c[4..]);
+    text[28..].copy_from_slice(&d);
     text
+}
+
+/// Eight digits. All at once: a loop over the digits costs as much as the rest of the headers.
+fn hexadecimal(number: u32) -> [u8; 8] {
+    const EACH: u64 = 0x0101_0101_0101_0101;
+    // One digit, 0 to 15, into each byte.
+    let mut digits = u64::from(number);
+    digits = (digits | digits << 16) & 0x0000_ffff_0000_ffff;
+    digits = (digits | digits << 8) & 0x00ff_00ff_00ff_00ff;
+    digits = (digits | digits << 4) & 0x0f0f_0f0f_0f0f_0f0f;
+    // 6 more lead over into the next digit where a letter is needed.
+    let letters = (digits + 6 * EACH) >> 4 & EACH;
+    (digits + u64::from(b'0') * EACH + letters * u64::from(b'a' - b'0' - 10)).to_be_bytes()
 }
 
 #[cfg(test)]
@@ -146,5 +205,7 @@ mod tests {
         let text = String::from_utf8(uuid(u64::MAX, u64::MAX).to_vec()).unwrap();
         assert_eq!(text, "ffffffff-ffff-4fff-bfff-ffffffffffff");
         assert_eq!(uuid(0, 0), *b"00000000-0000-4000-8000-000000000000");
+        let text = String::from_utf8(uuid(0x0123_4567_89ab_cdef, 0x1032_5476_98ba_dcfe).to_vec()).unwrap();
+        assert_eq!(text, "01234567-89ab-4def-9032-547698badcfe");
     }
 }

@@ -119,9 +119,10 @@ impl LocalReply {
         Self::new(500, "", ResponseFlags::NONE, "invalid_rewrite")
     }
 
-    /// The stream was silent for too long.
-    pub(super) const fn idle_timeout() -> Self {
-        let mut reply = Self::new(504, "stream timeout", ResponseFlags::STREAM_IDLE_TIMEOUT, "stream_idle_timeout");
+    /// The stream was silent for too long. It was the upstream's turn if the request had arrived (Envoy, `maybeRequestTimeoutCode`).
+    pub(super) const fn idle_timeout(request_arrived: bool) -> Self {
+        let status = if request_arrived { 504 } else { 408 };
+        let mut reply = Self::new(status, "stream timeout", ResponseFlags::STREAM_IDLE_TIMEOUT, "stream_idle_timeout");
         reply.close = true;
         reply
     }

@@ -4,6 +4,8 @@ use std::cell::RefCell;
 
 use h1::{RequestHead, ResponseHead};
 
+use super::upstream_request::Replay;
+
 /// Sets of memory kept for reuse by a worker; more are given back to the allocator.
 const MOST_SPARE: usize = 256;
 
@@ -17,8 +19,7 @@ pub(super) struct Memory {
     pub(super) response: ResponseHead,
     /// For values that are put together.
     pub(super) scratch: Vec<u8>,
-    /// The body as it was sent, as long as the request may be sent again.
-    pub(super) replay: Vec<u8>,
+    pub(super) replay: Replay,
 }
 
 /// Spare sets of memory of a worker.
@@ -42,10 +43,10 @@ impl MemoryPool {
         memory.request.shrink_to(MOST_KEPT);
         memory.response.clear();
         memory.response.shrink_to(MOST_KEPT);
-        for buffer in [&mut memory.scratch, &mut memory.replay] {
-            buffer.clear();
-            buffer.shrink_to(MOST_KEPT);
-        }
+        memory.scratch.clear();
+        memory.scratch.shrink_to(MOST_KEPT);
+        memory.replay.clear();
+        memory.replay.shrink_to(MOST_KEPT);
         spare.push(memory);
     }
 }

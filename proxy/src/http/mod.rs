@@ -15,6 +15,7 @@ mod local_reply;
 mod message;
 mod mutation;
 mod outcome;
+mod response_forwarding;
 mod retry;
 mod upgrade;
 mod upstream_request;

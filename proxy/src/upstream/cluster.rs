@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use balance::{ActiveRequest, Balancer, Breaker, Endpoint, Endpoints};
+use balance::{ActiveRequest, Balancer, Breaker, Endpoint, Endpoints, Permit};
 use tokio::sync::Notify;
 use xds_model::cluster as model;
 
@@ -92,9 +92,14 @@ impl Cluster {
         self.state.borrow().snapshot.model.istio.alpn_override_disabled
     }
 
-    /// Its circuit breakers.
-    pub fn breaker(&self) -> Breaker {
-        self.state.borrow().breaker.clone()
+    /// The right to one more request under way; `None` if its circuit breaker allows no more.
+    pub fn admit_request(&self) -> Option<Permit> {
+        self.state.borrow().breaker.requests.acquire()
+    }
+
+    /// The right to one more retry under way; `None` if its circuit breaker allows no more.
+    pub fn admit_retry(&self) -> Option<Permit> {
+        self.state.borrow().breaker.retries.acquire()
     }
 
     /// Whether it was removed; whoever holds it must look it up again.

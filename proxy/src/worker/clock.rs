@@ -1,7 +1,9 @@
 //! The time, read once per turn of a worker.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use h1::date::imf_fixdate;
 
 /// Wall-clock time is taken anew after this long, so that a corrected system clock is noticed.
 const RESYNC: Duration = Duration::from_secs(1);
@@ -14,8 +16,10 @@ const RESYNC: Duration = Duration::from_secs(1);
 pub struct Clock {
     fresh: Cell<bool>,
     now: Cell<Instant>,
+    /// What `now` is since the Unix epoch, once somebody asked.
+    unix: Cell<Option<Duration>>,
     synchronized: Cell<(Instant, Duration)>,
-    date: RefCell<(u64, String)>,
+    date: Cell<(u64, [u8; 29])>,
 }
 
 impl Clock {
@@ -25,8 +29,9 @@ impl Clock {
         Self {
             fresh: Cell::new(false),
             now: Cell::new(now),
+            unix: Cell::new(None),
             synchronized: Cell::new((now, unix_now())),
-            date: RefCell::new((u64::MAX, String::with_capacity(32))),
+            date: Cell::new((0, imf_fixdate(0))),
         }
     }
 
@@ -39,6 +44,7 @@ impl Clock {
     pub fn now(&self) -> Instant {
         if !self.fresh.replace(true) {
             self.now.set(Instant::now());
+            self.unix.set(None);
         }
         self.now.get()
     }
@@ -46,26 +52,32 @@ impl Clock {
     /// Now, since the Unix epoch.
     pub fn unix(&self) -> Duration {
         let now = self.now();
-        let (at, unix) = self.synchronized.get();
-        let passed = now.saturating_duration_since(at);
-        if passed < RESYNC {
-            return unix + passed;
+        if let Some(unix) = self.unix.get() {
+            return unix;
         }
+        let (at, then) = self.synchronized.get();
+        let passed = now.saturating_duration_since(at);
+        let unix = if passed < RESYNC { then + passed } else { self.synchronize(now) };
+        self.unix.set(Some(unix));
+        unix
+    }
+
+    fn synchronize(&self, now: Instant) -> Duration {
         let unix = unix_now();
         self.synchronized.set((now, unix));
         unix
     }
 
-    /// Appends the time as an HTTP date (RFC 9110 5.6.7), such as `Sun, 06 Nov 1994 08:49:37 GMT`.
-    pub fn put_http_date(&self, out: &mut Vec<u8>) {
+    /// The time as an HTTP date (RFC 9110 5.6.7), such as `Sun, 06 Nov 1994 08:49:37 GMT`.
+    pub fn http_date(&self) -> [u8; 29] {
         let seconds = self.unix().as_secs();
-        let mut date = self.date.borrow_mut();
-        if date.0 != seconds {
-            date.0 = seconds;
-            date.1.clear();
-            write_http_date(seconds, &mut date.1);
+        let (at, date) = self.date.get();
+        if at == seconds {
+            return date;
         }
-        out.extend_from_slice(date.1.as_bytes());
+        let date = imf_fixdate(seconds);
+        self.date.set((seconds, date));
+        date
     }
 }
 
@@ -138,32 +150,12 @@ impl Civil {
     }
 }
 
-fn write_http_date(seconds: u64, out: &mut String) {
-    use std::fmt::Write;
-    let date = Civil::from_unix(seconds);
-    // Writing to a string cannot fail.
-    let _ = write!(
-        out,
-        "{}, {:02} {} {:04} {:02}:{:02}:{:02} GMT",
-        date.weekday_name(),
-        date.day,
-        date.month_name(),
-        date.year,
-        date.hour,
-        date.minute,
-        date.second
-    );
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn known_dates_come_out_right() {
-        let mut date = String::new();
-        write_http_date(784_111_777, &mut date);
-        assert_eq!(date, "Sun, 06 Nov 1994 08:49:37 GMT");
         let leap_day = Civil::from_unix(1_709_164_800);
         assert_eq!((leap_day.year, leap_day.month, leap_day.day, leap_day.day_of_year), (2024, 2, 29, 60));
         let last = Civil::from_unix(1_735_603_200);

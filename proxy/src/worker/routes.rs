@@ -45,19 +45,28 @@ impl WorkerRoutes {
 
 /// The published route tables, by name.
 #[derive(Debug, Default)]
-pub struct RouteTables(RefCell<HashMap<Arc<str>, Rc<WorkerRoutes>>>);
+pub struct RouteTables {
+    published: RefCell<HashMap<Arc<str>, Rc<WorkerRoutes>>>,
+    version: Cell<u64>,
+}
 
 impl RouteTables {
     /// Takes over a published table, or its removal.
     pub fn apply(&self, name: Arc<str>, table: Option<Arc<RouteTable>>) {
+        self.version.set(self.version.get() + 1);
         match table {
-            Some(table) => drop(self.0.borrow_mut().insert(name, WorkerRoutes::new(table))),
-            None => drop(self.0.borrow_mut().remove(&name)),
+            Some(table) => drop(self.published.borrow_mut().insert(name, WorkerRoutes::new(table))),
+            None => drop(self.published.borrow_mut().remove(&name)),
         }
     }
 
     /// The table called `name`, as it is now.
     pub fn get(&self, name: &str) -> Option<Rc<WorkerRoutes>> {
-        self.0.borrow().get(name).cloned()
+        self.published.borrow().get(name).cloned()
+    }
+
+    /// Changes with every table that is published or removed.
+    pub fn version(&self) -> u64 {
+        self.version.get()
     }
 }

@@ -124,3 +124,37 @@ async fn retries_under_way_are_bounded() {
     assert_eq!(three.message().await.0.status(), 200);
     site.stop().await;
 }
+
+#[tokio::test]
+async fn a_request_is_under_way_until_its_response_is_complete() {
+    let site = Site::with(|plan| plan.cluster.limits = CircuitBreaker { max_requests: 1, ..UNLIMITED }).await;
+    let (mut client, mut upstream, _) = site.sent(GET).await;
+    upstream.send("HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nha").await;
+    assert_eq!(client.head().await.status(), 200);
+    client.says("ha").await;
+    assert_eq!(site.edge.count("cluster.b.upstream_rq_active"), 1);
+    assert_eq!(site.answer(GET).await.0.status(), 503);
+    upstream.send("lf").await;
+    client.says("lf").await;
+    site.logs(&[OVERFLOW, "200 - via_upstream 0 4"]).await;
+    assert_eq!(site.edge.count("cluster.b.upstream_rq_active"), 0);
+    client.send(GET).await;
+    upstream.head().await;
+    upstream.send(OK).await;
+    assert_eq!(client.message().await.0.status(), 200);
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn a_request_is_over_when_its_client_goes_away_within_the_response() {
+    let site = Site::with(|plan| plan.cluster.limits = CircuitBreaker { max_requests: 1, ..UNLIMITED }).await;
+    let (mut client, mut upstream, _) = site.sent(GET).await;
+    upstream.send("HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nha").await;
+    assert_eq!(client.head().await.status(), 200);
+    drop(client);
+    site.edge.counts("cluster.b.upstream_rq_active", 0).await;
+    let (mut client, mut upstream, _) = site.sent(GET).await;
+    upstream.send(OK).await;
+    assert_eq!(client.message().await.0.status(), 200);
+    site.stop().await;
+}

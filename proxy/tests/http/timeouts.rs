@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use crate::kit::Site;
+use tokio::io::AsyncWriteExt as _;
+
+use crate::kit::{Site, within};
 
 const SHORT: Option<Duration> = Some(Duration::from_millis(200));
 const LONG: Option<Duration> = Some(Duration::from_secs(600));
@@ -138,5 +140,29 @@ async fn a_response_that_falls_silent_is_cut_off_at_the_stream_idle_timeout() {
     assert_eq!(client.closes().await, "half");
     assert_eq!(upstream.closes().await, "");
     site.logs(&["200 SI stream_idle_timeout 0 4"]).await;
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn a_client_that_stops_sending_its_request_gets_408_at_the_stream_idle_timeout() {
+    let site = Site::with(|plan| plan.manager.stream_idle_timeout = SHORT).await;
+    let (mut client, mut upstream, _) = site.sent("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\n\r\nab").await;
+    let (head, body) = client.message().await;
+    assert_eq!((head.status(), head.get("connection"), body.as_str()), (408, Some("close"), "stream timeout"));
+    assert_eq!(client.closes().await, "");
+    assert_eq!(upstream.closes().await, "ab");
+    site.logs(&["408 SI stream_idle_timeout 2 14"]).await;
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn a_client_that_stops_reading_a_response_is_cut_off_at_the_stream_idle_timeout() {
+    let site = Site::with(|plan| plan.manager.stream_idle_timeout = SHORT).await;
+    let (_client, mut upstream, _) = site.sent(GET).await;
+    upstream.send("HTTP/1.1 200 OK\r\ncontent-length: 1000000000\r\n\r\n").await;
+    let block = vec![b'x'; 64 * 1024];
+    let pouring = async { while upstream.stream.write_all(&block).await.is_ok() {} };
+    within("the upstream is let go", pouring).await;
+    site.edge.counts("downstream_rq_idle_timeout", 1).await;
     site.stop().await;
 }

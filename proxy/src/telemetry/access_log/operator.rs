@@ -253,18 +253,29 @@ fn moment(value: Option<Duration>, out: &mut Vec<u8>) -> Written {
 /// Appends an address without its port.
 pub fn address(value: IpAddr, out: &mut Vec<u8>) -> Written {
     match value {
-        IpAddr::V4(value) => {
-            for (index, octet) in value.octets().into_iter().enumerate() {
-                if index > 0 {
-                    out.push(b'.');
-                }
-                out.extend_from_slice(itoa::Buffer::new().format(octet).as_bytes());
-            }
-        }
+        IpAddr::V4(value) => put_dotted(value.octets(), out),
         // Writing to a vector cannot fail.
         IpAddr::V6(value) => drop(write!(out, "{value}")),
     }
     Written::Text
+}
+
+/// Every request has an address of its client written: put together on the stack, copied once.
+fn put_dotted(octets: [u8; 4], out: &mut Vec<u8>) {
+    let mut text = [b'.'; 15];
+    let mut length = 0;
+    for (index, octet) in octets.into_iter().enumerate() {
+        length += usize::from(index > 0);
+        for (least, divisor) in [(100, 100), (10, 10), (0, 1)] {
+            if octet >= least
+                && let Some(place) = text.get_mut(length)
+            {
+                *place = b'0' + octet / divisor % 10;
+                length += 1;
+            }
+        }
+    }
+    out.extend_from_slice(text.get(..length).unwrap_or_default());
 }
 
 fn socket(value: Option<SocketAddr>, out: &mut Vec<u8>) -> Written {

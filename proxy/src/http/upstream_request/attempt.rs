@@ -1,0 +1,279 @@
+//! One try: picking an endpoint, getting a connection, sending, waiting for the head of the answer.
+
+use std::future::{Future as _, poll_fn};
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::Duration;
+
+use h1::{BodyError, BodyLength, chunked};
+
+use super::Sender;
+use super::answer::Answer;
+use super::deadlines::Expired;
+use super::wait::{Waited, poll_asked_or_late, poll_interrupt};
+use crate::http::body::{BodyFailure, Silence};
+use crate::http::local_reply::LocalReply;
+use crate::http::retry::{Attempt, Retries};
+use crate::telemetry::counter::Held;
+use crate::upstream::{ObtainFailure, Pick, PickFailure, Pool, UpstreamConnection, Wanted};
+use crate::worker::timer::Alarm;
+
+/// How one try ended.
+pub(super) enum Tried<'c> {
+    /// A response's head arrived.
+    Answered(Answering<'c>),
+    /// It may be tried again, or else this is the answer.
+    Failed(Attempt, LocalReply),
+    /// It is of no use to try again.
+    Refused(LocalReply),
+    ClientGone,
+}
+
+/// An endpoint that is answering. It counts as busy until this is dropped.
+pub(super) struct Answering<'c> {
+    pub(super) connection: Box<UpstreamConnection>,
+    _endpoint: Pick,
+    _active: Held<'c>,
+}
+
+impl<'c> Sender<'_, '_, 'c> {
+    pub(super) async fn attempt(&mut self, retries: &Retries<'_>) -> Tried<'c> {
+        let active = self.cluster.counters().upstream_rq_active.hold();
+        let pick = match self.pick(retries).await {
+            Ok(pick) => pick,
+            Err(reply) => return Tried::Refused(reply),
+        };
+        self.exchange.outcome.target = Some(pick.pool.target());
+        self.trying = Some(pick.pool.clone());
+        let mut connection = match self.obtain(&pick.pool).await {
+            Ok(connection) => connection,
+            Err(tried) => return tried,
+        };
+        let outcome = &mut self.exchange.outcome;
+        outcome.upstream_remote = Some(connection.remote);
+        outcome.upstream_local = connection.local;
+        outcome.upstream_failure.clear();
+        match self.converse(&mut connection, retries.per_try_timeout()).await {
+            Waited::Answered => Tried::Answered(Answering { connection, _endpoint: pick, _active: active }),
+            other => self.failed(other),
+        }
+    }
+
+    async fn pick(&mut self, retries: &Retries<'_>) -> Result<Pick, LocalReply> {
+        let attempts = retries.host_selection_attempts();
+        let tried = if attempts.is_some() { self.tried.as_slice() } else { &[] };
+        match self.cluster.pick(tried, attempts.unwrap_or(0)) {
+            Ok(pick) => Ok(pick),
+            Err(PickFailure::NoHealthyUpstream) => Err(LocalReply::no_healthy_upstream()),
+            Err(PickFailure::Warming) => {
+                let worker = self.exchange.connection.worker.clone();
+                let alarm = Alarm::new(&worker.timers);
+                alarm.set_after(Some(self.cluster.model().connect_timeout));
+                // If it does not become known in time the next pick says so.
+                let _ = alarm.limit(self.cluster.endpoints_known()).await;
+                worker.io.clock.invalidate();
+                self.cluster.pick(tried, 0).map_err(|_| LocalReply::no_healthy_upstream())
+            }
+        }
+    }
+
+    async fn obtain(&mut self, pool: &Rc<Pool>) -> Result<Box<UpstreamConnection>, Tried<'c>> {
+        let protocols =
+            self.exchange.chain.filters.upstream_protocols().filter(|_| !self.cluster.keeps_its_protocols());
+        let host = without_port(self.exchange.memory.request.authority());
+        let wanted = Wanted { host, protocols, fallback_protocol: Some(b"http/1.1") };
+        if let Some(connection) = pool.checkout(&wanted) {
+            return Ok(connection);
+        }
+        let connection = &mut *self.exchange.connection;
+        let alarm = self.deadlines.arm_answer(&connection.worker.timers);
+        let mut obtaining = pin!(pool.obtain(&wanted));
+        let obtained = poll_fn(|context| match obtaining.as_mut().poll(context) {
+            Poll::Ready(obtained) => Poll::Ready(Ok(obtained)),
+            Poll::Pending => poll_interrupt(context, &mut connection.stream, &connection.admission, alarm).map(Err),
+        })
+        .await;
+        match obtained {
+            Err(Waited::ClientGone) => {
+                self.cluster.counters().upstream_rq_cancelled.increment();
+                Err(Tried::ClientGone)
+            }
+            Err(Waited::Closing) => Err(Tried::Refused(LocalReply::closing())),
+            Err(_) => Err(Tried::Refused(self.timed_out())),
+            Ok(Ok(connection)) => Ok(connection),
+            Ok(Err(ObtainFailure::Overflow)) => Err(Tried::Refused(LocalReply::overflow())),
+            Ok(Err(ObtainFailure::Gone)) => {
+                Err(Tried::Failed(Attempt::ConnectFailure, LocalReply::no_healthy_upstream()))
+            }
+            Ok(Err(ObtainFailure::Connect(failure))) => {
+                let outcome = &mut self.exchange.outcome;
+                outcome.upstream_failure.clear();
+                outcome.upstream_failure.push_str(failure.reason());
+                Err(Tried::Failed(Attempt::ConnectFailure, LocalReply::connect_failure(&failure)))
+            }
+        }
+    }
+
+    fn timed_out(&self) -> LocalReply {
+        self.cluster.counters().upstream_rq_timeout.increment();
+        LocalReply::upstream_timeout()
+    }
+
+    /// Sends the request and waits for the head of the answer.
+    async fn converse(&mut self, connection: &mut UpstreamConnection, per_try: Option<Duration>) -> Waited {
+        self.send_head(connection);
+        if let Err(error) = self.send_received(connection) {
+            return Waited::BadBody(error);
+        }
+        let worker = self.exchange.connection.worker.clone();
+        self.deadlines.attempt_begins(worker.io.clock.now(), per_try);
+        if !self.exchange.body.is_complete() {
+            self.deadlines.arm(&worker);
+            match self.send_rest(connection).await {
+                Waited::Sent => {}
+                other => return other,
+            }
+        }
+        self.request_received();
+        self.exchange.outcome.sent = Some(worker.io.clock.now());
+        self.deadlines.arm(&worker);
+        self.await_head(connection).await
+    }
+
+    /// The head, and the body as far as an earlier try sent it.
+    fn send_head(&mut self, connection: &mut UpstreamConnection) {
+        let memory = &mut *self.exchange.memory;
+        memory.response.clear();
+        let is_chunked = memory.request.body == BodyLength::Chunked;
+        let whole = self.exchange.body.is_complete();
+        let replay = memory.replay.bytes();
+        connection.stream.put(|out| {
+            h1::write_request(&memory.request, false, out);
+            match is_chunked {
+                true if !replay.is_empty() => chunked::write_chunk(replay, out),
+                _ => out.extend_from_slice(replay),
+            }
+            if is_chunked && whole {
+                out.extend_from_slice(chunked::LAST_CHUNK);
+            }
+        });
+    }
+
+    /// The part of the body that was received with the head.
+    fn send_received(&mut self, connection: &mut UpstreamConnection) -> Result<(), BodyError> {
+        let exchange = &mut *self.exchange;
+        let replay = &mut exchange.memory.replay;
+        let (source, sink) = (&mut exchange.connection.stream, connection.stream.writer());
+        exchange.body.move_pending(source, &sink, |data| replay.keep(data))
+    }
+
+    /// The rest of the body, until it is sent or the upstream answers early.
+    async fn send_rest(&mut self, connection: &mut UpstreamConnection) -> Waited {
+        let exchange = &mut *self.exchange;
+        let clock = exchange.connection.worker.io.clock.clone();
+        let alarm = self.deadlines.alarm();
+        let deadline = self.deadlines.earliest();
+        let silence = alarm.zip(self.deadlines.silence());
+        let silence = silence.map(|(alarm, bound)| Silence { alarm, clock: &clock, bound, deadline });
+        let (memory, chain) = (&mut *exchange.memory, &exchange.chain);
+        let (replay, response) = (&mut memory.replay, &mut memory.response);
+        let client = &mut *exchange.connection;
+        let writer = connection.stream.writer();
+        let mut sending =
+            pin!(exchange.body.move_all(&mut client.stream, &writer, silence.as_ref(), |data| replay.keep(data)));
+        let mut answer = Answer::new(&mut connection.stream, &memory.request, response, chain, &client.writer);
+        let admission = &client.admission;
+        let mut broken = false;
+        poll_fn(|context| {
+            if !broken {
+                match sending.as_mut().poll(context) {
+                    Poll::Ready(Ok(())) => return Poll::Ready(Waited::Sent),
+                    Poll::Ready(Err(BodyFailure::Source(BodyError::Truncated))) => {
+                        return Poll::Ready(Waited::ClientGone);
+                    }
+                    Poll::Ready(Err(BodyFailure::Source(error))) => return Poll::Ready(Waited::BadBody(error)),
+                    // It may have answered before it closed.
+                    Poll::Ready(Err(BodyFailure::Sink)) => broken = true,
+                    Poll::Pending => {}
+                }
+            }
+            if let Poll::Ready(waited) = answer.poll(context) {
+                return Poll::Ready(waited);
+            }
+            poll_asked_or_late(context, admission, alarm)
+        })
+        .await
+    }
+
+    /// The request is sent: waits for the head of the answer.
+    async fn await_head(&mut self, connection: &mut UpstreamConnection) -> Waited {
+        let exchange = &mut *self.exchange;
+        let (memory, client) = (&mut *exchange.memory, &mut *exchange.connection);
+        let response = &mut memory.response;
+        let mut answer =
+            Answer::new(&mut connection.stream, &memory.request, response, &exchange.chain, &client.writer);
+        let alarm = self.deadlines.alarm();
+        poll_fn(|context| match answer.poll(context) {
+            Poll::Ready(waited) => Poll::Ready(waited),
+            Poll::Pending => poll_interrupt(context, &mut client.stream, &client.admission, alarm),
+        })
+        .await
+    }
+
+    fn failed(&mut self, waited: Waited) -> Tried<'c> {
+        let counters = self.cluster.counters();
+        match waited {
+            Waited::ClientGone => {
+                counters.upstream_rq_tx_reset.increment();
+                Tried::ClientGone
+            }
+            Waited::BadBody(error) => Tried::Refused(LocalReply::bad_body(error.detail(), error.status())),
+            Waited::Closing => Tried::Refused(LocalReply::closing()),
+            Waited::Reset => {
+                counters.upstream_rq_rx_reset.increment();
+                Tried::Failed(Attempt::Reset, LocalReply::upstream_reset())
+            }
+            Waited::ProtocolError => {
+                counters.upstream_cx_protocol_error.increment();
+                Tried::Failed(Attempt::Reset, LocalReply::upstream_protocol_error())
+            }
+            Waited::Timeout => self.expired(),
+            // Both were dealt with by the caller.
+            Waited::Answered | Waited::Sent => Tried::Refused(LocalReply::upstream_protocol_error()),
+        }
+    }
+
+    fn expired(&mut self) -> Tried<'c> {
+        let clock = &self.exchange.connection.worker.io.clock;
+        clock.invalidate();
+        let client_counters = &self.exchange.chain.counters;
+        match self.deadlines.expired(clock.now()) {
+            Expired::Arrival => {
+                client_counters.downstream_rq_timeout.increment();
+                Tried::Refused(LocalReply::request_timeout())
+            }
+            Expired::Answer => Tried::Refused(self.timed_out()),
+            Expired::Try => {
+                self.cluster.counters().upstream_rq_per_try_timeout.increment();
+                Tried::Failed(Attempt::PerTryTimeout, LocalReply::per_try_timeout())
+            }
+            Expired::Silence => {
+                client_counters.downstream_rq_idle_timeout.increment();
+                Tried::Refused(LocalReply::idle_timeout(self.exchange.body.is_complete()))
+            }
+        }
+    }
+}
+
+/// The host of an authority.
+fn without_port(authority: &[u8]) -> &[u8] {
+    let colon = authority.iter().rposition(|byte| *byte == b':');
+    match colon {
+        // The colons of an IPv6 address in brackets do not count.
+        Some(colon) if !authority.get(colon..).is_some_and(|rest| rest.contains(&b']')) => {
+            authority.get(..colon).unwrap_or(authority)
+        }
+        _ => authority,
+    }
+}

@@ -1,0 +1,128 @@
+//! When the time for a request is up. There are several times, and one alarm for whichever ends first.
+
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use route::Forward;
+
+use crate::http::outcome::Outcome;
+use crate::worker::Worker;
+use crate::worker::timer::{Alarm, Timers};
+use xds_model::http::HttpConnectionManager;
+
+/// Whose time is up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Expired {
+    /// The request did not arrive in time.
+    Arrival,
+    /// The answer is not there in time.
+    Answer,
+    /// One try took too long.
+    Try,
+    /// Nothing came for too long.
+    Silence,
+}
+
+/// See the module.
+pub(super) struct Deadlines {
+    /// Only made if something can end.
+    alarm: Option<Alarm>,
+    /// The route's.
+    timeout: Option<Duration>,
+    silence: Option<Duration>,
+    /// The request must have arrived by then.
+    arrival: Option<Instant>,
+    /// The answer must be there by then; with a route timeout known once the request was received.
+    answer: Option<Instant>,
+    /// The answer to the try under way must be there by then.
+    attempt: Option<Instant>,
+}
+
+impl Deadlines {
+    /// As the route and the connection manager want it.
+    pub(super) fn new(forward: &Forward, manager: &HttpConnectionManager, outcome: &mut Outcome) -> Self {
+        let silence = forward.idle_timeout.or(manager.stream_idle_timeout).filter(|time| !time.is_zero());
+        outcome.idle_timeout = silence;
+        let from_begin = |bound: Option<Duration>| bound.and_then(|bound| outcome.began.checked_add(bound));
+        Self {
+            alarm: None,
+            timeout: forward.timeout.filter(|timeout| !timeout.is_zero()),
+            silence,
+            arrival: from_begin(manager.request_timeout),
+            answer: from_begin(manager.max_stream_duration),
+            attempt: None,
+        }
+    }
+
+    /// The route's timeout counts from here (Envoy: from the end of the request).
+    pub(super) fn request_received(&mut self, now: Instant, outcome: &mut Outcome) {
+        outcome.received.get_or_insert(now);
+        self.arrival = None;
+        if let Some(timeout) = self.timeout.take() {
+            self.answer = self.answer.into_iter().chain(now.checked_add(timeout)).min();
+        }
+        outcome.end = self.answer;
+    }
+
+    /// A try begins, which may take so long.
+    pub(super) fn attempt_begins(&mut self, now: Instant, bound: Option<Duration>) {
+        self.attempt = bound.and_then(|bound| now.checked_add(bound));
+    }
+
+    /// The earliest but that of silence.
+    pub(super) fn earliest(&self) -> Option<Instant> {
+        [self.arrival, self.answer, self.attempt].into_iter().flatten().min()
+    }
+
+    /// How long nothing may come.
+    pub(super) fn silence(&self) -> Option<Duration> {
+        self.silence
+    }
+
+    /// The alarm as it was set last, if it was.
+    pub(super) fn alarm(&self) -> Option<&Alarm> {
+        self.alarm.as_ref()
+    }
+
+    /// Sets the alarm to what ends first; no alarm if nothing does.
+    pub(super) fn arm(&mut self, worker: &Worker) {
+        let silence = self.silence.and_then(|time| worker.io.clock.now().checked_add(time));
+        let deadline = self.earliest().into_iter().chain(silence).min();
+        if deadline.is_some() || self.alarm.is_some() {
+            self.set(&worker.timers, deadline);
+        }
+    }
+
+    /// Sets the alarm to the time of the answer alone, for as long as there is no connection to wait on.
+    pub(super) fn arm_answer(&mut self, timers: &Rc<Timers>) -> Option<&Alarm> {
+        self.answer.map(|end| self.set(timers, Some(end)))
+    }
+
+    /// Waits before a retry; `false` if the time for the answer is up first.
+    pub(super) async fn pause(&mut self, worker: &Worker, pause: Duration) -> bool {
+        let until = worker.io.clock.now() + pause;
+        if self.answer.is_some_and(|end| end <= until) {
+            return false;
+        }
+        self.set(&worker.timers, Some(until)).elapsed().await;
+        worker.io.clock.invalidate();
+        true
+    }
+
+    /// The alarm went off: why?
+    pub(super) fn expired(&self, now: Instant) -> Expired {
+        let is_over = |deadline: Option<Instant>| deadline.is_some_and(|end| now >= end);
+        match () {
+            () if is_over(self.arrival) => Expired::Arrival,
+            () if is_over(self.answer) => Expired::Answer,
+            () if is_over(self.attempt) => Expired::Try,
+            () => Expired::Silence,
+        }
+    }
+
+    fn set(&mut self, timers: &Rc<Timers>, deadline: Option<Instant>) -> &Alarm {
+        let alarm = self.alarm.get_or_insert_with(|| Alarm::new(timers));
+        alarm.set(deadline);
+        alarm
+    }
+}

@@ -1,0 +1,64 @@
+//! Waiting for an upstream, and what else may end the wait.
+
+use std::task::{Context, Poll, ready};
+
+use h1::BodyError;
+
+use crate::http::HttpChain;
+use crate::io::Stream;
+use crate::worker::connection::{Admission, Wish};
+use crate::worker::timer::Alarm;
+
+/// Bytes of a next request that may arrive while the answer to this one is awaited.
+const PIPELINED: usize = 16 * 1024;
+
+/// Why waiting for the upstream ended.
+pub(super) enum Waited {
+    /// The head of its answer is in memory.
+    Answered,
+    /// All of the request is sent.
+    Sent,
+    Reset,
+    ProtocolError,
+    ClientGone,
+    BadBody(BodyError),
+    /// The listener wants the connection to end now.
+    Closing,
+    Timeout,
+}
+
+/// What ends a wait for the upstream: the client goes away and takes its request with it, the listener, the time.
+pub(super) fn poll_interrupt(
+    context: &mut Context<'_>,
+    client: &mut Stream,
+    admission: &Admission<HttpChain>,
+    alarm: Option<&Alarm>,
+) -> Poll<Waited> {
+    if poll_gone(context, client).is_ready() {
+        return Poll::Ready(Waited::ClientGone);
+    }
+    poll_asked_or_late(context, admission, alarm)
+}
+
+/// As [`poll_interrupt`], where somebody else reads from the client.
+pub(super) fn poll_asked_or_late(
+    context: &mut Context<'_>,
+    admission: &Admission<HttpChain>,
+    alarm: Option<&Alarm>,
+) -> Poll<Waited> {
+    if admission.poll_wish(context, Wish::Close).is_ready() {
+        return Poll::Ready(Waited::Closing);
+    }
+    alarm.map_or(Poll::Pending, |alarm| alarm.poll_elapsed(context).map(|()| Waited::Timeout))
+}
+
+/// Ready when the client has gone away. Reads ahead a little meanwhile.
+pub(in crate::http) fn poll_gone(context: &mut Context<'_>, client: &mut Stream) -> Poll<()> {
+    while client.input().bytes().len() < PIPELINED {
+        match ready!(client.poll_fill(context, PIPELINED)) {
+            Ok(count) if count > 0 => {}
+            _ => return Poll::Ready(()),
+        }
+    }
+    Poll::Pending
+}
