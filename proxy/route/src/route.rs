@@ -147,8 +147,9 @@ impl<'a> RouteMatch<'a> {
     }
 
     fn levels(&self, target: Option<&'a Target>) -> impl Iterator<Item = &'a RouteHeaders> + use<'a> {
-        let inner = [target.and_then(|target| target.headers.as_deref()), self.route.headers.as_deref()];
-        inner.into_iter().chain(self.outer_headers).flatten()
+        let [host, table] = self.outer_headers;
+        let target = target.and_then(|target| target.headers.as_deref());
+        [target, self.route.headers.as_deref(), host, table].into_iter().flatten()
     }
 }
 

@@ -69,7 +69,10 @@ impl Connection {
     /// Serves one request; `false` when the connection is over.
     async fn serve_next(&mut self) -> bool {
         let chain = self.admission.application();
-        if !self.has_room(&chain).await || (self.stream.input().is_empty() && !self.idle(&chain).await) {
+        if self.writer.backlog() > HIGH_WATER && !self.room(&chain).await {
+            return false;
+        }
+        if self.stream.input().is_empty() && !self.idle(&chain).await {
             return false;
         }
         let mut memory = self.worker.memory.take();
@@ -79,10 +82,7 @@ impl Connection {
     }
 
     /// Waits until the client has read enough of the answers so far: whoever asks without reading must not fill our memory.
-    async fn has_room(&mut self, chain: &HttpChain) -> bool {
-        if self.writer.backlog() <= HIGH_WATER {
-            return true;
-        }
+    async fn room(&mut self, chain: &HttpChain) -> bool {
         self.alarm.set_after(chain.model().idle_timeout.or(Some(LAST_FLUSH)));
         poll_fn(|context| match self.writer.poll_room(context) {
             Poll::Ready(room) => Poll::Ready(room.is_ok()),

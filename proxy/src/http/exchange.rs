@@ -1,5 +1,7 @@
 //! The whole life of one request, from top to bottom: made safe, routed, changed, sent, answered, logged.
 
+mod changes;
+
 use std::rc::Rc;
 
 use h1::{BodyDecoder, BodyLength, Header, Method};
@@ -10,7 +12,6 @@ use super::connection_manager::Connection;
 use super::forwarded::{self, Introduction, Source};
 use super::local_reply::{LocalReply, Location};
 use super::message::Memory;
-use super::mutation;
 use super::outcome::Outcome;
 use super::upstream_request::{self, Answered};
 use super::view::View;
@@ -202,59 +203,6 @@ impl<'a> Exchange<'a> {
         self.reply(LocalReply::no_cluster(forward.cluster_not_found_status), None)
     }
 
-    /// Everything that the configuration wants changed, in Envoy's order.
-    fn change_request(
-        &mut self,
-        found: &RouteMatch<'_>,
-        forward: &Forward,
-        target: &route::Target,
-    ) -> Result<(), LocalReply> {
-        for mutations in found.request_headers(Some(target)) {
-            mutation::remove(mutations, self.memory.request.fields_mut());
-            for addition in &mutations.add {
-                let mut value = std::mem::take(&mut self.memory.scratch);
-                if mutation::value(addition, &self.record(), &mut value) {
-                    mutation::add_to_request(addition, &value, &mut self.memory.request);
-                }
-                self.memory.scratch = value;
-            }
-        }
-        let model = self.chain.model();
-        let request = &mut self.memory.request;
-        if request.expect_continue && !model.proxy_100_continue {
-            request.fields_mut().remove(Header::Expect);
-            self.connection.writer.put(|out| out.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n"));
-        }
-        if let Some(operation) = &found.route.decorator_operation {
-            // A configured name with control characters is not worth failing a request for; so below.
-            let _ = request.fields_mut().set_known(Header::XEnvoyDecoratorOperation, operation.as_bytes());
-        }
-        let per_try = forward.retry.as_ref().and_then(|retry| retry.per_try_timeout);
-        if let Some(timeout) = [forward.timeout, per_try].into_iter().flatten().filter(|time| !time.is_zero()).min() {
-            request.fields_mut().remove(Header::XEnvoyExpectedRqTimeoutMs);
-            let milliseconds = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
-            let _ = request
-                .fields_mut()
-                .append_value(Header::XEnvoyExpectedRqTimeoutMs, |value| value.put_number(milliseconds));
-        }
-        self.chain.filters.request(request.fields_mut());
-        if let Some(host) = forward.host_rewrite(target) {
-            request.fields_mut().remove(Header::XEnvoyOriginalHost);
-            let _ = request.append_authority_as(Header::XEnvoyOriginalHost);
-            if forward.append_x_forwarded_host {
-                let _ = request.append_authority_as(Header::XForwardedHost);
-            }
-            request.set_authority(host.as_bytes()).map_err(|_| LocalReply::bad_rewrite())?;
-        }
-        if found.rewrite_path(request.path_and_query(), &mut self.memory.scratch) {
-            request.fields_mut().remove(Header::XEnvoyOriginalPath);
-            let _ = request.append_path_as(Header::XEnvoyOriginalPath);
-            // What was not rewritten must not be taken for what was.
-            request.set_path(&self.memory.scratch).map_err(|_| LocalReply::bad_rewrite())?;
-        }
-        Ok(())
-    }
-
     /// Sends the answer on, or one of our own.
     async fn finish(
         &mut self,
@@ -282,62 +230,6 @@ impl<'a> Exchange<'a> {
                 );
                 After::Close
             }
-        }
-    }
-
-    fn change_response(&mut self, found: &RouteMatch<'_>, target: &route::Target) {
-        let fields = self.memory.response.fields_mut();
-        fields.remove(Header::XEnvoyUpstreamServiceTime);
-        // An answer that came before the end of its request took no time that could be told.
-        if let Some((answered, sent)) = self.outcome.answered.zip(self.outcome.sent) {
-            let served = answered.saturating_duration_since(sent);
-            let milliseconds = u64::try_from(served.as_millis()).unwrap_or(u64::MAX);
-            let _ = fields.append_value(Header::XEnvoyUpstreamServiceTime, |value| value.put_number(milliseconds));
-        }
-        self.chain.filters.response(fields);
-        self.outcome.has_response = true;
-        self.outcome.status = self.memory.response.status;
-        if self.outcome.details.is_empty() {
-            self.outcome.details = "via_upstream";
-        }
-        self.apply_response_mutations(found, Some(target));
-        self.complete_response_fields();
-    }
-
-    fn apply_response_mutations(&mut self, found: &RouteMatch<'_>, target: Option<&route::Target>) {
-        for mutations in found.response_headers(target) {
-            mutation::remove(mutations, self.memory.response.fields_mut());
-            for addition in &mutations.add {
-                let mut value = std::mem::take(&mut self.memory.scratch);
-                if mutation::value(addition, &self.record(), &mut value) {
-                    mutation::add(addition, &value, self.memory.response.fields_mut());
-                }
-                self.memory.scratch = value;
-            }
-        }
-    }
-
-    /// `server`, `date` and `x-request-id`.
-    fn complete_response_fields(&mut self) {
-        use xds_model::http::ServerHeader;
-        let model = self.chain.model();
-        let fields = self.memory.response.fields_mut();
-        let ours = match model.server_header {
-            ServerHeader::Overwrite => true,
-            ServerHeader::AppendIfAbsent => !fields.contains(Header::Server),
-            ServerHeader::PassThrough => false,
-        };
-        if ours && let Some(server) = &self.chain.server {
-            fields.remove(Header::Server);
-            let _ = fields.append_prepared(server);
-        }
-        if !fields.contains(Header::Date) {
-            let _ = fields.append_known(Header::Date, &self.connection.worker.io.clock.http_date());
-        }
-        if model.always_set_request_id_in_response
-            && let Some(id) = self.memory.request.fields().get(Header::XRequestId)
-        {
-            let _ = fields.set_known(Header::XRequestId, id);
         }
     }
 

@@ -9,7 +9,7 @@ use std::task::{Poll, Waker};
 use tokio::task::JoinSet;
 
 use super::Io;
-use super::stream::Connection;
+use super::connection::Connection;
 
 /// The connections with unsent bytes, and the task that sends them.
 ///

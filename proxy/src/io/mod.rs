@@ -6,6 +6,7 @@
 //! same sends between reads. TLS bytes are sealed there as well, once per flush.
 
 mod block;
+mod connection;
 mod flusher;
 mod input;
 mod output;

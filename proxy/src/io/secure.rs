@@ -1,6 +1,5 @@
 //! A TLS session inside a connection: sealed when output is flushed, opened when input is read.
 
-use std::cell::Ref;
 use std::io::{self, Read, Write};
 
 use rustls::Connection as Session;
@@ -77,7 +76,7 @@ impl Secure {
     }
 
     /// Seals and sends; `Ok(false)` when the socket takes no more.
-    pub(super) fn send(&mut self, socket: Ref<'_, TcpStream>, output: &mut Output, io: &Io) -> io::Result<bool> {
+    pub(super) fn send(&mut self, socket: &TcpStream, output: &mut Output, io: &Io) -> io::Result<bool> {
         let mut socket = Socket(socket);
         loop {
             while self.session.wants_write() {
@@ -99,7 +98,7 @@ impl Secure {
     }
 
     /// Says goodbye; the alert is sent if the socket takes it at once.
-    pub(super) fn close(&mut self, socket: Ref<'_, TcpStream>) {
+    pub(super) fn close(&mut self, socket: &TcpStream) {
         self.session.send_close_notify();
         // The peer sees the end of the connection in any case.
         drop(self.session.write_tls(&mut Socket(socket)));
@@ -121,7 +120,7 @@ fn open(session: &mut Session, mut ciphertext: &[u8]) -> io::Result<usize> {
 }
 
 /// A socket that never waits, as rustls wants it.
-struct Socket<'socket>(Ref<'socket, TcpStream>);
+struct Socket<'socket>(&'socket TcpStream);
 
 impl Write for Socket<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {

@@ -1,19 +1,15 @@
-//! One connection, clear or TLS.
+//! A connection, clear or TLS, as those see it who use it: reading on one side, writing on the other.
 
-use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::future::poll_fn;
 use std::io;
-use std::net::Shutdown;
-use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
-use socket2::SockRef;
-use tokio::io::{AsyncRead, Interest, ReadBuf};
 use tokio::net::TcpStream;
 
-use super::output::{HIGH_WATER, Output};
+use super::connection::Connection;
+use super::output::HIGH_WATER;
 use super::secure::Secure;
 use super::{Input, Io};
 
@@ -26,23 +22,14 @@ pub struct Stream {
 impl Stream {
     /// A clear connection. The socket must be registered with the runtime of this worker.
     pub fn new(socket: TcpStream, io: &Rc<Io>) -> Self {
-        Self {
-            input: Input::new(io),
-            connection: Rc::new(Connection {
-                io: io.clone(),
-                socket: RefCell::new(socket),
-                output: RefCell::default(),
-                secure: RefCell::new(None),
-                owned: Cell::new(true),
-            }),
-        }
+        Self { input: Input::new(io), connection: Connection::new(socket, io) }
     }
 
     /// Speaks TLS from here on; pending input counts as ciphertext. Call [`Self::handshake`] next.
     pub fn secure(&mut self, session: rustls::Connection) {
         let secure = Secure::new(session, self.input.bytes());
         self.input.clear();
-        *self.connection.secure.borrow_mut() = Some(Box::new(secure));
+        self.connection.secure(secure);
     }
 
     /// Completes the TLS handshake; nothing to do on a clear connection. What is left to send goes out with the next flush.
@@ -55,12 +42,12 @@ impl Stream {
 
     /// What the TLS session knows (names, protocol, certificates); `None` on a clear connection.
     pub fn session<R>(&self, look: impl FnOnce(&rustls::Connection) -> R) -> Option<R> {
-        self.connection.secure.borrow().as_ref().map(|secure| look(&secure.session))
+        self.connection.session(look)
     }
 
     /// The socket itself, for its options and addresses.
     pub fn socket<R>(&self, look: impl FnOnce(&TcpStream) -> R) -> R {
-        look(&self.connection.socket.borrow())
+        look(self.connection.socket())
     }
 
     /// Received bytes that nobody used yet.
@@ -144,7 +131,7 @@ impl Stream {
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        self.connection.owned.set(false);
+        self.connection.abandon();
     }
 }
 
@@ -197,18 +184,17 @@ impl StreamWriter {
 
     /// Whether everything was sent.
     pub fn is_flushed(&self) -> bool {
-        let output = self.connection.output.borrow();
-        !output.dead && output.backlog() == 0
+        !self.is_broken() && self.backlog() == 0
     }
 
     /// Bytes that wait to be sent.
     pub fn backlog(&self) -> usize {
-        self.connection.output.borrow().backlog()
+        self.connection.backlog()
     }
 
     /// Whether sending failed.
     pub fn is_broken(&self) -> bool {
-        self.connection.output.borrow().dead
+        self.connection.is_broken()
     }
 
     /// Closes the write side once everything is sent.
@@ -219,218 +205,6 @@ impl StreamWriter {
 
 impl fmt::Debug for StreamWriter {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("StreamWriter").field("backlog", &self.connection.output.borrow().backlog()).finish()
-    }
-}
-
-/// What the owner, the flusher and a task that waits for the socket share.
-pub(super) struct Connection {
-    io: Rc<Io>,
-    socket: RefCell<TcpStream>,
-    output: RefCell<Output>,
-    secure: RefCell<Option<Box<Secure>>>,
-    /// The [`Stream`] still exists.
-    owned: Cell<bool>,
-}
-
-impl Connection {
-    /// Sends what is there; `true` when a task must wait for the socket, see [`Self::drain`].
-    pub(super) fn flush(&self) -> bool {
-        let mut output = self.output.borrow_mut();
-        output.queued = false;
-        if output.blocked || output.dead {
-            return false;
-        }
-        output.blocked = !self.send(&mut output);
-        output.blocked
-    }
-
-    /// Sends the rest of a flush that the socket did not take.
-    pub(super) async fn drain(self: Rc<Self>) {
-        loop {
-            let writable = poll_fn(|context| self.socket.borrow().poll_write_ready(context)).await;
-            let mut output = self.output.borrow_mut();
-            if writable.is_err() || !self.owned.get() {
-                // Whoever cares whether the bytes arrive waits for them before the stream is dropped.
-                output.fail(&self.io.blocks);
-                output.wake();
-                return;
-            }
-            if self.send(&mut output) {
-                output.blocked = false;
-                return;
-            }
-        }
-    }
-
-    /// `true` when there is nothing to wait for.
-    fn send(&self, output: &mut Output) -> bool {
-        let sent = match &mut *self.secure.borrow_mut() {
-            None => self.send_clear(output),
-            Some(secure) => secure.send(self.socket.borrow(), output, &self.io),
-        };
-        match sent {
-            Ok(true) if output.finish => self.shut(output),
-            Ok(_) => {}
-            Err(_) => output.fail(&self.io.blocks),
-        }
-        if output.backlog() <= HIGH_WATER {
-            output.wake();
-        }
-        !matches!(sent, Ok(false))
-    }
-
-    fn send_clear(&self, output: &mut Output) -> io::Result<bool> {
-        let socket = self.socket.borrow();
-        while !output.unsent().is_empty() {
-            match socket.try_write(output.unsent()) {
-                Ok(count) => output.advance(count, &self.io.blocks),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(true)
-    }
-
-    fn shut(&self, output: &mut Output) {
-        output.finish = false;
-        if let Some(secure) = &mut *self.secure.borrow_mut() {
-            secure.close(self.socket.borrow());
-        }
-        // It may be gone already, which is what we want.
-        drop(SockRef::from(&*self.socket.borrow()).shutdown(Shutdown::Write));
-    }
-
-    fn put(self: &Rc<Self>, count: usize, append: impl FnOnce(&mut Vec<u8>)) {
-        let idle = {
-            let mut output = self.output.borrow_mut();
-            if output.dead {
-                return;
-            }
-            append(output.buffer_for(count, &self.io.blocks));
-            !output.queued && !output.blocked
-        };
-        if idle {
-            self.queue();
-        }
-    }
-
-    fn finish(self: &Rc<Self>) {
-        let idle = {
-            let mut output = self.output.borrow_mut();
-            output.finish = true;
-            !output.queued && !output.blocked
-        };
-        if idle {
-            self.queue();
-        }
-    }
-
-    fn queue(self: &Rc<Self>) {
-        self.output.borrow_mut().queued = true;
-        self.io.flusher.add(self);
-    }
-
-    fn poll_backlog(&self, context: &mut Context<'_>, most: usize) -> Poll<io::Result<()>> {
-        let mut output = self.output.borrow_mut();
-        if output.dead {
-            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
-        }
-        if output.backlog() <= most && (most > 0 || !output.finish) {
-            return Poll::Ready(Ok(()));
-        }
-        output.producer = Some(context.waker().clone());
-        Poll::Pending
-    }
-
-    fn is_quiet(&self) -> bool {
-        let output = self.output.borrow();
-        if output.dead || output.backlog() > 0 {
-            return false;
-        }
-        if self.secure.borrow().as_ref().is_some_and(|secure| secure.has_received()) {
-            return false;
-        }
-        // Asks the cached readiness only: the closure makes no system call.
-        self.socket.borrow().try_io(Interest::READABLE, || Ok(())).is_err()
-    }
-
-    /// Ready when reading is worth a try.
-    fn poll_readable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.secure.borrow().is_some() {
-            return Poll::Ready(Ok(())); // the session may hold plaintext
-        }
-        self.socket.borrow().poll_read_ready(context)
-    }
-
-    fn poll_receive(&self, context: &mut Context<'_>, into: &mut [u8]) -> Poll<io::Result<usize>> {
-        let mut buffer = ReadBuf::new(into);
-        ready!(Pin::new(&mut *self.socket.borrow_mut()).poll_read(context, &mut buffer))?;
-        Poll::Ready(Ok(buffer.filled().len()))
-    }
-
-    fn poll_read(self: &Rc<Self>, context: &mut Context<'_>, into: &mut [u8]) -> Poll<io::Result<usize>> {
-        if into.is_empty() {
-            return Poll::Ready(Ok(0));
-        }
-        let mut guard = self.secure.borrow_mut();
-        let Some(secure) = &mut *guard else { return self.poll_receive(context, into) };
-        loop {
-            if let Some(result) = secure.take_plaintext(into) {
-                return Poll::Ready(result);
-            }
-            ready!(self.poll_open(context, secure))?;
-        }
-    }
-
-    fn poll_handshake(self: &Rc<Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let mut guard = self.secure.borrow_mut();
-        let Some(secure) = &mut *guard else { return Poll::Ready(Ok(())) };
-        loop {
-            self.queue_session(secure);
-            if !secure.session.is_handshaking() {
-                return Poll::Ready(Ok(()));
-            }
-            if !ready!(self.poll_open(context, secure))? {
-                return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
-            }
-        }
-    }
-
-    /// Receives ciphertext and opens it; `false` when the peer will send no more.
-    fn poll_open(self: &Rc<Self>, context: &mut Context<'_>, secure: &mut Secure) -> Poll<io::Result<bool>> {
-        let opened = if secure.has_received() {
-            secure.open_received(&self.io.blocks)
-        } else {
-            let mut ciphertext = self.io.ciphertext.borrow_mut();
-            let count = ready!(self.poll_receive(context, &mut ciphertext))?;
-            if count == 0 {
-                secure.end();
-                return Poll::Ready(Ok(false));
-            }
-            secure.open(&ciphertext[..count], &self.io.blocks)
-        };
-        self.queue_session(secure);
-        Poll::Ready(opened.map(|()| true))
-    }
-
-    /// Handshake messages, key updates and alerts are sent with the next flush.
-    fn queue_session(self: &Rc<Self>, secure: &Secure) {
-        if !secure.session.wants_write() {
-            return;
-        }
-        let idle = {
-            let output = self.output.borrow();
-            !output.queued && !output.blocked && !output.dead
-        };
-        if idle {
-            self.queue();
-        }
-    }
-}
-
-impl fmt::Debug for Connection {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Connection").field("output", &self.output).finish_non_exhaustive()
+        formatter.debug_struct("StreamWriter").field("backlog", &self.connection.backlog()).finish()
     }
 }

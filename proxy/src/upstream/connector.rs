@@ -19,12 +19,26 @@ use crate::worker::timer::Alarm;
 /// What a connection is wanted for.
 #[derive(Clone, Copy, Debug)]
 pub struct Wanted<'a> {
-    /// The request's authority without its port, for clusters whose TLS depends on it.
+    /// The request's authority, for clusters whose TLS depends on it.
     pub host: &'a [u8],
     /// What to offer by ALPN instead of the transport's own list.
     pub protocols: Option<&'a [Vec<u8>]>,
     /// What to offer where there is no list at all, as Envoy does for HTTP.
     pub fallback_protocol: Option<&'static [u8]>,
+}
+
+impl Wanted<'_> {
+    /// The host without its port. Asked only where TLS depends on it: most connections are clear.
+    pub(super) fn server_name(&self) -> &[u8] {
+        let colon = self.host.iter().rposition(|byte| *byte == b':');
+        match colon {
+            // The colons of an IPv6 address in brackets do not count.
+            Some(colon) if !self.host.get(colon..).is_some_and(|rest| rest.contains(&b']')) => {
+                self.host.get(..colon).unwrap_or(self.host)
+            }
+            _ => self.host,
+        }
+    }
 }
 
 /// An open connection.
@@ -143,7 +157,7 @@ async fn secure(stream: &mut Stream, tls: &ClientTls, wanted: &Wanted<'_>) -> Re
     if offered.is_empty() {
         offered.extend(wanted.fallback_protocol.map(<[u8]>::to_vec));
     }
-    let session = tls.session(wanted.host, offered).map_err(|error| failed(&error))?;
+    let session = tls.session(wanted.server_name(), offered).map_err(|error| failed(&error))?;
     stream.secure(session);
     stream.handshake().await.map_err(|error| failed(&error))
 }

@@ -1,21 +1,20 @@
 //! HTTP/1 connections to one endpoint: one request at a time on each, the last used first.
 
+mod connection;
+
 use std::cell::{Cell, RefCell};
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
 
 use balance::{Breaker, Endpoint, Permit};
 use tokio::sync::Notify;
 use xds_model::cluster as model;
 
+pub use self::connection::UpstreamConnection;
 use super::ClusterCounters;
 use super::cluster::transport_for;
-use super::connector::{self, ConnectFailure, Connected, Wanted};
+use super::connector::{self, ConnectFailure, Wanted};
 use crate::config::snapshot::{ClientTransport, ClusterSnapshot};
-use crate::io::Stream;
-use crate::tls::ClientTls;
 use crate::worker::Core;
 
 /// The connections of a worker to one endpoint.
@@ -45,30 +44,6 @@ pub struct Target {
     transport: ClientTransport,
     model: Arc<model::Cluster>,
     breaker: Breaker,
-}
-
-/// A connection to an endpoint, borrowed by one request at a time.
-#[derive(Debug)]
-pub struct UpstreamConnection {
-    /// The connection.
-    pub stream: Stream,
-    /// Our side.
-    pub local: Option<SocketAddr>,
-    /// The other side.
-    pub remote: SocketAddr,
-    pool: Rc<Pool>,
-    served: u32,
-    idle_since: Instant,
-    security: Option<Security>,
-    _permit: Permit,
-}
-
-/// What must agree for a request to use a secure connection.
-#[derive(Debug)]
-struct Security {
-    tls: Arc<ClientTls>,
-    host: Option<Box<[u8]>>,
-    protocols: Option<Box<[Vec<u8>]>>,
 }
 
 /// Why there is no connection for a request.
@@ -284,75 +259,6 @@ impl Target {
             model: snapshot.model.clone(),
             breaker: breaker.clone(),
         }
-    }
-}
-
-impl UpstreamConnection {
-    fn new(pool: &Rc<Pool>, target: &Target, wanted: &Wanted<'_>, connected: Connected, permit: Permit) -> Box<Self> {
-        let security = match &target.transport {
-            ClientTransport::Tls(tls) => Some(Security {
-                tls: tls.clone(),
-                host: tls.depends_on_host().then(|| wanted.host.into()),
-                protocols: wanted.protocols.map(Into::into),
-            }),
-            ClientTransport::Raw | ClientTransport::Waiting(_) => None,
-        };
-        pool.counters.upstream_cx_total.increment();
-        pool.counters.upstream_cx_http1_total.increment();
-        pool.counters.upstream_cx_active.increment();
-        Box::new(Self {
-            stream: connected.stream,
-            local: connected.local,
-            remote: connected.remote,
-            pool: pool.clone(),
-            served: 0,
-            idle_since: pool.core.io.clock.now(),
-            security,
-            _permit: permit,
-        })
-    }
-
-    /// Whether it served a request before this one.
-    pub fn is_reused(&self) -> bool {
-        self.served > 0
-    }
-
-    /// Gives it back after a whole response, to be used again. It closes instead if it must not be.
-    pub fn release(mut self: Box<Self>) {
-        let pool = self.pool.clone();
-        self.served += 1;
-        if pool.closed.get() || !self.stream.is_quiet() {
-            return;
-        }
-        if pool.target.borrow().model.max_requests_per_connection.is_some_and(|most| self.served >= most) {
-            pool.counters.upstream_cx_max_requests.increment();
-            return;
-        }
-        self.idle_since = pool.core.io.clock.now();
-        pool.idle.borrow_mut().push(self);
-        if pool.queued.get() > 0 {
-            pool.returned.notify_one();
-        }
-    }
-
-    fn fits(&self, transport: &ClientTransport, wanted: &Wanted<'_>) -> bool {
-        match (transport, &self.security) {
-            (ClientTransport::Raw, None) => true,
-            (ClientTransport::Tls(tls), Some(security)) => {
-                Arc::ptr_eq(tls, &security.tls)
-                    && security.host.as_deref().is_none_or(|host| host == wanted.host)
-                    && security.protocols.as_deref() == wanted.protocols
-            }
-            _ => false,
-        }
-    }
-}
-
-impl Drop for UpstreamConnection {
-    fn drop(&mut self) {
-        self.pool.counters.upstream_cx_active.decrement();
-        self.pool.counters.upstream_cx_destroy.increment();
-        self.pool.connection_gone();
     }
 }
 

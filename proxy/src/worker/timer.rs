@@ -103,11 +103,12 @@ impl State {
     }
 
     fn arm(&mut self, index: usize, deadline: Instant, now: Instant) {
-        let at = deadline.min(now + HORIZON);
         let Some(entry) = self.alarms.get_mut(index) else { return };
-        if entry.check.is_some_and(|check| check <= at) {
+        // No check is ever further away than the horizon.
+        if entry.check.is_some_and(|check| check <= deadline) {
             return;
         }
+        let at = deadline.min(now + HORIZON);
         entry.check = Some(at);
         let earliest = self.checks.peek().is_none_or(|Reverse((first, _))| at < *first);
         self.checks.push(Reverse((at, index)));

@@ -196,3 +196,34 @@ async fn metadata_of_workloads_does_not_cross_the_edge() {
         assert_eq!((head.get("x-envoy-peer-metadata"), head.get("x-envoy-peer-metadata-id")), (None, None));
     }
 }
+
+#[tokio::test]
+async fn every_request_of_a_connection_tells_of_its_client() {
+    let site = Site::with(|plan| plan.manager.append_x_forwarded_port = true).await;
+    let mut client = site.client().await;
+    let mut upstream = None;
+    let mut heads = Vec::new();
+    for more in ["", "", "", "x-forwarded-for: 192.0.2.9\r\n", ""] {
+        client.send(format!("GET / HTTP/1.1\r\nhost: a\r\n{more}\r\n")).await;
+        let upstream = match &mut upstream {
+            Some(upstream) => upstream,
+            none => none.insert(site.backend.accept().await),
+        };
+        heads.push(upstream.head().await);
+        upstream.send("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
+        assert_eq!(client.message().await.0.status(), 200);
+    }
+    let told = |head: &Head| {
+        let names = ["x-forwarded-for", "x-forwarded-proto", "x-forwarded-port", "x-envoy-internal"];
+        names.map(|name| head.get(name).map(str::to_owned))
+    };
+    assert!(told(&heads[0])[..3].iter().all(Option::is_some));
+    for later in [1, 2, 4] {
+        assert_eq!(told(&heads[later]), told(&heads[0]), "request {later}");
+    }
+    let listed = heads[3].get("x-forwarded-for").unwrap();
+    assert_eq!(listed, format!("192.0.2.9,{}", heads[0].get("x-forwarded-for").unwrap()));
+    let ids: std::collections::BTreeSet<_> = heads.iter().map(|head| head.get("x-request-id")).collect();
+    assert_eq!(ids.len(), heads.len());
+    site.stop().await;
+}

@@ -18,7 +18,7 @@ impl Fields {
         }
         let start = self.begin(&[name, SEPARATOR.as_bytes()])?;
         self.bytes.extend_from_slice(value);
-        self.add(header, start)
+        self.add(header, start, is_field_value(value))
     }
 
     /// Adds a well-known field at the end.
@@ -34,8 +34,10 @@ impl Fields {
             return Err(FieldError::Name);
         }
         let start = self.begin(&[header.line_start().as_bytes()])?;
-        write(&mut ValueWriter { bytes: &mut self.bytes });
-        self.add(header, start)
+        let mut writer = ValueWriter { bytes: &mut self.bytes, valid: true };
+        write(&mut writer);
+        let valid = writer.valid;
+        self.add(header, start, valid)
     }
 
     /// Replaces every field called `name` by one.
@@ -63,7 +65,8 @@ impl Fields {
             self.bytes.extend_from_slice(separator);
         }
         self.bytes.extend_from_slice(element);
-        let field = self.finish(header, start)?;
+        // The values were checked when they came.
+        let field = self.finish(header, start, is_field_value(element) && is_field_value(separator))?;
         self.remove_matching(|field| field.header == header);
         self.table.push(field);
         Ok(())
@@ -135,23 +138,23 @@ impl Fields {
         Ok(NewField { name_start, value_start: self.bytes.len() })
     }
 
-    /// Adds the field whose value was written since.
+    /// Adds the field whose value was written since, if that is valid.
     #[inline]
-    pub(super) fn add(&mut self, header: Header, new: NewField) -> Result<(), FieldError> {
-        let field = self.finish(header, new)?;
+    pub(super) fn add(&mut self, header: Header, new: NewField, valid: bool) -> Result<(), FieldError> {
+        let field = self.finish(header, new, valid)?;
         self.present.insert(header);
         self.table.push(field);
         Ok(())
     }
 
-    /// Checks the value that was written behind the name, and ends the line. An invalid field leaves no trace.
+    /// Ends the line whose value was written behind the name. An invalid field leaves no trace.
     #[inline]
-    fn finish(&mut self, header: Header, new: NewField) -> Result<Field, FieldError> {
+    fn finish(&mut self, header: Header, new: NewField, valid: bool) -> Result<Field, FieldError> {
         let value_end = self.bytes.len();
-        let error = match self.bytes.get(new.value_start..) {
+        let error = match valid {
             _ if value_end > MAX_BYTES => Some(FieldError::Full),
-            Some(value) if is_field_value(value) => None,
-            _ => Some(FieldError::Value),
+            true => None,
+            false => Some(FieldError::Value),
         };
         let name_length = u16::try_from(new.value_start - new.name_start - SEPARATOR.len());
         let (Ok(name_length), None) = (name_length, error) else {
@@ -175,12 +178,15 @@ pub(super) struct NewField {
 #[derive(Debug)]
 pub struct ValueWriter<'a> {
     bytes: &'a mut Vec<u8>,
+    /// All of it may stand in a value.
+    valid: bool,
 }
 
 impl ValueWriter<'_> {
     /// Adds bytes.
     #[inline]
     pub fn put(&mut self, bytes: &[u8]) {
+        self.valid &= is_field_value(bytes);
         self.bytes.extend_from_slice(bytes);
     }
 

@@ -48,3 +48,28 @@ impl Fields {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prepared_fields_are_as_good_as_appended_ones() {
+        let mut source = Fields::new();
+        source.append_known(Header::XForwardedFor, b"192.0.2.1").unwrap();
+        source.append_known(Header::Server, b"gone").unwrap();
+        source.append(b"x-other", b"two words").unwrap();
+        source.remove(Header::Server);
+        let prepared = PreparedFields::of(&source);
+        let mut fields = Fields::new();
+        fields.append_known(Header::Date, b"today").unwrap();
+        fields.append_prepared(&prepared).unwrap();
+        assert_eq!(fields.get(Header::XForwardedFor), Some(&b"192.0.2.1"[..]));
+        assert_eq!(fields.find(b"x-other"), Some(&b"two words"[..]));
+        assert!(!fields.contains(Header::Server));
+        let mut written = Vec::new();
+        fields.write(&mut written);
+        assert_eq!(written, b"date: today\r\nx-forwarded-for: 192.0.2.1\r\nx-other: two words\r\n");
+        assert_eq!(PreparedFields::one(Header::Server, b"a\nb").unwrap_err(), FieldError::Value);
+    }
+}

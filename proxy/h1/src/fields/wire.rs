@@ -4,6 +4,7 @@ use crate::field_line::{Field, IRREGULAR, MIXED_CASE, REMOVED};
 use crate::fields::{FieldError, Fields, MAX_BYTES, Span, bytes_at};
 use crate::header_set::HeaderSet;
 use crate::name::{self, Header};
+use crate::scan::is_field_value;
 
 impl Fields {
     pub(crate) fn clear(&mut self) {
@@ -71,8 +72,9 @@ impl Fields {
     /// Adds a well-known field whose value is already among the bytes.
     pub(crate) fn append_copy(&mut self, header: Header, source: Span) -> Result<(), FieldError> {
         let start = self.begin(&[header.line_start().as_bytes()])?;
-        self.store_copy(source);
-        self.add(header, start)
+        let value = self.store_copy(source);
+        let valid = is_field_value(self.slice(value));
+        self.add(header, start, valid)
     }
 
     /// Values of a field in the head on the wire, removed ones included.

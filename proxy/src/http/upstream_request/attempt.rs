@@ -6,17 +6,18 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
-use h1::{BodyError, BodyLength, chunked};
+use h1::{BodyError, BodyLength, RequestHead, chunked};
 
 use super::Sender;
 use super::answer::Answer;
 use super::deadlines::Expired;
 use super::wait::{Waited, poll_asked_or_late, poll_interrupt};
+use crate::http::HttpChain;
 use crate::http::body::{BodyFailure, Silence};
 use crate::http::local_reply::LocalReply;
 use crate::http::retry::{Attempt, Retries};
 use crate::telemetry::counter::Held;
-use crate::upstream::{ObtainFailure, Pick, PickFailure, Pool, UpstreamConnection, Wanted};
+use crate::upstream::{Cluster, ObtainFailure, Pick, PickFailure, Pool, UpstreamConnection, Wanted};
 use crate::worker::timer::Alarm;
 
 /// How one try ended.
@@ -40,16 +41,21 @@ pub(super) struct Answering<'c> {
 impl<'c> Sender<'_, '_, 'c> {
     pub(super) async fn attempt(&mut self, retries: &Retries<'_>) -> Tried<'c> {
         let active = self.cluster.counters().upstream_rq_active.hold();
-        let pick = match self.pick(retries).await {
-            Ok(pick) => pick,
-            Err(reply) => return Tried::Refused(reply),
+        let picked = match self.pick(retries) {
+            Err(PickFailure::Warming) => self.pick_when_known(retries).await,
+            picked => picked,
         };
+        let Ok(pick) = picked else { return Tried::Refused(LocalReply::no_healthy_upstream()) };
         self.exchange.outcome.target = Some(pick.pool.target());
         self.trying = Some(pick.pool.clone());
-        let mut connection = match self.obtain(&pick.pool).await {
-            Ok(connection) => connection,
-            Err(tried) => return tried,
-        };
+        let mut connection =
+            match pick.pool.checkout(&wanted(&self.exchange.memory.request, &self.exchange.chain, self.cluster)) {
+                Some(connection) => connection,
+                None => match self.obtain(&pick.pool).await {
+                    Ok(connection) => connection,
+                    Err(tried) => return tried,
+                },
+            };
         let outcome = &mut self.exchange.outcome;
         outcome.upstream_remote = Some(connection.remote);
         outcome.upstream_local = connection.local;
@@ -60,32 +66,24 @@ impl<'c> Sender<'_, '_, 'c> {
         }
     }
 
-    async fn pick(&mut self, retries: &Retries<'_>) -> Result<Pick, LocalReply> {
+    fn pick(&self, retries: &Retries<'_>) -> Result<Pick, PickFailure> {
         let attempts = retries.host_selection_attempts();
         let tried = if attempts.is_some() { self.tried.as_slice() } else { &[] };
-        match self.cluster.pick(tried, attempts.unwrap_or(0)) {
-            Ok(pick) => Ok(pick),
-            Err(PickFailure::NoHealthyUpstream) => Err(LocalReply::no_healthy_upstream()),
-            Err(PickFailure::Warming) => {
-                let worker = self.exchange.connection.worker.clone();
-                let alarm = Alarm::new(&worker.timers);
-                alarm.set_after(Some(self.cluster.model().connect_timeout));
-                // If it does not become known in time the next pick says so.
-                let _ = alarm.limit(self.cluster.endpoints_known()).await;
-                worker.io.clock.invalidate();
-                self.cluster.pick(tried, 0).map_err(|_| LocalReply::no_healthy_upstream())
-            }
-        }
+        self.cluster.pick(tried, attempts.unwrap_or(0))
+    }
+
+    async fn pick_when_known(&self, retries: &Retries<'_>) -> Result<Pick, PickFailure> {
+        let worker = self.exchange.connection.worker.clone();
+        let alarm = Alarm::new(&worker.timers);
+        alarm.set_after(Some(self.cluster.model().connect_timeout));
+        // If it does not become known in time the next pick says so.
+        let _ = alarm.limit(self.cluster.endpoints_known()).await;
+        worker.io.clock.invalidate();
+        self.pick(retries)
     }
 
     async fn obtain(&mut self, pool: &Rc<Pool>) -> Result<Box<UpstreamConnection>, Tried<'c>> {
-        let protocols =
-            self.exchange.chain.filters.upstream_protocols().filter(|_| !self.cluster.keeps_its_protocols());
-        let host = without_port(self.exchange.memory.request.authority());
-        let wanted = Wanted { host, protocols, fallback_protocol: Some(b"http/1.1") };
-        if let Some(connection) = pool.checkout(&wanted) {
-            return Ok(connection);
-        }
+        let wanted = wanted(&self.exchange.memory.request, &self.exchange.chain, self.cluster);
         let connection = &mut *self.exchange.connection;
         let alarm = self.deadlines.arm_answer(&connection.worker.timers);
         let mut obtaining = pin!(pool.obtain(&wanted));
@@ -266,14 +264,8 @@ impl<'c> Sender<'_, '_, 'c> {
     }
 }
 
-/// The host of an authority.
-fn without_port(authority: &[u8]) -> &[u8] {
-    let colon = authority.iter().rposition(|byte| *byte == b':');
-    match colon {
-        // The colons of an IPv6 address in brackets do not count.
-        Some(colon) if !authority.get(colon..).is_some_and(|rest| rest.contains(&b']')) => {
-            authority.get(..colon).unwrap_or(authority)
-        }
-        _ => authority,
-    }
+/// What the connection is for.
+fn wanted<'a>(request: &'a RequestHead, chain: &'a HttpChain, cluster: &Cluster) -> Wanted<'a> {
+    let protocols = chain.filters.upstream_protocols().filter(|_| !cluster.keeps_its_protocols());
+    Wanted { host: request.authority(), protocols, fallback_protocol: Some(b"http/1.1") }
 }

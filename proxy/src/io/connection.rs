@@ -1,0 +1,289 @@
+//! What a connection consists of: a socket, bytes that wait to be sent, and a TLS session if it is secure.
+
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::future::poll_fn;
+use std::io;
+use std::net::Shutdown;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use rustix::net::{RecvFlags, SendFlags, recv, send};
+use socket2::SockRef;
+use tokio::io::Interest;
+use tokio::net::TcpStream;
+
+use super::Io;
+use super::output::{HIGH_WATER, Output};
+use super::secure::Secure;
+
+/// What the owner, the flusher and a task that waits for the socket share.
+pub(super) struct Connection {
+    io: Rc<Io>,
+    socket: TcpStream,
+    output: RefCell<Output>,
+    secure: RefCell<Option<Box<Secure>>>,
+    /// The [`Stream`](super::Stream) still exists.
+    owned: Cell<bool>,
+}
+
+impl Connection {
+    pub(super) fn new(socket: TcpStream, io: &Rc<Io>) -> Rc<Self> {
+        Rc::new(Self {
+            io: io.clone(),
+            socket,
+            output: RefCell::default(),
+            secure: RefCell::new(None),
+            owned: Cell::new(true),
+        })
+    }
+
+    pub(super) fn socket(&self) -> &TcpStream {
+        &self.socket
+    }
+
+    /// Speaks TLS from here on.
+    pub(super) fn secure(&self, session: Secure) {
+        *self.secure.borrow_mut() = Some(Box::new(session));
+    }
+
+    /// What the TLS session knows; `None` on a clear connection.
+    pub(super) fn session<R>(&self, look: impl FnOnce(&rustls::Connection) -> R) -> Option<R> {
+        self.secure.borrow().as_ref().map(|secure| look(&secure.session))
+    }
+
+    /// The [`Stream`](super::Stream) is gone.
+    pub(super) fn abandon(&self) {
+        self.owned.set(false);
+    }
+
+    pub(super) fn backlog(&self) -> usize {
+        self.output.borrow().backlog()
+    }
+
+    pub(super) fn is_broken(&self) -> bool {
+        self.output.borrow().dead
+    }
+
+    /// Sends what is there; `true` when a task must wait for the socket, see [`Self::drain`].
+    pub(super) fn flush(&self) -> bool {
+        let mut output = self.output.borrow_mut();
+        output.queued = false;
+        if output.blocked || output.dead {
+            return false;
+        }
+        output.blocked = !self.send(&mut output);
+        output.blocked
+    }
+
+    /// Sends the rest of a flush that the socket did not take.
+    pub(super) async fn drain(self: Rc<Self>) {
+        loop {
+            let writable = poll_fn(|context| self.socket.poll_write_ready(context)).await;
+            let mut output = self.output.borrow_mut();
+            if writable.is_err() || !self.owned.get() {
+                // Whoever cares whether the bytes arrive waits for them before the stream is dropped.
+                output.fail(&self.io.blocks);
+                output.wake();
+                return;
+            }
+            if self.send(&mut output) {
+                output.blocked = false;
+                return;
+            }
+        }
+    }
+
+    /// `true` when there is nothing to wait for.
+    fn send(&self, output: &mut Output) -> bool {
+        let sent = match &mut *self.secure.borrow_mut() {
+            None => self.send_clear(output),
+            Some(secure) => secure.send(&self.socket, output, &self.io),
+        };
+        match sent {
+            Ok(true) if output.finish => self.shut(output),
+            Ok(_) => {}
+            Err(_) => output.fail(&self.io.blocks),
+        }
+        if output.backlog() <= HIGH_WATER {
+            output.wake();
+        }
+        !matches!(sent, Ok(false))
+    }
+
+    fn send_clear(&self, output: &mut Output) -> io::Result<bool> {
+        while !output.unsent().is_empty() {
+            let unsent = output.unsent();
+            let sent = self.socket.try_io(Interest::WRITABLE, || Ok(send(&self.socket, unsent, SendFlags::NOSIGNAL)?));
+            match sent {
+                Ok(count) => output.advance(count, &self.io.blocks),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(true)
+    }
+
+    fn shut(&self, output: &mut Output) {
+        output.finish = false;
+        if let Some(secure) = &mut *self.secure.borrow_mut() {
+            secure.close(&self.socket);
+        }
+        // It may be gone already, which is what we want.
+        drop(SockRef::from(&self.socket).shutdown(Shutdown::Write));
+    }
+
+    pub(super) fn put(self: &Rc<Self>, count: usize, append: impl FnOnce(&mut Vec<u8>)) {
+        let idle = {
+            let mut output = self.output.borrow_mut();
+            if output.dead {
+                return;
+            }
+            append(output.buffer_for(count, &self.io.blocks));
+            !output.queued && !output.blocked
+        };
+        if idle {
+            self.queue();
+        }
+    }
+
+    pub(super) fn finish(self: &Rc<Self>) {
+        let idle = {
+            let mut output = self.output.borrow_mut();
+            output.finish = true;
+            !output.queued && !output.blocked
+        };
+        if idle {
+            self.queue();
+        }
+    }
+
+    fn queue(self: &Rc<Self>) {
+        self.output.borrow_mut().queued = true;
+        self.io.flusher.add(self);
+    }
+
+    pub(super) fn poll_backlog(&self, context: &mut Context<'_>, most: usize) -> Poll<io::Result<()>> {
+        let mut output = self.output.borrow_mut();
+        if output.dead {
+            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+        }
+        if output.backlog() <= most && (most > 0 || !output.finish) {
+            return Poll::Ready(Ok(()));
+        }
+        output.producer = Some(context.waker().clone());
+        Poll::Pending
+    }
+
+    pub(super) fn is_quiet(&self) -> bool {
+        let output = self.output.borrow();
+        if output.dead || output.backlog() > 0 {
+            return false;
+        }
+        if self.secure.borrow().as_ref().is_some_and(|secure| secure.has_received()) {
+            return false;
+        }
+        // Asks the cached readiness only: the closure makes no system call.
+        self.socket.try_io(Interest::READABLE, || Ok(())).is_err()
+    }
+
+    /// Ready when reading is worth a try.
+    pub(super) fn poll_readable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.secure.borrow().is_some() {
+            return Poll::Ready(Ok(())); // the session may hold plaintext
+        }
+        self.socket.poll_read_ready(context)
+    }
+
+    fn poll_receive(&self, context: &mut Context<'_>, into: &mut [u8]) -> Poll<io::Result<usize>> {
+        loop {
+            match self.try_receive(into) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    ready!(self.socket.poll_read_ready(context))?;
+                }
+                result => return Poll::Ready(result),
+            }
+        }
+    }
+
+    /// Receives if there may be something, as far as the runtime has heard.
+    fn try_receive(&self, into: &mut [u8]) -> io::Result<usize> {
+        let room = into.len();
+        let mut received = None;
+        let result = self.socket.try_io(Interest::READABLE, || {
+            let (count, _) = recv(&self.socket, into, RecvFlags::empty())?;
+            received = Some(count);
+            // Less than there is room for was all there was: the runtime hears so without another system call.
+            if (1..room).contains(&count) { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
+        });
+        match received {
+            Some(count) => Ok(count),
+            None => result.map(|()| 0),
+        }
+    }
+
+    pub(super) fn poll_read(self: &Rc<Self>, context: &mut Context<'_>, into: &mut [u8]) -> Poll<io::Result<usize>> {
+        if into.is_empty() {
+            return Poll::Ready(Ok(0));
+        }
+        let mut guard = self.secure.borrow_mut();
+        let Some(secure) = &mut *guard else { return self.poll_receive(context, into) };
+        loop {
+            if let Some(result) = secure.take_plaintext(into) {
+                return Poll::Ready(result);
+            }
+            ready!(self.poll_open(context, secure))?;
+        }
+    }
+
+    pub(super) fn poll_handshake(self: &Rc<Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut guard = self.secure.borrow_mut();
+        let Some(secure) = &mut *guard else { return Poll::Ready(Ok(())) };
+        loop {
+            self.queue_session(secure);
+            if !secure.session.is_handshaking() {
+                return Poll::Ready(Ok(()));
+            }
+            if !ready!(self.poll_open(context, secure))? {
+                return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
+            }
+        }
+    }
+
+    /// Receives ciphertext and opens it; `false` when the peer will send no more.
+    fn poll_open(self: &Rc<Self>, context: &mut Context<'_>, secure: &mut Secure) -> Poll<io::Result<bool>> {
+        let opened = if secure.has_received() {
+            secure.open_received(&self.io.blocks)
+        } else {
+            let mut ciphertext = self.io.ciphertext.borrow_mut();
+            let count = ready!(self.poll_receive(context, &mut ciphertext))?;
+            if count == 0 {
+                secure.end();
+                return Poll::Ready(Ok(false));
+            }
+            secure.open(&ciphertext[..count], &self.io.blocks)
+        };
+        self.queue_session(secure);
+        Poll::Ready(opened.map(|()| true))
+    }
+
+    /// Handshake messages, key updates and alerts are sent with the next flush.
+    fn queue_session(self: &Rc<Self>, secure: &Secure) {
+        if !secure.session.wants_write() {
+            return;
+        }
+        let idle = {
+            let output = self.output.borrow();
+            !output.queued && !output.blocked && !output.dead
+        };
+        if idle {
+            self.queue();
+        }
+    }
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Connection").field("output", &self.output).finish_non_exhaustive()
+    }
+}

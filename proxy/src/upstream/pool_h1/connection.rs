@@ -1,0 +1,113 @@
+//! A connection between its requests and within one.
+
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
+
+use balance::Permit;
+
+use super::{Pool, Target};
+use crate::config::snapshot::ClientTransport;
+use crate::io::Stream;
+use crate::tls::ClientTls;
+use crate::upstream::connector::{Connected, Wanted};
+
+/// A connection to an endpoint, borrowed by one request at a time.
+#[derive(Debug)]
+pub struct UpstreamConnection {
+    /// The connection.
+    pub stream: Stream,
+    /// Our side.
+    pub local: Option<SocketAddr>,
+    /// The other side.
+    pub remote: SocketAddr,
+    pool: Rc<Pool>,
+    served: u32,
+    pub(super) idle_since: Instant,
+    security: Option<Security>,
+    _permit: Permit,
+}
+
+/// What must agree for a request to use a secure connection.
+#[derive(Debug)]
+struct Security {
+    tls: Arc<ClientTls>,
+    host: Option<Box<[u8]>>,
+    protocols: Option<Box<[Vec<u8>]>>,
+}
+
+impl UpstreamConnection {
+    pub(super) fn new(
+        pool: &Rc<Pool>,
+        target: &Target,
+        wanted: &Wanted<'_>,
+        connected: Connected,
+        permit: Permit,
+    ) -> Box<Self> {
+        let security = match &target.transport {
+            ClientTransport::Tls(tls) => Some(Security {
+                tls: tls.clone(),
+                host: tls.depends_on_host().then(|| wanted.server_name().into()),
+                protocols: wanted.protocols.map(Into::into),
+            }),
+            ClientTransport::Raw | ClientTransport::Waiting(_) => None,
+        };
+        pool.counters.upstream_cx_total.increment();
+        pool.counters.upstream_cx_http1_total.increment();
+        pool.counters.upstream_cx_active.increment();
+        Box::new(Self {
+            stream: connected.stream,
+            local: connected.local,
+            remote: connected.remote,
+            pool: pool.clone(),
+            served: 0,
+            idle_since: pool.core.io.clock.now(),
+            security,
+            _permit: permit,
+        })
+    }
+
+    /// Whether it served a request before this one.
+    pub fn is_reused(&self) -> bool {
+        self.served > 0
+    }
+
+    /// Gives it back after a whole response, to be used again. It closes instead if it must not be.
+    pub fn release(mut self: Box<Self>) {
+        let pool = self.pool.clone();
+        self.served += 1;
+        if pool.closed.get() || !self.stream.is_quiet() {
+            return;
+        }
+        if pool.target.borrow().model.max_requests_per_connection.is_some_and(|most| self.served >= most) {
+            pool.counters.upstream_cx_max_requests.increment();
+            return;
+        }
+        self.idle_since = pool.core.io.clock.now();
+        pool.idle.borrow_mut().push(self);
+        if pool.queued.get() > 0 {
+            pool.returned.notify_one();
+        }
+    }
+
+    pub(super) fn fits(&self, transport: &ClientTransport, wanted: &Wanted<'_>) -> bool {
+        match (transport, &self.security) {
+            (ClientTransport::Raw, None) => true,
+            (ClientTransport::Tls(tls), Some(security)) => {
+                Arc::ptr_eq(tls, &security.tls)
+                    && security.host.as_deref().is_none_or(|host| host == wanted.server_name())
+                    && security.protocols.as_deref() == wanted.protocols
+            }
+            _ => false,
+        }
+    }
+}
+
+impl Drop for UpstreamConnection {
+    fn drop(&mut self) {
+        self.pool.counters.upstream_cx_active.decrement();
+        self.pool.counters.upstream_cx_destroy.increment();
+        self.pool.connection_gone();
+    }
+}
