@@ -29,8 +29,7 @@ func TestCommittedFoldersAreFound(t *testing.T) {
 }
 
 func TestSharedBackendsHaveAddressesAndNoPods(t *testing.T) {
-	suite := &Suite{Cluster: &cluster.Cluster{Root: ".."}}
-	objects, err := suite.sharedObjects()
+	objects, err := sharedObjects(filepath.Join("..", "differential", "base"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -71,6 +70,22 @@ func TestObjectsOfTwoSecondsAreNoticed(t *testing.T) {
 	objects[1].SetCreationTimestamp(metav1.NewTime(now.Add(time.Second)))
 	if areOfOneSecond(objects) {
 		t.Error("objects of two seconds are of one")
+	}
+}
+
+func TestEveryObjectHasAFile(t *testing.T) {
+	objects, err := cluster.ParseObjects([]byte("{apiVersion: a.b/v1, kind: A, metadata: {name: a, namespace: x}}\n---\n{apiVersion: c.d/v1, kind: A, metadata: {name: a, namespace: x}}\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "folder")
+	for range 2 {
+		if err := write(path, objects); err != nil {
+			t.Fatal(err)
+		}
+		if read, err := readFolder(path); err != nil || len(read) != 2 {
+			t.Errorf("%v %v", read, err)
+		}
 	}
 }
 

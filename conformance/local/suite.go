@@ -3,7 +3,6 @@ package local
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -16,7 +15,6 @@ import (
 
 	"selvedge.dev/conformance/certificate"
 	"selvedge.dev/conformance/cluster"
-	"selvedge.dev/conformance/differential"
 )
 
 const (
@@ -52,12 +50,6 @@ type Result struct {
 	Compared int
 	// Differences are empty if both sides agree.
 	Differences []Difference
-}
-
-// Skipped is a scenario that the gateway does not take from a folder.
-type Skipped struct {
-	// Scenario is its name; Reason is the first problem that the gateway names.
-	Scenario, Reason string
 }
 
 // Run compares the folders that carry one of the names, or all.
@@ -103,15 +95,11 @@ func (s *Suite) folders(names []string) ([]*Folder, []Skipped, error) {
 	wanted := func(name string) bool { return len(names) == 0 || slices.Contains(names, name) }
 	var skipped []Skipped
 	if wanted(scenariosName) {
-		scenarios, err := differential.LoadScenarios(filepath.Join(s.Cluster.Root, "differential", "scenarios"), nil)
+		folder, excluded, err := scenarioFolder(s.Cluster.Root, s.authorities)
 		if err != nil {
 			return nil, nil, err
 		}
-		folder, refused, err := s.scenarioFolder(scenarios)
-		if err != nil {
-			return nil, nil, err
-		}
-		all, skipped = append(all, folder), refused
+		all, skipped = append(all, folder), excluded
 	}
 	for _, name := range names {
 		if !slices.ContainsFunc(all, func(folder *Folder) bool { return folder.Name == name }) {
@@ -169,30 +157,16 @@ func (s *Suite) compareFolder(ctx context.Context, folder *Folder, asker *asker)
 // ours is what the gateway makes of the folder's objects, of the age that they have in the cluster.
 func (s *Suite) ours(folder *Folder) (Resources, error) {
 	path := filepath.Join(s.Cluster.RunDir(), "folders", folder.Name)
-	if err := writeObjects(filepath.Join(path, "objects.yaml"), folder.Objects); err != nil {
+	if err := write(path, folder.Objects); err != nil {
 		return nil, err
 	}
-	resources, refused, err := s.validate(path, folder.Gateway)
-	if err == nil && refused != "" {
-		err = fmt.Errorf("%s: %s", path, refused)
-	}
-	return resources, err
-}
-
-// validate takes the resources that the gateway makes of the files in a folder. What it refuses is not an
-// error but the first line that it says about it.
-func (s *Suite) validate(path, gateway string) (resources Resources, refused string, err error) {
 	var stdout, stderr bytes.Buffer
-	command := exec.Command(s.Selvedge, "validate", "--dump", "--labels", "istio="+gateway, path)
+	command := exec.Command(s.Selvedge, "validate", "--dump", "--labels", "istio="+folder.Gateway, path)
 	command.Stdout, command.Stderr = &stdout, &stderr
 	if err := command.Run(); err != nil {
-		if exit := (&exec.ExitError{}); errors.As(err, &exit) && exit.ExitCode() == 1 {
-			return nil, firstError(stderr.String()), nil
-		}
-		return nil, "", fmt.Errorf("%s: %w: %s", command, err, stderr.Bytes())
+		return nil, fmt.Errorf("%s: %w: %s", command, err, firstError(stderr.String()))
 	}
-	resources, err = parseDump(stdout.Bytes())
-	return resources, "", err
+	return parseDump(stdout.Bytes())
 }
 
 // firstError is the first line of a refusal that is not a mere warning.
@@ -202,7 +176,7 @@ func firstError(said string) string {
 			return strings.TrimSpace(line)
 		}
 	}
-	return "it is refused without a word"
+	return "no word of explanation"
 }
 
 func record(file string, resources Resources) error {
