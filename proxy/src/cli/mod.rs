@@ -1,6 +1,7 @@
 //! The command line.
 
 mod demo;
+mod descriptors;
 mod log;
 mod proxy;
 mod run;

@@ -10,13 +10,14 @@ use xds_client::control_plane::{ControlPlane, RootSource, TlsOptions};
 use xds_client::node::{Node, Sources};
 use xds_client::session::{SessionOptions, Timing};
 
-use super::{control_runtime, log, summary};
+use super::{control_runtime, descriptors, log, summary};
 use crate::admin::{Access, level};
 use crate::bootstrap::{AgentFlags, BootstrapError, Environment, Settings, TrustRoots};
 use crate::gateway::{Gateway, GatewayOptions, SourceOptions};
 
 pub(super) fn run(flags: &AgentFlags) -> anyhow::Result<ExitCode> {
     let log_levels = log::start(&log_filter(flags)?, flags.log_as_json);
+    descriptors::raise_limit();
     let environment = Environment::of_process();
     let settings = Settings::from_pod(flags, &environment, Path::new("/"))?;
     let node = node(&settings, &environment)?;

@@ -51,9 +51,20 @@ pub(crate) struct Gateway {
 
 impl Gateway {
     pub(crate) fn run(folder: &Path, arguments: &[&str]) -> Self {
+        Self::start(Command::new(super::SELVEDGE), folder, arguments)
+    }
+
+    /// Started with a soft limit of so many open files, as a shell or a service manager does.
+    pub(crate) fn run_with_soft_limit(open_files: u32, folder: &Path) -> Self {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &format!("ulimit -Sn {open_files}; exec \"$@\""), "sh", super::SELVEDGE]);
+        Self::start(shell, folder, &[])
+    }
+
+    fn start(mut command: Command, folder: &Path, arguments: &[&str]) -> Self {
         let admin_port = free_port();
         let readiness = arguments.iter().any(|argument| argument.starts_with("--readiness-port"));
-        let mut process = Command::new(super::SELVEDGE)
+        let mut process = command
             .args(["run", "--concurrency=2", &format!("--admin-port={admin_port}"), "--config"])
             .arg(folder)
             .args(arguments)
@@ -77,6 +88,14 @@ impl Gateway {
     /// Its own log so far.
     pub(crate) fn log(&self) -> String {
         self.log.lock().unwrap().clone()
+    }
+
+    /// The soft and the hard limit of its open files, as the system shows them.
+    pub(crate) fn open_files_limits(&self) -> (String, String) {
+        let limits = std::fs::read_to_string(format!("/proc/{}/limits", self.process.id())).unwrap();
+        let line = limits.lines().find_map(|line| line.strip_prefix("Max open files")).unwrap();
+        let mut fields = line.split_whitespace().map(str::to_owned);
+        (fields.next().unwrap(), fields.next().unwrap())
     }
 
     /// A page of the admin interface.

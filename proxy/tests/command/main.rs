@@ -72,6 +72,21 @@ fn a_folder_that_cannot_be_served_ends_with_file_and_line() {
 }
 
 #[test]
+fn the_soft_limit_of_open_files_is_raised_to_the_hard_one() {
+    let (v1, v2) = (Backend::start("one"), Backend::start("two"));
+    let folder = folder(&[
+        ("gateway.yaml", &gateway_yaml(free_port())),
+        ("routes.yaml", &routes_yaml("v1")),
+        ("services.yaml", &services_yaml(&v1, &v2)),
+    ]);
+    let gateway = Gateway::run_with_soft_limit(97, folder.path());
+    gateway.eventually("the line in the log", || gateway.log().contains("limit of open files: was 97, is "));
+    let (soft, hard) = gateway.open_files_limits();
+    assert_eq!(soft, hard);
+    assert_ne!(soft, "97");
+}
+
+#[test]
 fn validate_says_what_is_served_or_wrong() {
     let example = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/shop");
     let output = Command::new(SELVEDGE).args(["validate", example]).output().unwrap();
