@@ -147,7 +147,12 @@ impl<'a> Exchange<'a> {
             Action::Redirect(redirect) => self.redirect(&found, redirect.status),
             Action::DirectResponse(direct) => {
                 self.chain.counters.rq_direct_response.increment();
-                self.reply(LocalReply::direct(direct.status, &direct.body), Some(&found))
+                let mut reply = LocalReply::direct(direct.status, &direct.body);
+                let view = View { head: &self.memory.request, scheme: self.scheme };
+                if found.location(&view, &mut self.memory.scratch) {
+                    reply.location = Location::Scratch;
+                }
+                self.reply(reply, Some(&found))
             }
             Action::Refused(reason) => {
                 tracing::debug!("a request met a route that was refused: {reason}");
