@@ -177,9 +177,11 @@ impl<'a> Exchange<'a> {
         let worker = self.connection.worker.clone();
         self.chain.counters.rq_total.increment();
         let Some(target) = forward.targets.pick(worker.random.next()) else {
-            return self.no_cluster(forward);
+            return self.no_cluster(found, forward);
         };
-        let Some(cluster) = routes.cluster(target.cluster, &worker.clusters) else { return self.no_cluster(forward) };
+        let Some(cluster) = routes.cluster(target.cluster, &worker.clusters) else {
+            return self.no_cluster(found, forward);
+        };
         self.outcome.cluster = Some(cluster.name().clone());
         if cluster.protocol() == xds_model::cluster::UpstreamProtocol::Http2 {
             return self.reply(LocalReply::http2_only(), Some(found));
@@ -191,9 +193,9 @@ impl<'a> Exchange<'a> {
         self.finish(answered, &cluster, found, target).await
     }
 
-    fn no_cluster(&mut self, forward: &Forward) -> After {
+    fn no_cluster(&mut self, found: &RouteMatch<'_>, forward: &Forward) -> After {
         self.chain.counters.no_cluster.increment();
-        self.reply(LocalReply::no_cluster(forward.cluster_not_found_status), None)
+        self.reply(LocalReply::no_cluster(forward.cluster_not_found_status), Some(found))
     }
 
     /// Everything that the configuration wants changed, in Envoy's order.
@@ -341,7 +343,6 @@ impl<'a> Exchange<'a> {
         self.outcome.fail(reply.flags, reply.details);
         let body = reply.start(&self.memory.request, &mut self.memory.response);
         let status = self.memory.response.status;
-        self.outcome.status = status;
         let fields = self.memory.response.fields_mut();
         // A location that a header cannot carry is left out.
         let _ = match reply.location {
@@ -362,8 +363,10 @@ impl<'a> Exchange<'a> {
         // Nor may a 204 or a 304 have a body, whatever the configuration says (RFC 9112 section 6.3).
         let bodiless = self.memory.request.method == Method::Head || matches!(status, 100..200 | 204 | 304);
         let (response, version) = (&self.memory.response, self.memory.request.version);
+            // To header values the status of such an answer is 0, as in Envoy.
         self.connection.writer.put(|out| {
             h1::write_response(response, version, close, out);
+        self.outcome.status = status;
             if !bodiless {
                 out.extend_from_slice(&body);
             }
