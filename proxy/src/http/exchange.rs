@@ -205,16 +205,6 @@ impl<'a> Exchange<'a> {
         forward: &Forward,
         target: &route::Target,
     ) -> Result<(), LocalReply> {
-        for mutations in found.request_headers(Some(target)) {
-            mutation::remove(mutations, self.memory.request.fields_mut());
-            for addition in &mutations.add {
-                let mut value = std::mem::take(&mut self.memory.scratch);
-                if mutation::value(addition, &self.record(), &mut value) {
-                    mutation::add_to_request(addition, &value, &mut self.memory.request);
-                }
-                self.memory.scratch = value;
-            }
-        }
         let model = self.chain.model();
         let request = &mut self.memory.request;
         if request.expect_continue && !model.proxy_100_continue {
@@ -232,6 +222,9 @@ impl<'a> Exchange<'a> {
             let _ = request
                 .fields_mut()
                 .append_value(Header::XEnvoyExpectedRqTimeoutMs, |value| value.put_number(milliseconds));
+        }
+        if found.virtual_host.include_request_attempt_count {
+            let _ = request.fields_mut().set_known(Header::XEnvoyAttemptCount, b"1");
         }
         self.chain.filters.request(request.fields_mut());
         if let Some(host) = forward.host_rewrite(target) {
@@ -254,6 +247,20 @@ impl<'a> Exchange<'a> {
     /// Sends the answer on, or one of our own.
     async fn finish(
         &mut self,
+    /// All values of a level are those before any of its changes, and what is set comes before what is added (Envoy,
+    /// `HeaderParser::evaluateHeaders`).
+    fn apply_request_mutations(&mut self, found: &RouteMatch<'_>, target: &route::Target) {
+        for mutations in found.request_headers(Some(target)) {
+            mutation::remove(mutations, self.memory.request.fields_mut());
+            let mut values = std::mem::take(&mut self.memory.scratch);
+            let ends = mutation::values(mutations, &self.record(), &mut values);
+            for (addition, value) in mutation::in_order(mutations, &ends, &values) {
+                mutation::add_to_request(addition, value, &mut self.memory.request);
+            }
+            self.memory.scratch = values;
+        }
+    }
+
         answered: Answered,
         cluster: &Cluster,
         found: &RouteMatch<'_>,
@@ -303,12 +310,10 @@ impl<'a> Exchange<'a> {
     fn apply_response_mutations(&mut self, found: &RouteMatch<'_>, target: Option<&route::Target>) {
         for mutations in found.response_headers(target) {
             mutation::remove(mutations, self.memory.response.fields_mut());
-            for addition in &mutations.add {
-                let mut value = std::mem::take(&mut self.memory.scratch);
-                if mutation::value(addition, &self.record(), &mut value) {
-                    mutation::add(addition, &value, self.memory.response.fields_mut());
-                }
-                self.memory.scratch = value;
+            let mut values = std::mem::take(&mut self.memory.scratch);
+            let ends = mutation::values(mutations, &self.record(), &mut values);
+            for (addition, value) in mutation::in_order(mutations, &ends, &values) {
+                mutation::add(addition, value, self.memory.response.fields_mut());
             }
         }
     }
