@@ -227,6 +227,9 @@ impl<'a> Exchange<'a> {
             let _ = request.fields_mut().set_known(Header::XEnvoyAttemptCount, b"1");
         }
         self.chain.filters.request(request.fields_mut());
+        // What is written above can be removed or replaced by the configuration.
+        self.apply_request_mutations(found, target);
+        let request = &mut self.memory.request;
         if let Some(host) = forward.host_rewrite(target) {
             request.fields_mut().remove(Header::XEnvoyOriginalHost);
             let _ = request.append_authority_as(Header::XEnvoyOriginalHost);
@@ -244,9 +247,6 @@ impl<'a> Exchange<'a> {
         Ok(())
     }
 
-    /// Sends the answer on, or one of our own.
-    async fn finish(
-        &mut self,
     /// All values of a level are those before any of its changes, and what is set comes before what is added (Envoy,
     /// `HeaderParser::evaluateHeaders`).
     fn apply_request_mutations(&mut self, found: &RouteMatch<'_>, target: &route::Target) {
@@ -261,6 +261,9 @@ impl<'a> Exchange<'a> {
         }
     }
 
+    /// Sends the answer on, or one of our own.
+    async fn finish(
+        &mut self,
         answered: Answered,
         cluster: &Cluster,
         found: &RouteMatch<'_>,
@@ -291,6 +294,8 @@ impl<'a> Exchange<'a> {
     fn change_response(&mut self, found: &RouteMatch<'_>, target: &route::Target) {
         let fields = self.memory.response.fields_mut();
         fields.remove(Header::XEnvoyUpstreamServiceTime);
+        // Meant for the gateway's trace, as Envoy has it.
+        fields.remove(Header::XEnvoyDecoratorOperation);
         // An answer that came before the end of its request took no time that could be told.
         if let Some((answered, sent)) = self.outcome.answered.zip(self.outcome.sent) {
             let served = answered.saturating_duration_since(sent);
@@ -315,6 +320,7 @@ impl<'a> Exchange<'a> {
             for (addition, value) in mutation::in_order(mutations, &ends, &values) {
                 mutation::add(addition, value, self.memory.response.fields_mut());
             }
+            self.memory.scratch = values;
         }
     }
 
@@ -357,8 +363,10 @@ impl<'a> Exchange<'a> {
         };
         self.outcome.has_response = true;
         if let Some(found) = found {
+            // To header values the status of such an answer is 0, as in Envoy.
             self.apply_response_mutations(found, None);
         }
+        self.outcome.status = status;
         self.complete_response_fields();
         // A body that was not read would be taken for the next request.
         let unread = !self.body.is_complete();
@@ -368,10 +376,8 @@ impl<'a> Exchange<'a> {
         // Nor may a 204 or a 304 have a body, whatever the configuration says (RFC 9112 section 6.3).
         let bodiless = self.memory.request.method == Method::Head || matches!(status, 100..200 | 204 | 304);
         let (response, version) = (&self.memory.response, self.memory.request.version);
-            // To header values the status of such an answer is 0, as in Envoy.
         self.connection.writer.put(|out| {
             h1::write_response(response, version, close, out);
-        self.outcome.status = status;
             if !bodiless {
                 out.extend_from_slice(&body);
             }
@@ -402,7 +408,7 @@ impl<'a> Exchange<'a> {
             flags: outcome.flags,
             details: outcome.details,
             termination_details: "",
-            bytes_received: outcome.bytes_received,
+            bytes_received: self.body.moved,
             bytes_sent: outcome.bytes_sent,
             route_name: outcome.route_name.as_deref().unwrap_or_default(),
             route_config: outcome.route_config.as_deref(),
