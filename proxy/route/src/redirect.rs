@@ -47,7 +47,12 @@ impl Redirect {
 
     /// The redirect of a virtual host that requires TLS.
     pub(crate) fn to_https() -> Self {
-        Self { status: 301, scheme: Some("https".into()), host: None, port: None, path: None, strip_query: false }
+        Self { scheme: Some("https".into()), ..Self::to_itself(301) }
+    }
+
+    /// To where the client is already: the location of a direct response that is no redirect, but has a redirect's status.
+    pub(crate) const fn to_itself(status: u16) -> Self {
+        Self { status, scheme: None, host: None, port: None, path: None, strip_query: false }
     }
 
     /// Appends the value of the Location header to `out`.
@@ -83,11 +88,16 @@ impl Redirect {
         let (path, query) = split_query(target);
         let kept_query = if self.strip_query { &[][..] } else { query };
         match &self.path {
-            // A query of the redirect itself stays even with strip_query.
-            Some(RedirectPath::Full(full)) if full.contains('?') => out.extend_from_slice(full.as_bytes()),
             Some(RedirectPath::Full(full)) => {
+                // Otherwise it would be read as a part of the host.
+                if !full.starts_with('/') {
+                    out.push(b'/');
+                }
                 out.extend_from_slice(full.as_bytes());
-                out.extend_from_slice(kept_query);
+                // A query of the redirect itself stays even with strip_query.
+                if !full.contains('?') {
+                    out.extend_from_slice(kept_query);
+                }
             }
             Some(RedirectPath::Rewrite(rewrite)) => {
                 let start = out.len();

@@ -123,7 +123,7 @@ impl<'a> RouteMatch<'a> {
     }
 
     /// Whether the path is to be rewritten. If so, `out` is replaced by the new path and query. A regular expression counts as a
-    /// rewrite even when it changes nothing: Envoy then still sends `x-envoy-original-path`.
+    /// rewrite even when it changes nothing: Envoy then still sends `x-envoy-original-path`. One that leaves no path at all is none.
     pub fn rewrite_path(&self, target: &[u8], out: &mut Vec<u8>) -> bool {
         let Action::Forward(forward) = &self.route.action else {
             return false;
@@ -133,13 +133,20 @@ impl<'a> RouteMatch<'a> {
         };
         out.clear();
         rewrite.apply(&self.route.path, target, out);
-        true
+        !(matches!(rewrite, PathRewrite::Regex(_)) && matches!(out.first(), None | Some(b'?')))
     }
 
-    /// Replaces `out` by the Location of the redirect; `false` if the route is none.
+    /// Replaces `out` by the Location of the redirect, or of the direct response if its status wants one (Envoy, 201 and 3xx);
+    /// `false` if the route has none.
     pub fn location(&self, request: &impl RequestView, out: &mut Vec<u8>) -> bool {
-        let Action::Redirect(redirect) = &self.route.action else {
-            return false;
+        let to_itself;
+        let redirect = match &self.route.action {
+            Action::Redirect(redirect) => redirect,
+            Action::DirectResponse(direct) if matches!(direct.status, 201 | 300..400) => {
+                to_itself = Redirect::to_itself(direct.status);
+                &to_itself
+            }
+            _ => return false,
         };
         out.clear();
         redirect.location(&self.route.path, request, out);

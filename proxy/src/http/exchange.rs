@@ -159,7 +159,12 @@ impl<'a> Exchange<'a> {
             Action::Redirect(redirect) => self.redirect(&found, redirect.status),
             Action::DirectResponse(direct) => {
                 self.chain.counters.rq_direct_response.increment();
-                self.reply(LocalReply::direct(direct.status, &direct.body), Some(&found))
+                let mut reply = LocalReply::direct(direct.status, &direct.body);
+                let view = View { head: &self.memory.request, scheme: self.scheme };
+                if found.location(&view, &mut self.memory.scratch) {
+                    reply.location = Location::Scratch;
+                }
+                self.reply(reply, Some(&found))
             }
             Action::Refused(reason) => {
                 tracing::debug!("a request met a route that was refused: {reason}");
@@ -184,9 +189,11 @@ impl<'a> Exchange<'a> {
         let worker = self.connection.worker.clone();
         self.chain.counters.rq_total.increment();
         let Some(target) = forward.targets.pick(worker.random.next()) else {
-            return self.no_cluster(forward);
+            return self.no_cluster(found, forward);
         };
-        let Some(cluster) = routes.cluster(target.cluster, &worker.clusters) else { return self.no_cluster(forward) };
+        let Some(cluster) = routes.cluster(target.cluster, &worker.clusters) else {
+            return self.no_cluster(found, forward);
+        };
         self.outcome.cluster = Some(cluster.name().clone());
         if cluster.protocol() == xds_model::cluster::UpstreamProtocol::Http2 {
             return self.reply(LocalReply::http2_only(), Some(found));
@@ -198,9 +205,9 @@ impl<'a> Exchange<'a> {
         self.finish(answered, &cluster, found, target).await
     }
 
-    fn no_cluster(&mut self, forward: &Forward) -> After {
+    fn no_cluster(&mut self, found: &RouteMatch<'_>, forward: &Forward) -> After {
         self.chain.counters.no_cluster.increment();
-        self.reply(LocalReply::no_cluster(forward.cluster_not_found_status), None)
+        self.reply(LocalReply::no_cluster(forward.cluster_not_found_status), Some(found))
     }
 
     /// Sends the answer on, or one of our own.
@@ -238,7 +245,6 @@ impl<'a> Exchange<'a> {
         self.outcome.fail(reply.flags, reply.details);
         let body = reply.start(&self.memory.request, &mut self.memory.response);
         let status = self.memory.response.status;
-        self.outcome.status = status;
         let fields = self.memory.response.fields_mut();
         // A location that a header cannot carry is left out.
         let _ = match reply.location {
@@ -248,8 +254,10 @@ impl<'a> Exchange<'a> {
         };
         self.outcome.has_response = true;
         if let Some(found) = found {
+            // To header values the status of such an answer is 0, as in Envoy.
             self.apply_response_mutations(found, None);
         }
+        self.outcome.status = status;
         self.complete_response_fields();
         // A body that was not read would be taken for the next request.
         let unread = !self.body.is_complete();
@@ -291,7 +299,7 @@ impl<'a> Exchange<'a> {
             flags: outcome.flags,
             details: outcome.details,
             termination_details: "",
-            bytes_received: outcome.bytes_received,
+            bytes_received: self.body.moved,
             bytes_sent: outcome.bytes_sent,
             route_name: outcome.route_name.as_deref().unwrap_or_default(),
             route_config: outcome.route_config.as_deref(),

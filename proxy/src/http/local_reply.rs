@@ -63,7 +63,12 @@ impl LocalReply {
             self.start_grpc(response);
             return Bytes::new();
         }
-        response.start(self.status, BodyLength::Fixed(self.body.len() as u64));
+        // A 304 may say the length of what it leaves out, but that of nothing would be a lie.
+        let length = match self.body.len() {
+            0 if self.status == 304 => BodyLength::None,
+            length => BodyLength::Fixed(length as u64),
+        };
+        response.start(self.status, length);
         if !self.body.is_empty() {
             let _ = response.fields_mut().set_known(Header::ContentType, b"text/plain");
         }

@@ -6,11 +6,39 @@ use xds_model::header::{HeaderAddition, HeaderAppend, HeaderMutations};
 use crate::telemetry::access_log::Record;
 use crate::telemetry::access_log::operator::{Missing, put_format};
 
-/// Writes the value of an addition into the scratch memory; `false` if nothing is to be written.
-pub(super) fn value(addition: &HeaderAddition, record: &Record<'_>, scratch: &mut Vec<u8>) -> bool {
+/// Where the values end, in the scratch memory.
+pub(super) type Ends = smallvec::SmallVec<[usize; 16]>;
+
+/// Writes the values of all additions into the scratch memory, one behind the other.
+pub(super) fn values(mutations: &HeaderMutations, record: &Record<'_>, scratch: &mut Vec<u8>) -> Ends {
     scratch.clear();
-    put_format(&addition.value, record, Missing::Nothing, scratch);
-    !scratch.is_empty() || addition.keep_empty_value
+    let put = |addition: &HeaderAddition| {
+        put_format(&addition.value, record, Missing::Nothing, scratch);
+        scratch.len()
+    };
+    mutations.add.iter().map(put).collect()
+}
+
+/// The additions with their values, the ones that set before the ones that add; those that write nothing are left out.
+pub(super) fn in_order<'a>(
+    mutations: &'a HeaderMutations,
+    ends: &'a [usize],
+    values: &'a [u8],
+) -> impl Iterator<Item = (&'a HeaderAddition, &'a [u8])> {
+    let written = move |sets: bool| {
+        let starts = std::iter::once(0).chain(ends.iter().copied());
+        let ranges = mutations.add.iter().zip(starts.zip(ends.iter().copied()));
+        ranges.filter_map(move |(addition, (start, end))| {
+            let value = values.get(start..end)?;
+            let wanted = !value.is_empty() || addition.keep_empty_value;
+            (wanted && overwrites(addition.append) == sets).then_some((addition, value))
+        })
+    };
+    written(true).chain(written(false))
+}
+
+const fn overwrites(append: HeaderAppend) -> bool {
+    matches!(append, HeaderAppend::OverwriteIfExistsOrAdd | HeaderAppend::OverwriteIfExists)
 }
 
 /// Removes what is to be removed.

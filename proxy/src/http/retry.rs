@@ -67,9 +67,16 @@ impl<'a> Retries<'a> {
 fn is_retriable(policy: &RetryPolicy, attempt: Attempt, response: Option<&Fields>) -> bool {
     let on = policy.retry_on;
     match attempt {
-        Attempt::ConnectFailure => on.connect_failure || on.reset || on.reset_before_request || on.server_error,
-        Attempt::Reset => on.reset || on.server_error,
+        Attempt::ConnectFailure => {
+            on.connect_failure || on.reset || on.reset_before_request || on.server_error || on.gateway_error
+        }
+        // Envoy takes the 503 that would follow for an error of a gateway.
+        Attempt::Reset => on.reset || on.server_error || on.gateway_error,
         Attempt::PerTryTimeout => on.server_error || on.gateway_error || on.reset,
+        // Envoy: whatever the status, another try would meet the same limit.
+        Attempt::Response(_) if response.is_some_and(|fields| fields.get(Header::XEnvoyRateLimited).is_some()) => {
+            on.rate_limited
+        }
         Attempt::Response(status) => {
             (on.server_error && status >= 500)
                 || (on.gateway_error && matches!(status, 502..=504))
@@ -136,6 +143,27 @@ mod tests {
             assert!(retries.applies(attempt, None), "{attempt:?}");
         }
         assert!(!retries.applies(Attempt::Response(404), None));
+    }
+
+    #[test]
+    fn gateway_errors_include_resets() {
+        let policy = policy(RetryOn { gateway_error: true, ..RetryOn::default() });
+        let retries = Retries::new(Some(&policy));
+        for attempt in [Attempt::ConnectFailure, Attempt::Reset, Attempt::Response(502), Attempt::PerTryTimeout] {
+            assert!(retries.applies(attempt, None), "{attempt:?}");
+        }
+        assert!(!retries.applies(Attempt::Response(500), None));
+    }
+
+    #[test]
+    fn a_rate_limit_is_tried_again_only_where_the_policy_names_it() {
+        let mut limited = Fields::default();
+        limited.append(b"x-envoy-ratelimited", b"true").unwrap();
+        for (rate_limited, server_error) in [(true, false), (true, true), (false, true), (false, false)] {
+            let policy = policy(RetryOn { rate_limited, server_error, ..RetryOn::default() });
+            let applies = Retries::new(Some(&policy)).applies(Attempt::Response(503), Some(&limited));
+            assert_eq!(applies, rate_limited);
+        }
     }
 
     #[test]

@@ -68,7 +68,7 @@ pub(super) async fn send<'c>(
     let mut _retry = None;
     loop {
         sender.exchange.outcome.attempts += 1;
-        if found.virtual_host.include_request_attempt_count {
+        if found.virtual_host.include_request_attempt_count && sender.exchange.outcome.attempts > 1 {
             sender.write_attempt_count();
         }
         cluster.counters().upstream_rq_total.increment();

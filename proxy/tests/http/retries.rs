@@ -19,6 +19,7 @@ const ON_CONNECT: RetryOn = RetryOn {
     reset_before_request: false,
     gateway_error: false,
     server_error: false,
+    rate_limited: false,
     retriable_4xx: false,
     retriable_status_codes: false,
     grpc_cancelled: false,

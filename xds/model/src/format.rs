@@ -32,6 +32,13 @@ pub enum Operator {
     Request(HeaderOperand),
     /// `REQ_WITHOUT_QUERY`.
     RequestWithoutQuery(HeaderOperand),
+    /// `QUERY_PARAM`: the first value of a parameter, as it was written.
+    QueryParameter {
+        /// Exact about case.
+        name: String,
+        /// Longest value that is written.
+        max_length: Option<usize>,
+    },
     /// `RESP`.
     Response(HeaderOperand),
     /// `TRAILER`.
@@ -146,8 +153,18 @@ pub enum PlainOperator {
     UpstreamHost,
     /// `UPSTREAM_LOCAL_ADDRESS`.
     UpstreamLocalAddress,
+    /// `UPSTREAM_LOCAL_ADDRESS_WITHOUT_PORT`.
+    UpstreamLocalAddressWithoutPort,
+    /// `UPSTREAM_LOCAL_PORT`.
+    UpstreamLocalPort,
+    /// `UPSTREAM_PROTOCOL`.
+    UpstreamProtocol,
     /// `UPSTREAM_REMOTE_ADDRESS`.
     UpstreamRemoteAddress,
+    /// `UPSTREAM_REMOTE_ADDRESS_WITHOUT_PORT`.
+    UpstreamRemoteAddressWithoutPort,
+    /// `UPSTREAM_REMOTE_PORT`.
+    UpstreamRemotePort,
     /// `UPSTREAM_REQUEST_ATTEMPT_COUNT`.
     UpstreamRequestAttemptCount,
     /// `UPSTREAM_TRANSPORT_FAILURE_REASON`.

@@ -232,6 +232,8 @@ pub struct RetryOn {
     pub gateway_error: bool,
     /// `5xx`: any 5xx, reset or timeout.
     pub server_error: bool,
+    /// `envoy-ratelimited`: a response with `x-envoy-ratelimited`, which no other condition tries again.
+    pub rate_limited: bool,
     /// `retriable-4xx`: 409.
     pub retriable_4xx: bool,
     /// `retriable-status-codes`.

@@ -12,7 +12,7 @@ pub struct DownstreamTls {
     pub certificates: Vec<CertificateSource>,
     /// How a client's certificate is checked; `None` if none is asked for.
     pub validation: Option<Validation>,
-    /// A client without a certificate is refused.
+    /// A client without a certificate is refused: so it is said, or there is a condition on the certificate.
     pub require_client_certificate: bool,
     /// Versions, suites and curves.
     pub parameters: TlsParameters,

@@ -62,6 +62,20 @@ fn regular_expressions() {
 }
 
 #[test]
+fn an_expression_that_leaves_no_path_rewrites_nothing() {
+    let mut action = forward(&[("a", 1)]);
+    let pattern = FullRegex::new("/gone").unwrap();
+    action.path_rewrite = Some(PathRewrite::Regex { pattern, substitution: String::new() });
+    let routes = vec![route("r", prefix("/"), RouteAction::Forward(Box::new(action)))];
+    let table = RouteTable::compile(&table(vec![host("h", &["*"], routes)])).unwrap();
+    let mut out = Vec::new();
+    for (path, rewrites) in [("/gone", false), ("/gone?a=b", false), ("/gone/a", true)] {
+        let found = table.find(table.virtual_host(b"h").unwrap(), &Request::get("h", path)).unwrap();
+        assert_eq!(found.rewrite_path(path.as_bytes(), &mut out), rewrites, "{path}");
+    }
+}
+
+#[test]
 fn without_a_rewrite_nothing_is_written() {
     let action = RouteAction::Forward(Box::new(forward(&[("a", 1)])));
     let routes = vec![route("r", prefix("/a"), action), reply("d", prefix("/"))];
@@ -130,6 +144,7 @@ fn redirects_change_paths() {
         (full("/new"), false, "/old?q=1", "/new?q=1"),
         (full("/new"), false, "/old", "/new"),
         (full("/new"), true, "/old?q=1", "/new"),
+        (full("new"), false, "/old?q=1", "/new?q=1"),
         (full("/new?own"), false, "/old?q=1", "/new?own"),
         (full("/new?own"), true, "/old?q=1", "/new?own"),
         (swap("/new"), false, "/old/a?q=1", "/new/a?q=1"),

@@ -15,16 +15,6 @@ impl Exchange<'_> {
         forward: &Forward,
         target: &route::Target,
     ) -> Result<(), LocalReply> {
-        for mutations in found.request_headers(Some(target)) {
-            mutation::remove(mutations, self.memory.request.fields_mut());
-            for addition in &mutations.add {
-                let mut value = std::mem::take(&mut self.memory.scratch);
-                if mutation::value(addition, &self.record(), &mut value) {
-                    mutation::add_to_request(addition, &value, &mut self.memory.request);
-                }
-                self.memory.scratch = value;
-            }
-        }
         let model = self.chain.model();
         let request = &mut self.memory.request;
         if request.expect_continue && !model.proxy_100_continue {
@@ -43,7 +33,13 @@ impl Exchange<'_> {
                 .fields_mut()
                 .append_value(Header::XEnvoyExpectedRqTimeoutMs, |value| value.put_number(milliseconds));
         }
+        if found.virtual_host.include_request_attempt_count {
+            let _ = request.fields_mut().set_known(Header::XEnvoyAttemptCount, b"1");
+        }
         self.chain.filters.request(request.fields_mut());
+        // What is written above can be removed or replaced by the configuration.
+        self.apply_request_mutations(found, target);
+        let request = &mut self.memory.request;
         if let Some(host) = forward.host_rewrite(target) {
             request.fields_mut().remove(Header::XEnvoyOriginalHost);
             let _ = request.append_authority_as(Header::XEnvoyOriginalHost);
@@ -61,9 +57,25 @@ impl Exchange<'_> {
         Ok(())
     }
 
+    /// All values of a level are those before any of its changes, and what is set comes before what is added (Envoy,
+    /// `HeaderParser::evaluateHeaders`).
+    fn apply_request_mutations(&mut self, found: &RouteMatch<'_>, target: &route::Target) {
+        for mutations in found.request_headers(Some(target)) {
+            mutation::remove(mutations, self.memory.request.fields_mut());
+            let mut values = std::mem::take(&mut self.memory.scratch);
+            let ends = mutation::values(mutations, &self.record(), &mut values);
+            for (addition, value) in mutation::in_order(mutations, &ends, &values) {
+                mutation::add_to_request(addition, value, &mut self.memory.request);
+            }
+            self.memory.scratch = values;
+        }
+    }
+
     pub(super) fn change_response(&mut self, found: &RouteMatch<'_>, target: &route::Target) {
         let fields = self.memory.response.fields_mut();
         fields.remove(Header::XEnvoyUpstreamServiceTime);
+        // Meant for the gateway's trace, as Envoy has it.
+        fields.remove(Header::XEnvoyDecoratorOperation);
         // An answer that came before the end of its request took no time that could be told.
         if let Some((answered, sent)) = self.outcome.answered.zip(self.outcome.sent) {
             let served = answered.saturating_duration_since(sent);
@@ -83,13 +95,12 @@ impl Exchange<'_> {
     pub(super) fn apply_response_mutations(&mut self, found: &RouteMatch<'_>, target: Option<&route::Target>) {
         for mutations in found.response_headers(target) {
             mutation::remove(mutations, self.memory.response.fields_mut());
-            for addition in &mutations.add {
-                let mut value = std::mem::take(&mut self.memory.scratch);
-                if mutation::value(addition, &self.record(), &mut value) {
-                    mutation::add(addition, &value, self.memory.response.fields_mut());
-                }
-                self.memory.scratch = value;
+            let mut values = std::mem::take(&mut self.memory.scratch);
+            let ends = mutation::values(mutations, &self.record(), &mut values);
+            for (addition, value) in mutation::in_order(mutations, &ends, &values) {
+                mutation::add(addition, value, self.memory.response.fields_mut());
             }
+            self.memory.scratch = values;
         }
     }
 

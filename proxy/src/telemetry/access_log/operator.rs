@@ -53,6 +53,7 @@ pub fn put(operator: &Operator, record: &Record<'_>, out: &mut Vec<u8>) -> Writt
         Operator::Response(operand) => {
             header(operand, |name| record.response.and_then(|response| response.fields().find(name.as_bytes())), out)
         }
+        Operator::QueryParameter { name, max_length } => query_parameter(name, *max_length, record, out),
         Operator::StartTime(format) => {
             time::put(record.started, format, out);
             Written::Text
@@ -106,7 +107,12 @@ fn plain(operator: PlainOperator, record: &Record<'_>, out: &mut Vec<u8>) -> Wri
         Op::UpstreamCluster => optional(record.cluster, out),
         Op::UpstreamHost => optional(upstream.map(|upstream| upstream.address), out),
         Op::UpstreamLocalAddress => socket(upstream.and_then(|upstream| upstream.local), out),
+        Op::UpstreamLocalAddressWithoutPort => host(upstream.and_then(|upstream| upstream.local), out),
+        Op::UpstreamLocalPort => port(upstream.and_then(|upstream| upstream.local), out),
+        Op::UpstreamProtocol => optional(record.request.and(upstream).map(|_| "HTTP/1.1"), out),
         Op::UpstreamRemoteAddress => socket(upstream.and_then(|upstream| upstream.remote), out),
+        Op::UpstreamRemoteAddressWithoutPort => host(upstream.and_then(|upstream| upstream.remote), out),
+        Op::UpstreamRemotePort => port(upstream.and_then(|upstream| upstream.remote), out),
         Op::UpstreamRequestAttemptCount => number(u64::from(record.attempts), out),
         Op::UpstreamTransportFailureReason => text(record.upstream_failure, out),
         Op::VirtualClusterName => Written::Missing,
@@ -162,8 +168,22 @@ pub fn request_header<'a>(name: &str, record: &Record<'a>) -> Option<&'a [u8]> {
 
 fn header<'a>(operand: &HeaderOperand, look_up: impl Fn(&str) -> Option<&'a [u8]>, out: &mut Vec<u8>) -> Written {
     let value = look_up(&operand.name).or_else(|| look_up(operand.alternative.as_ref()?));
-    let Some(value) = value else { return Written::Missing };
-    let length = operand.max_length.map_or(value.len(), |most| most.min(value.len()));
+    value.map_or(Written::Missing, |value| shortened(value, operand.max_length, out))
+}
+
+fn query_parameter(name: &str, max_length: Option<usize>, record: &Record<'_>, out: &mut Vec<u8>) -> Written {
+    let target = record.request.map(|request| request.path_and_query()).unwrap_or_default();
+    let query = memchr::memchr(b'?', target).and_then(|at| target.get(at + 1..)).unwrap_or_default();
+    let value = query.split(|byte| *byte == b'&').find_map(|pair| match pair.strip_prefix(name.as_bytes())? {
+        [] => Some(&[][..]),
+        [b'=', value @ ..] => Some(value),
+        _ => None,
+    });
+    value.map_or(Written::Missing, |value| shortened(value, max_length, out))
+}
+
+fn shortened(value: &[u8], max_length: Option<usize>, out: &mut Vec<u8>) -> Written {
+    let length = max_length.map_or(value.len(), |most| most.min(value.len()));
     out.extend_from_slice(value.get(..length).unwrap_or(value));
     Written::Text
 }
@@ -276,6 +296,14 @@ fn put_dotted(octets: [u8; 4], out: &mut Vec<u8>) {
         }
     }
     out.extend_from_slice(text.get(..length).unwrap_or_default());
+}
+
+fn host(value: Option<SocketAddr>, out: &mut Vec<u8>) -> Written {
+    value.map_or(Written::Missing, |value| address(value.ip(), out))
+}
+
+fn port(value: Option<SocketAddr>, out: &mut Vec<u8>) -> Written {
+    value.map_or(Written::Missing, |value| number(u64::from(value.port()), out))
 }
 
 fn socket(value: Option<SocketAddr>, out: &mut Vec<u8>) -> Written {

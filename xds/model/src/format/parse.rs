@@ -99,6 +99,10 @@ impl<'a> Written<'a> {
         match self.name {
             "REQ" | "REQUEST_HEADER" => Ok(Operator::Request(self.header()?)),
             "REQ_WITHOUT_QUERY" => Ok(Operator::RequestWithoutQuery(self.header()?)),
+            "PATH" => self.request_path(),
+            "QUERY_PARAM" => {
+                Ok(Operator::QueryParameter { name: self.required()?.to_owned(), max_length: self.length })
+            }
             "RESP" | "RESPONSE_HEADER" => Ok(Operator::Response(self.header()?)),
             "TRAILER" | "RESPONSE_TRAILER" => Ok(Operator::Trailer(self.header()?)),
             "START_TIME" => {
@@ -120,6 +124,28 @@ impl<'a> Written<'a> {
                     Some(_) => Err(self.problem("takes no arguments here")),
                 }
             }
+        }
+    }
+
+    /// `PATH(WQ:ORIG_OR_PATH)`: with the query or without (`NQ`), before a rewrite (`ORIG`) or after (`PATH`). Both may be left out.
+    fn request_path(&self) -> Result<Operator, FormatError> {
+        let arguments = self.arguments.unwrap_or_default();
+        let (query, which) = arguments.split_once(':').unwrap_or((arguments, ""));
+        let (name, alternative) = match which {
+            "" | "ORIG_OR_PATH" => ("x-envoy-original-path", Some(":path")),
+            "ORIG" => ("x-envoy-original-path", None),
+            "PATH" => (":path", None),
+            _ => return Err(self.problem("needs ORIG, PATH or ORIG_OR_PATH behind the colon")),
+        };
+        let header = HeaderOperand {
+            name: name.to_owned(),
+            alternative: alternative.map(str::to_owned),
+            max_length: self.length,
+        };
+        match query {
+            "" | "WQ" => Ok(Operator::Request(header)),
+            "NQ" => Ok(Operator::RequestWithoutQuery(header)),
+            _ => Err(self.problem("needs WQ or NQ")),
         }
     }
 
@@ -229,7 +255,12 @@ fn plain(name: &str) -> Option<PlainOperator> {
         "UPSTREAM_CLUSTER" | "UPSTREAM_CLUSTER_RAW" => Plain::UpstreamCluster,
         "UPSTREAM_HOST" => Plain::UpstreamHost,
         "UPSTREAM_LOCAL_ADDRESS" => Plain::UpstreamLocalAddress,
+        "UPSTREAM_LOCAL_ADDRESS_WITHOUT_PORT" => Plain::UpstreamLocalAddressWithoutPort,
+        "UPSTREAM_LOCAL_PORT" => Plain::UpstreamLocalPort,
+        "UPSTREAM_PROTOCOL" => Plain::UpstreamProtocol,
         "UPSTREAM_REMOTE_ADDRESS" => Plain::UpstreamRemoteAddress,
+        "UPSTREAM_REMOTE_ADDRESS_WITHOUT_PORT" => Plain::UpstreamRemoteAddressWithoutPort,
+        "UPSTREAM_REMOTE_PORT" => Plain::UpstreamRemotePort,
         "UPSTREAM_REQUEST_ATTEMPT_COUNT" => Plain::UpstreamRequestAttemptCount,
         "UPSTREAM_TRANSPORT_FAILURE_REASON" => Plain::UpstreamTransportFailureReason,
         "VIRTUAL_CLUSTER_NAME" => Plain::VirtualClusterName,

@@ -58,10 +58,16 @@ impl DownstreamTls {
             let reason = "needs something that says which certificates are good";
             return Err(context.refusal("require_client_certificate", reason));
         }
+        // A condition on the certificate asks for one (Envoy, `DefaultCertValidator::initializeSslContexts`).
+        let conditional = common.validation.as_ref().is_some_and(|validation| {
+            let conditions = [&validation.spki, &validation.hashes];
+            let any = !validation.subject_alt_names.is_empty() || conditions.iter().any(|list| !list.is_empty());
+            any && !validation.accept_untrusted
+        });
         Ok(Self {
             certificates: common.certificates,
             validation: common.validation,
-            require_client_certificate,
+            require_client_certificate: require_client_certificate || conditional,
             parameters: common.parameters,
             alpn: common.alpn,
         })

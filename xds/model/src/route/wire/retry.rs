@@ -25,7 +25,7 @@ pub(crate) const HOST_PREDICATES: ExtensionTable = ExtensionTable {
 /// Converts a policy.
 pub(super) fn policy(wire: &route::RetryPolicy, context: &mut Context<'_>) -> Result<RetryPolicy, Refusal> {
     fates! { context, wire => route::RetryPolicy {
-        [implemented "unknown conditions have no effect, as in Envoy; retriable-headers and envoy-ratelimited are refused"] retry_on;
+        [implemented "unknown conditions have no effect, as in Envoy, and neither has retriable-headers without retriable_headers"] retry_on;
         [implemented] num_retries, per_try_timeout, retry_host_predicate, host_selection_retry_max_attempts,
             retriable_status_codes, retry_back_off;
         [no_op "every priority may be tried again; comes with balancing between edges"] retry_priority;
@@ -97,6 +97,7 @@ fn conditions(text: &str, context: &mut Context<'_>) -> Result<RetryOn, Refusal>
             "reset" => on.reset = true,
             "reset-before-request" => on.reset_before_request = true,
             "gateway-error" => on.gateway_error = true,
+            "envoy-ratelimited" => on.rate_limited = true,
             "5xx" => on.server_error = true,
             "retriable-4xx" => on.retriable_4xx = true,
             "retriable-status-codes" => on.retriable_status_codes = true,
@@ -105,9 +106,6 @@ fn conditions(text: &str, context: &mut Context<'_>) -> Result<RetryOn, Refusal>
             "internal" => on.grpc_internal = true,
             "resource-exhausted" => on.grpc_resource_exhausted = true,
             "unavailable" => on.grpc_unavailable = true,
-            "retriable-headers" | "envoy-ratelimited" => {
-                return Err(context.refusal("retry_on", format_args!("{condition} is not supported")));
-            }
             _ => context.no_op(route::RetryPolicy::message(), "retry_on"),
         }
     }

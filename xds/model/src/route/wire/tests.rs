@@ -157,7 +157,6 @@ fn a_route_that_cannot_be_served_is_refused_alone() {
             "request_headers_to_add[0].header.key: :path is",
         ),
         ("/request_headers_to_remove", json!(["Host"]), "request_headers_to_remove[0]: host is changed"),
-        ("/route/retry_policy/retry_on", json!("5xx,retriable-headers"), "route.retry_policy.retry_on: "),
         (
             "/route/retry_policy/retry_back_off",
             json!({"base_interval": "2s", "max_interval": "1s"}),

@@ -37,7 +37,13 @@ fn the_server_side() {
     assert_eq!(validation.subject_alt_names[0].kind, None);
     assert!(!validation.accept_untrusted);
 
-    let optional = downstream(&with(downstream_tls(), "/require_client_certificate", json!(false))).unwrap();
+    let optional = with(downstream_tls(), "/require_client_certificate", json!(false));
+    assert!(
+        downstream(&optional).unwrap().require_client_certificate,
+        "a condition on the name asks for a certificate"
+    );
+    let context = "/common_tls_context/combined_validation_context/default_validation_context";
+    let optional = downstream(&with(optional, context, json!({}))).unwrap();
     assert!(!optional.require_client_certificate && optional.validation.is_some());
 }
 
