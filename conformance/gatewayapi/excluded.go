@@ -10,7 +10,7 @@ import (
 //go:embed excluded.yaml
 var excludedFile []byte
 
-// Exclusion is one feature or test that is not run.
+// Exclusion is one feature or test that is not run, or not passed.
 type Exclusion struct {
 	Name   string `json:"name"`
 	Reason string `json:"reason"`
@@ -20,6 +20,8 @@ type Exclusion struct {
 type Exclusions struct {
 	Features []Exclusion `json:"features"`
 	Tests    []Exclusion `json:"tests"`
+	// Failing are extended tests that run, and are known to fail.
+	Failing []Exclusion `json:"failing"`
 }
 
 // LoadExclusions reads the file.
@@ -38,10 +40,15 @@ func (e *Exclusions) SupportedFeatures() []features.FeatureName {
 }
 
 // TestNames are the excluded tests.
-func (e *Exclusions) TestNames() []string {
+func (e *Exclusions) TestNames() []string { return names(e.Tests) }
+
+// FailingNames are the extended tests that are known to fail.
+func (e *Exclusions) FailingNames() []string { return names(e.Failing) }
+
+func names(exclusions []Exclusion) []string {
 	var names []string
-	for _, excluded := range e.Tests {
-		names = append(names, excluded.Name)
+	for _, exclusion := range exclusions {
+		names = append(names, exclusion.Name)
 	}
 	return names
 }

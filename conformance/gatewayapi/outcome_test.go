@@ -39,9 +39,15 @@ func TestEachTestIsCountedOnce(t *testing.T) {
 	}
 }
 
-func TestAFailedExtendedTestDoesNotFail(t *testing.T) {
-	if !(&Outcome{extendedFailed: []string{"a"}}).Passed() {
-		t.Error("it does")
+func TestExactlyTheListedExtendedTestsFail(t *testing.T) {
+	if !(&Outcome{extendedFailed: []string{"a"}, failing: []string{"a"}}).Passed() {
+		t.Error("a listed failure does not pass")
+	}
+	if (&Outcome{extendedFailed: []string{"a"}}).Passed() {
+		t.Error("a failure that is not listed passes")
+	}
+	if (&Outcome{failing: []string{"a"}}).Passed() {
+		t.Error("a listed failure that does not fail any more passes")
 	}
 	if (&Outcome{unexpected: []string{"a"}}).Passed() {
 		t.Error("an unexpected skip passes")
@@ -59,7 +65,7 @@ func TestWhatIsExcludedExistsAndHasAReason(t *testing.T) {
 			t.Errorf("feature %+v", feature)
 		}
 	}
-	for _, test := range excluded.Tests {
+	for _, test := range slices.Concat(excluded.Tests, excluded.Failing) {
 		exists := slices.ContainsFunc(tests.ConformanceTests, func(t suite.ConformanceTest) bool { return t.ShortName == test.Name })
 		if !exists || strings.TrimSpace(test.Reason) == "" {
 			t.Errorf("test %+v", test)

@@ -10,7 +10,7 @@ use anyhow::{Context as _, bail};
 use rustix::io::Errno;
 use serde_json::Value;
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use xds_client::ca::{CaOptions, CertificateClient};
 use xds_client::session::{Session, SessionOptions};
@@ -192,12 +192,30 @@ impl Gateway {
         self.stop().await
     }
 
-    /// Ends the workers.
+    /// Ends the workers, and writes what is not on disk yet: the last lines of access logs, and the configuration.
     ///
     /// # Errors
     /// A worker thread has panicked or does not end.
     pub async fn stop(self) -> anyhow::Result<()> {
         let failed = self.workers.stop(STOP_DEADLINE).await;
+        let admin = self.admin;
+        let logs = admin.logs.clone();
+        let on_disk = async {
+            if let Source::ControlPlane(session) = &admin.source {
+                session.stop().await;
+            }
+            let (done, flushed) = oneshot::channel();
+            // Not one of the runtime's threads: the process would wait for it.
+            std::thread::spawn(move || {
+                logs.flush();
+                let _ = done.send(());
+            });
+            flushed.await
+        };
+        // A disk or a pipe that takes nothing must not keep the process.
+        if tokio::time::timeout(STOP_DEADLINE, on_disk).await.is_err() {
+            tracing::warn!("the last log lines or the last configuration may not be on disk: writing takes too long");
+        }
         if failed.is_empty() {
             return Ok(());
         }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::{control_runtime, descriptors, log, summary};
-use crate::admin::Access;
+use crate::admin::{Access, level};
 use crate::bootstrap::{DrainSettings, default_concurrency};
 use crate::config::local::LocalOptions;
 use crate::gateway::{Gateway, GatewayOptions, SourceOptions};
@@ -36,7 +36,7 @@ pub(super) struct Arguments {
     pub(super) readiness_port: u16,
 
     /// Log level: trace, debug, info, warn, error or off.
-    #[arg(long, value_name = "LEVEL", default_value = "info")]
+    #[arg(long, value_name = "LEVEL", default_value = "info", value_parser = log_level)]
     pub(super) log_level: String,
 }
 
@@ -82,6 +82,11 @@ pub(super) fn options(arguments: &Arguments, log_levels: crate::admin::LogLevels
 
 fn host_name() -> String {
     std::fs::read_to_string("/proc/sys/kernel/hostname").map(|name| name.trim().to_owned()).unwrap_or_default()
+}
+
+/// A word that the log's filter does not know would be taken for the name of a module, and the log would be silent.
+fn log_level(text: &str) -> Result<String, String> {
+    level(text).map(str::to_owned).ok_or_else(|| "trace, debug, info, warn, error or off".to_owned())
 }
 
 /// `key=value` of `--labels`.

@@ -97,7 +97,7 @@ impl Lookup {
             let pause = match outcome {
                 Ok(ttl) => {
                     retry = FIRST_RETRY;
-                    ttl.filter(|_| self.dns.respect_ttl).unwrap_or(self.dns.refresh_rate)
+                    ttl.filter(|_| self.dns.respect_ttl).unwrap_or(self.dns.refresh_rate).max(SHORTEST_REFRESH)
                 }
                 Err(name_and_reason) => {
                     tracing::warn!(cluster = %self.cluster, "{name_and_reason}");
@@ -107,7 +107,7 @@ impl Lookup {
                 }
             };
             let jitter = Duration::from_millis(rand::rng().random_range(0..100));
-            tokio::time::sleep(pause.max(SHORTEST_REFRESH) + jitter).await;
+            tokio::time::sleep(pause + jitter).await;
         }
     }
 

@@ -83,6 +83,9 @@ pub(super) async fn send<'c>(
         };
         let response = matches!(attempt, Attempt::Response(_)).then(|| sender.exchange.memory.response.fields());
         if !retries.applies(attempt, response) || !sender.exchange.memory.replay.is_whole() {
+            if sender.exchange.outcome.attempts > 1 && matches!(tried, Tried::Answered(_)) {
+                cluster.counters().upstream_rq_retry_success.increment();
+            }
             return sender.answer(tried, request);
         }
         if retries.exhausted() {
@@ -103,7 +106,7 @@ pub(super) async fn send<'c>(
         sender.tried.extend(endpoint);
         let worker = sender.exchange.connection.worker.clone();
         if !sender.deadlines.pause(&worker, retries.take(worker.random.next())).await {
-            return Answered::Local(LocalReply::upstream_timeout());
+            return Answered::Local(sender.timed_out());
         }
     }
 }
@@ -122,7 +125,10 @@ struct Sender<'x, 'a, 'c> {
 impl<'x, 'a, 'c> Sender<'x, 'a, 'c> {
     fn new(exchange: &'x mut Exchange<'a>, cluster: &'c Rc<Cluster>, forward: &Forward) -> Self {
         let deadlines = Deadlines::new(forward, exchange.chain.model(), &mut exchange.outcome);
-        exchange.memory.replay.clear();
+        match forward.retry {
+            Some(_) => exchange.memory.replay.clear(),
+            None => exchange.memory.replay.refuse(),
+        }
         let mut sender = Self { exchange, cluster, tried: Vec::new(), trying: None, deadlines };
         if sender.exchange.body.is_complete() {
             sender.request_received();

@@ -1,6 +1,6 @@
 //! Sends what the tasks of a worker put, in batches.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::fmt;
 use std::future::poll_fn;
 use std::rc::Rc;
@@ -19,7 +19,6 @@ pub struct Flusher {
     dirty: RefCell<Vec<Rc<Connection>>>,
     task: RefCell<Option<Waker>>,
     blocked: RefCell<JoinSet<()>>,
-    flushes: Cell<u64>,
 }
 
 impl Flusher {
@@ -38,11 +37,6 @@ impl Flusher {
         .await;
     }
 
-    /// How many batches were sent.
-    pub fn flushes(&self) -> u64 {
-        self.flushes.get()
-    }
-
     /// Sends everything that was put until now.
     pub fn flush(&self, io: &Io) {
         let mut batch = self.dirty.take();
@@ -50,7 +44,6 @@ impl Flusher {
             return;
         }
         io.clock.invalidate();
-        self.flushes.set(self.flushes.get() + 1);
         for connection in batch.drain(..) {
             if connection.flush() {
                 self.wait_for_room(connection);
@@ -90,7 +83,6 @@ impl fmt::Debug for Flusher {
             .debug_struct("Flusher")
             .field("dirty", &self.dirty.borrow().len())
             .field("blocked", &self.blocked.borrow().len())
-            .field("flushes", &self.flushes.get())
             .finish_non_exhaustive()
     }
 }

@@ -42,21 +42,6 @@ impl Input {
         self.release();
     }
 
-    /// Puts bytes before the pending ones, to be read again.
-    pub fn unread(&mut self, bytes: &[u8]) {
-        if bytes.is_empty() {
-            return;
-        }
-        let later = self.block.take();
-        let (start, end) = (self.start, self.end);
-        self.start = 0;
-        self.end = 0;
-        self.append(bytes);
-        if let Some(later) = later {
-            self.append(&later.bytes()[start..end]);
-        }
-    }
-
     /// Adds bytes after the pending ones.
     pub fn append(&mut self, bytes: &[u8]) {
         let block = self.block.get_or_insert_with(|| Block::new(&self.io));

@@ -182,11 +182,6 @@ impl StreamWriter {
         poll_fn(|context| self.connection.poll_backlog(context, 0)).await
     }
 
-    /// Whether everything was sent.
-    pub fn is_flushed(&self) -> bool {
-        !self.is_broken() && self.backlog() == 0
-    }
-
     /// Bytes that wait to be sent.
     pub fn backlog(&self) -> usize {
         self.connection.backlog()

@@ -109,7 +109,13 @@ impl Pool {
                 return Err(ObtainFailure::Gone);
             }
             if let Some(permit) = self.permit(&target) {
-                return self.connect(&target, wanted, permit).await.map_err(ObtainFailure::Connect);
+                let connected = self.connect(&target, wanted, permit).await;
+                let counter = match connected {
+                    Ok(_) => &self.counters.upstream_cx_http1_total,
+                    Err(_) => &self.counters.upstream_rq_pending_failure_eject,
+                };
+                counter.increment();
+                return connected.map_err(ObtainFailure::Connect);
             }
             if self.drop_unfit_idle(&target, wanted) {
                 continue;

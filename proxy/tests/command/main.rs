@@ -87,6 +87,14 @@ fn the_soft_limit_of_open_files_is_raised_to_the_hard_one() {
 }
 
 #[test]
+fn a_log_level_that_does_not_exist_is_named() {
+    let folder = folder(&[("gateway.yaml", &gateway_yaml(8080))]);
+    let output = Command::new(SELVEDGE).args(["run", "--log-level=verbose", "--config"]).arg(folder.path()).output();
+    let complaint = String::from_utf8_lossy(&output.unwrap().stderr).into_owned();
+    assert!(complaint.contains("verbose") && complaint.contains("--log-level"), "{complaint}");
+}
+
+#[test]
 fn validate_says_what_is_served_or_wrong() {
     let example = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/shop");
     let output = Command::new(SELVEDGE).args(["validate", example]).output().unwrap();

@@ -17,7 +17,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinHandle;
 
 use crate::configuration::Configuration;
 use crate::control_plane::ControlPlane;
@@ -83,7 +82,6 @@ impl Default for Timing {
 pub struct Session {
     shared: Arc<Shared>,
     stop: watch::Sender<bool>,
-    task: JoinHandle<()>,
 }
 
 /// What the task and its owner both see.
@@ -100,8 +98,8 @@ impl Session {
         let shared = Arc::new(Shared::default());
         let (events, receiver) = mpsc::channel(EVENT_BATCHES);
         let (stop, stopped) = watch::channel(false);
-        let task = tokio::spawn(run::run(options, shared.clone(), events, stopped));
-        (Self { shared, stop, task }, receiver)
+        tokio::spawn(run::run(options, shared.clone(), events, stopped));
+        (Self { shared, stop }, receiver)
     }
 
     /// How it is doing.
@@ -123,10 +121,10 @@ impl Session {
     }
 
     /// Ends the session and waits for it. What was not written to disk yet is written.
-    pub async fn stop(self) {
-        // The task may have ended by itself.
-        let _ = self.stop.send(true);
-        let _ = self.task.await;
+    pub async fn stop(&self) {
+        self.stop.send_replace(true);
+        // The task has let go of its end when it is done.
+        self.stop.closed().await;
     }
 }
 

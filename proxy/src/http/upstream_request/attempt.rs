@@ -113,7 +113,7 @@ impl<'c> Sender<'_, '_, 'c> {
         }
     }
 
-    fn timed_out(&self) -> LocalReply {
+    pub(super) fn timed_out(&self) -> LocalReply {
         self.cluster.counters().upstream_rq_timeout.increment();
         LocalReply::upstream_timeout()
     }

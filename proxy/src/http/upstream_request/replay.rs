@@ -7,22 +7,28 @@ const LIMIT: usize = 1024 * 1024;
 #[derive(Debug, Default)]
 pub(in crate::http) struct Replay {
     bytes: Vec<u8>,
-    /// There was more than may be kept.
-    overflown: bool,
+    /// There was more than may be kept, or nothing is to be kept.
+    incomplete: bool,
 }
 
 impl Replay {
     /// Keeps sent bytes, as long as they are not too many.
     pub(super) fn keep(&mut self, data: &[u8]) {
-        if self.overflown {
+        if self.incomplete {
             return;
         }
         if self.bytes.len() + data.len() > LIMIT {
             self.clear();
-            self.overflown = true;
+            self.incomplete = true;
             return;
         }
         self.bytes.extend_from_slice(data);
+    }
+
+    /// The request is sent once in any case: nothing is kept of it.
+    pub(super) fn refuse(&mut self) {
+        self.clear();
+        self.incomplete = true;
     }
 
     /// What was sent.
@@ -32,13 +38,13 @@ impl Replay {
 
     /// Whether it is all that was sent.
     pub(super) fn is_whole(&self) -> bool {
-        !self.overflown
+        !self.incomplete
     }
 
     /// Forgets everything, for the next request.
     pub(in crate::http) fn clear(&mut self) {
         self.bytes.clear();
-        self.overflown = false;
+        self.incomplete = false;
     }
 
     /// Gives back memory above `bytes` bytes.

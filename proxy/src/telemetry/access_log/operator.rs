@@ -85,7 +85,7 @@ fn plain(operator: PlainOperator, record: &Record<'_>, out: &mut Vec<u8>) -> Wri
         Op::DownstreamRemoteAddress => socket(Some(record.client), out),
         Op::DownstreamRemoteAddressWithoutPort => address(record.client.ip(), out),
         Op::DownstreamRemotePort => number(u64::from(record.client.port()), out),
-        Op::DownstreamTransportFailureReason => Written::Missing,
+        Op::DownstreamTransportFailureReason => text(record.downstream_failure, out),
         Op::Duration => milliseconds(Some(record.duration), out),
         Op::FilterChainName => text(record.filter_chain, out),
         Op::GrpcStatus => grpc_status(record, out),

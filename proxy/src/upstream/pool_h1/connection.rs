@@ -54,7 +54,6 @@ impl UpstreamConnection {
             ClientTransport::Raw | ClientTransport::Waiting(_) => None,
         };
         pool.counters.upstream_cx_total.increment();
-        pool.counters.upstream_cx_http1_total.increment();
         pool.counters.upstream_cx_active.increment();
         Box::new(Self {
             stream: connected.stream,
@@ -66,11 +65,6 @@ impl UpstreamConnection {
             security,
             _permit: permit,
         })
-    }
-
-    /// Whether it served a request before this one.
-    pub fn is_reused(&self) -> bool {
-        self.served > 0
     }
 
     /// Gives it back after a whole response, to be used again. It closes instead if it must not be.
