@@ -184,8 +184,8 @@ impl Gateway {
             let drained = self.admin.drain.run(&self.settings, || self.workers.active_connections());
             tokio::select! {
                 () = drained => {}
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
+                _ = terminate.recv() => tracing::warn!("ending at once: a second signal"),
+                _ = interrupt.recv() => tracing::warn!("ending at once: a second signal"),
                 _ = self.quit.wait_for(|quit| *quit) => {}
             }
         }

@@ -1,9 +1,10 @@
 //! The HTTP side of the admin interface.
 
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
@@ -13,7 +14,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::task::AbortHandle;
 
 use super::{Admin, routes};
 
@@ -25,6 +26,9 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// No client needs a connection for longer, and one that does not read must not hold a place.
 const LONGEST_CONNECTION: Duration = Duration::from_secs(30);
+
+/// The log hears of a lack of descriptors no more often than this.
+const WARNING_EVERY: Duration = Duration::from_secs(10);
 
 /// What a port shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,20 +68,28 @@ impl Call {
 pub(super) type Reply = Response<Full<Bytes>>;
 
 /// Serves connections until the task is dropped.
+///
+/// When there are too many connections the oldest ends: a probe is done at once, and whoever holds connections must not be able to
+/// keep probes out.
 pub async fn serve(listener: TcpListener, access: Access, admin: Arc<Admin>) {
-    let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let mut open: VecDeque<AbortHandle> = VecDeque::new();
+    let mut warned: Option<Instant> = None;
     loop {
-        let Ok(permit) = permits.clone().acquire_owned().await else { return };
         match listener.accept().await {
             Ok((socket, peer)) => {
-                let admin = admin.clone();
-                tokio::spawn(async move {
-                    serve_connection(socket, peer, access, admin).await;
-                    drop(permit);
-                });
+                open.retain(|connection| !connection.is_finished());
+                if open.len() >= MAX_CONNECTIONS
+                    && let Some(oldest) = open.pop_front()
+                {
+                    oldest.abort();
+                }
+                open.push_back(tokio::spawn(serve_connection(socket, peer, access, admin.clone())).abort_handle());
             }
             Err(error) => {
-                tracing::warn!("admin interface cannot accept: {error}");
+                if warned.is_none_or(|warned| warned.elapsed() >= WARNING_EVERY) {
+                    warned = Some(Instant::now());
+                    tracing::warn!(address = ?listener.local_addr().ok(), "the admin interface cannot accept: {error}");
+                }
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
         }

@@ -24,7 +24,12 @@ pub(super) fn apply(settings: ForwardClientCert, tls: Option<&TlsFacts>, fields:
     // What we write is checked like anything else; a certificate with control characters in its subject is not told of.
     match settings.mode {
         SanitizeSet => drop(fields.set_known(Header::XForwardedClientCert, scratch)),
-        AppendForward => drop(fields.extend_list(Header::XForwardedClientCert, b",", scratch)),
+        AppendForward => {
+            // Without our part, the client's own would pass for it.
+            if fields.extend_list(Header::XForwardedClientCert, b",", scratch).is_err() {
+                fields.remove(Header::XForwardedClientCert);
+            }
+        }
         Sanitize | ForwardOnly | AlwaysForwardOnly => {}
     }
 }

@@ -20,6 +20,9 @@ use crate::telemetry::access_log::{Record, UpstreamFacts};
 use crate::upstream::Cluster;
 use crate::worker::WorkerRoutes;
 
+/// An idle connection must not hold what somebody made up: no name of a host is longer (RFC 1035, section 2.3.4).
+const LONGEST_CACHED_AUTHORITY: usize = 255 + ":65535".len();
+
 /// What becomes of the connection after a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum After {
@@ -39,10 +42,13 @@ pub(super) struct HostCache {
 impl HostCache {
     fn look_up(&mut self, routes: &WorkerRoutes, authority: &[u8]) -> Option<VirtualHostIndex> {
         if self.index.is_none() || self.generation != routes.generation || self.authority != authority {
+            self.index = routes.table.virtual_host(authority);
             self.generation = routes.generation;
             self.authority.clear();
+            if authority.len() > LONGEST_CACHED_AUTHORITY {
+                return self.index.take();
+            }
             self.authority.extend_from_slice(authority);
-            self.index = routes.table.virtual_host(authority);
         }
         self.index
     }
@@ -68,13 +74,13 @@ pub(super) async fn run(
     outcome: Outcome,
 ) -> After {
     chain.counters.downstream_rq_total.increment();
-    chain.counters.downstream_rq_active.increment();
+    let counters = chain.counters.clone();
+    let _active = counters.downstream_rq_active.hold();
     let mut exchange = Exchange::new(connection, chain, memory, outcome);
     let after = match exchange.make_safe() {
         Ok(()) => exchange.route().await,
         Err(reply) => exchange.reply(reply, None),
     };
-    exchange.chain.counters.downstream_rq_active.decrement();
     exchange.log();
     after
 }

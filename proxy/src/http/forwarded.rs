@@ -107,7 +107,10 @@ pub(super) fn describe(source: &Source<'_>, request: &mut RequestHead, scratch: 
         if fields.get(Header::XForwardedFor).is_some_and(<[u8]>::is_empty) {
             fields.remove(Header::XForwardedFor);
         }
-        let _ = fields.extend_list(Header::XForwardedFor, b",", scratch);
+        // Without the address that we know, the list would tell what the client made up.
+        if fields.extend_list(Header::XForwardedFor, b",", scratch).is_err() {
+            fields.remove(Header::XForwardedFor);
+        }
     }
     // At an edge, only who came without a list of proxies can be somebody inside.
     let internal = (came_directly || !model.use_remote_address) && is_internal(model, address.ip());

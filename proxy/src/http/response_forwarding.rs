@@ -154,9 +154,8 @@ async fn tunnel(exchange: &mut Exchange<'_>, upstream: &mut UpstreamConnection) 
     exchange.connection.writer.put(|out| h1::write_response(response, version, false, out));
     let counters = exchange.chain.counters.clone();
     counters.downstream_cx_upgrades_total.increment();
-    counters.downstream_cx_upgrades_active.increment();
+    let _active = counters.downstream_cx_upgrades_active.hold();
     let moved = upgrade::tunnel(exchange.connection, &mut upstream.stream, exchange.outcome.idle_timeout).await;
-    counters.downstream_cx_upgrades_active.decrement();
     exchange.body.moved += moved.received;
     exchange.outcome.bytes_sent = moved.returned;
     After::Close

@@ -1,4 +1,4 @@
-//! Whether a request is tried again. Nothing else decides that.
+//! What may be tried again, how often and when: the policy. `send` in `upstream_request.rs` goes by it.
 
 use std::time::Duration;
 

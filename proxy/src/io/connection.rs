@@ -180,7 +180,7 @@ impl Connection {
         if output.dead || output.backlog() > 0 {
             return false;
         }
-        if self.secure.borrow().as_ref().is_some_and(|secure| secure.has_received()) {
+        if self.secure.borrow_mut().as_mut().is_some_and(|secure| secure.has_received() || secure.has_plaintext()) {
             return false;
         }
         // Asks the cached readiness only: the closure makes no system call.

@@ -1,6 +1,6 @@
 //! A TLS session inside a connection: sealed when output is flushed, opened when input is read.
 
-use std::io::{self, Read, Write};
+use std::io::{self, BufRead, Read, Write};
 
 use rustls::Connection as Session;
 use tokio::net::TcpStream;
@@ -35,6 +35,11 @@ impl Secure {
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Some(Ok(0)),
             result => Some(result),
         }
+    }
+
+    /// Whether there is something to take: plaintext, or the end of the stream.
+    pub(super) fn has_plaintext(&mut self) -> bool {
+        !matches!(self.session.reader().fill_buf(), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
     }
 
     /// Whether ciphertext waits that was received before.
@@ -133,5 +138,64 @@ impl Write for Socket<'_> {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use rustls::pki_types::{PrivateKeyDer, ServerName};
+    use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection};
+
+    use super::*;
+
+    /// A client and a server that have shaken hands; what the server sends afterwards is its tickets.
+    fn pair() -> (ClientConnection, ServerConnection) {
+        let rcgen::CertifiedKey { cert, signing_key } =
+            rcgen::generate_simple_self_signed(["a.test".to_owned()]).unwrap();
+        let mut roots = RootCertStore::empty();
+        roots.add(cert.der().clone()).unwrap();
+        let key = PrivateKeyDer::try_from(signing_key.serialize_der()).unwrap();
+        let server = ServerConfig::builder().with_no_client_auth();
+        let server = server.with_single_cert(vec![cert.der().clone()], key).unwrap();
+        let mut server = ServerConnection::new(Arc::new(server)).unwrap();
+        let client = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+        let mut client = ClientConnection::new(Arc::new(client), ServerName::try_from("a.test").unwrap()).unwrap();
+        while client.is_handshaking() || server.is_handshaking() {
+            let mut wire = Vec::new();
+            while client.wants_write() {
+                client.write_tls(&mut wire).unwrap();
+            }
+            server.read_tls(&mut wire.as_slice()).unwrap();
+            server.process_new_packets().unwrap();
+            let mut wire = Vec::new();
+            while server.wants_write() {
+                server.write_tls(&mut wire).unwrap();
+            }
+            client.read_tls(&mut wire.as_slice()).unwrap();
+            client.process_new_packets().unwrap();
+        }
+        (client, server)
+    }
+
+    #[test]
+    fn plaintext_that_was_not_taken_is_noticed() {
+        let (client, mut server) = pair();
+        let mut secure = Secure::new(Session::Client(client), &[]);
+        assert!(!secure.has_plaintext(), "nothing was sent");
+        server.writer().write_all(&[b'x'; 100]).unwrap();
+        let mut wire = Vec::new();
+        while server.wants_write() {
+            server.write_tls(&mut wire).unwrap();
+        }
+        secure.open(&wire, &Blocks::default()).unwrap();
+        let mut part = [0; 60];
+        assert_eq!(secure.take_plaintext(&mut part).unwrap().unwrap(), 60);
+        assert!(secure.has_plaintext(), "40 bytes are left");
+        assert_eq!(secure.take_plaintext(&mut part).unwrap().unwrap(), 40);
+        assert!(!secure.has_plaintext(), "all was taken");
+        secure.end();
+        assert!(secure.has_plaintext(), "the end is something to take");
     }
 }

@@ -3,13 +3,14 @@
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
+use rustix::process::{Resource, getrlimit};
 use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -26,6 +27,9 @@ const ACCEPTED_PER_TURN: usize = 32;
 const SHED_AT_ONCE: usize = 256;
 const SHORTEST_PAUSE: Duration = Duration::from_millis(5);
 const LONGEST_PAUSE: Duration = Duration::from_millis(100);
+/// Of this many descriptors one is not for clients, up to [`MOST_KEPT`].
+const KEPT_SHARE: u64 = 16;
+const MOST_KEPT: u64 = 64;
 const WARNING_EVERY: Duration = Duration::from_secs(10);
 
 /// A running accept loop. It ends when this is dropped.
@@ -140,7 +144,12 @@ impl Accepting {
             match socket.accept().await {
                 Ok((connection, peer)) => {
                     (self.pause, self.failures) = (SHORTEST_PAUSE, 0);
-                    self.admit(connection, peer);
+                    if is_one_of_the_last(&connection) {
+                        self.warn(&Errno::MFILE.into());
+                        self.close(connection);
+                    } else {
+                        self.admit(connection, peer);
+                    }
                 }
                 Err(error) => {
                     if !self.handle(socket, &error).await {
@@ -213,16 +222,18 @@ impl Accepting {
         drop(reserve);
         for _ in 0..SHED_AT_ONCE {
             match accept_now(socket).await {
-                Some(Ok((connection, _))) => {
-                    self.listener.counters.connections.downstream_cx_overflow.increment();
-                    drop(connection);
-                }
+                Some(Ok((connection, _))) => self.close(connection),
                 Some(Err(error)) if classify(&error) == AcceptError::Connection => {}
                 Some(Err(_)) | None => break,
             }
         }
         // At once: while this loop pauses, a connection that connects upstream would take the descriptor, and keep it.
         self.keep_reserve(socket);
+    }
+
+    fn close(&self, connection: TcpStream) {
+        self.listener.counters.connections.downstream_cx_overflow.increment();
+        drop(connection);
     }
 
     fn keep_reserve(&mut self, socket: &TcpListener) {
@@ -240,6 +251,14 @@ impl Accepting {
         self.listener.worker.io.clock.invalidate();
         self.pause = (self.pause * 2).min(LONGEST_PAUSE);
     }
+}
+
+/// Whether a connection has one of the descriptors that are kept for upstream connections, files and the admin interface. The
+/// kernel gives out the lowest that is free.
+fn is_one_of_the_last(connection: &TcpStream) -> bool {
+    let Some(limit) = getrlimit(Resource::Nofile).current else { return false };
+    let kept = (limit / KEPT_SHARE).min(MOST_KEPT);
+    u64::try_from(connection.as_raw_fd()).is_ok_and(|descriptor| descriptor + kept >= limit)
 }
 
 /// The next connection, if one waits.

@@ -5,6 +5,7 @@ mod connection;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use balance::{Breaker, Endpoint, Permit};
 use tokio::sync::Notify;
@@ -16,6 +17,10 @@ use super::cluster::transport_for;
 use super::connector::{self, ConnectFailure, Wanted};
 use crate::config::snapshot::{ClientTransport, ClusterSnapshot};
 use crate::worker::Core;
+use crate::worker::timer::Alarm;
+
+/// How often a request that waits for a connection asks the circuit breaker again.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// The connections of a worker to one endpoint.
 #[derive(Debug)]
@@ -98,8 +103,7 @@ impl Pool {
         if let Some(connection) = self.checkout(wanted) {
             return Ok(connection);
         }
-        let target = self.target();
-        let Some(_pending) = target.breaker.pending_requests.acquire() else {
+        let Some(_pending) = self.target().breaker.pending_requests.acquire() else {
             self.counters.upstream_rq_pending_overflow.increment();
             return Err(ObtainFailure::Overflow);
         };
@@ -108,6 +112,8 @@ impl Pool {
             if self.closed.get() {
                 return Err(ObtainFailure::Gone);
             }
+            // As it is now: a request that has waited must not go out by rules that are not in force any more.
+            let target = self.target();
             if let Some(permit) = self.permit(&target) {
                 let connected = self.connect(&target, wanted, permit).await;
                 let counter = match connected {
@@ -237,9 +243,12 @@ impl Pool {
         Ok(UpstreamConnection::new(self, target, wanted, connected, permit))
     }
 
+    /// Waits for a connection of this pool, but not for ever: the circuit breaker may have room again thanks to another one.
     async fn next_return(&self) {
         let _queued = Queued::new(&self.queued);
-        self.returned.notified().await;
+        let alarm = Alarm::new(&self.core.timers);
+        alarm.set_after(Some(LOOK_AGAIN));
+        alarm.limit(self.returned.notified()).await;
     }
 
     fn connection_gone(&self) {
