@@ -57,10 +57,12 @@ fn conditions(listed: &str) -> (String, Vec<u32>) {
             None => names.push(part),
         }
     }
-    if !codes.is_empty() && !names.iter().any(|name| name.contains("retriable-status-codes")) {
-        names.push("retriable-status-codes");
+    let mut names = names.join(",");
+    // As istiod has it, the comma stands there even if nothing stands before it.
+    if !codes.is_empty() && !names.contains("retriable-status-codes") {
+        names.push_str(",retriable-status-codes");
     }
-    (names.join(","), codes)
+    (names, codes)
 }
 
 /// Codes with a name in the registry of HTTP status codes; istiod takes other numbers for names.
