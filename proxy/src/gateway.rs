@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 use rustix::io::Errno;
 use serde_json::Value;
+use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
@@ -95,7 +96,7 @@ impl Gateway {
         let mailboxes: Vec<Arc<Mailbox>> = (0..options.workers).map(|_| Arc::default()).collect();
         let publisher = Publisher::new(mailboxes.iter().cloned());
         // Bound before anything else starts, so that a second process stops here.
-        let servers = bind_servers(&options.servers).await?;
+        let servers = bind_servers(&options.servers)?;
         let mut tasks = JoinSet::new();
 
         let (event_sender, events) = mpsc::channel(QUEUE);
@@ -223,14 +224,16 @@ impl Gateway {
     }
 }
 
+/// Connections of the admin interface that wait to be accepted.
+const BACKLOG: i32 = 128;
+
 const CLUSTERS: &str = "clusters of the control plane (CDS)";
 const LISTENERS: &str = "listeners of the control plane (LDS)";
 
-async fn bind_servers(servers: &[(SocketAddr, Access)]) -> anyhow::Result<Vec<(TcpListener, Access)>> {
+fn bind_servers(servers: &[(SocketAddr, Access)]) -> anyhow::Result<Vec<(TcpListener, Access)>> {
     let mut bound = Vec::new();
     for (address, access) in servers {
         let listener = bind(*address)
-            .await
             .with_context(|| format!("cannot listen on {address} (admin interface); is another gateway running?"))?;
         bound.push((listener, *access));
     }
@@ -238,14 +241,25 @@ async fn bind_servers(servers: &[(SocketAddr, Access)]) -> anyhow::Result<Vec<(T
 }
 
 /// `[::]` stands for all addresses of both families, as it does in Istio's agent, and for IPv4's where the kernel has no IPv6.
-async fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
-    let bound = TcpListener::bind(address).await;
-    match bound {
+fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
+    match listen(address) {
         Err(error) if no_ipv6(&error) && address.ip() == Ipv6Addr::UNSPECIFIED => {
-            TcpListener::bind((Ipv4Addr::UNSPECIFIED, address.port())).await
+            listen((Ipv4Addr::UNSPECIFIED, address.port()).into())
         }
         bound => bound,
     }
+}
+
+fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
+    if address.is_ipv6() {
+        // Whatever net.ipv6.bindv6only says: probes come over IPv4 as well.
+        socket.set_only_v6(false)?;
+    }
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    TcpListener::from_std(socket.into())
 }
 
 /// The kernel was built or booted without IPv6, or it is switched off for this network namespace.
