@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -131,9 +132,25 @@ func (q *request) order(name string) string {
 
 func (c *connection) raw(text string) bool {
 	if data, err := base64.StdEncoding.DecodeString(text); err == nil {
+		c.holdUntilEnd()
 		c.write(string(data))
 	}
 	return false
+}
+
+// holdUntilEnd makes what is written next leave in one segment with the FIN of the close that follows (TCP_CORK,
+// tcp(7)). Without it a gateway may have the response some time before it learns of the end, take the connection for
+// one that is kept alive and lose its next request on it: a race that says nothing about the gateway.
+func (c *connection) holdUntilEnd() {
+	tcp, ok := c.conn.(*net.TCPConn)
+	if !ok {
+		return
+	}
+	if raw, err := tcp.SyscallConn(); err == nil {
+		_ = raw.Control(func(descriptor uintptr) {
+			_ = syscall.SetsockoptInt(int(descriptor), syscall.IPPROTO_TCP, syscall.TCP_CORK, 1)
+		})
+	}
 }
 
 func (c *connection) write(text string) { _, _ = c.conn.Write([]byte(text)) }

@@ -123,6 +123,7 @@ func (c *connection) http() {
 		if q.order("early") != "" {
 			// An answer before the body has been read.
 			c.server.reporter.report(&q.seen)
+			c.holdUntilEnd()
 			c.answer(q)
 			return
 		}
