@@ -63,6 +63,32 @@ func committedFolders(project string) ([]*Folder, error) {
 	return folders, nil
 }
 
+// folderAt is any folder of YAML. Its Gateways are made those of the gateway "edge", whichever they were written for.
+func folderAt(path string) (*Folder, error) {
+	objects, err := readFolder(path)
+	if err != nil {
+		return nil, err
+	}
+	for _, object := range objects {
+		if err := adopt(object); err != nil {
+			return nil, fmt.Errorf("%s: %s %s: %w", path, object.GetKind(), object.GetName(), err)
+		}
+	}
+	return &Folder{Name: filepath.Base(path), Gateway: edge, Objects: objects}, nil
+}
+
+// adopt binds a Gateway to the gateway "edge": Istio's by its label, that of the Gateway API by its Service.
+func adopt(object *unstructured.Unstructured) error {
+	if object.GetKind() != "Gateway" {
+		return nil
+	}
+	if object.GroupVersionKind().Group == "networking.istio.io" {
+		return unstructured.SetNestedStringMap(object.Object, map[string]string{"istio": edge}, "spec", "selector")
+	}
+	address := map[string]any{"type": "Hostname", "value": "edge.edge.svc.cluster.local"}
+	return unstructured.SetNestedSlice(object.Object, []any{address}, "spec", "addresses")
+}
+
 // readFolder reads the objects of all YAML files of a folder.
 func readFolder(path string) ([]*unstructured.Unstructured, error) {
 	var all []*unstructured.Unstructured

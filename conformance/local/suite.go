@@ -86,7 +86,7 @@ func (s *Suite) Run(ctx context.Context, names []string) (results []Result, skip
 	return results, skipped, nil
 }
 
-// folders are the committed ones and that of the scenarios.
+// folders are the committed ones, that of the scenarios, and those that names give by their paths.
 func (s *Suite) folders(names []string) ([]*Folder, []Skipped, error) {
 	all, err := committedFolders(filepath.Dir(s.Cluster.Root))
 	if err != nil {
@@ -101,12 +101,18 @@ func (s *Suite) folders(names []string) ([]*Folder, []Skipped, error) {
 		}
 		all, skipped = append(all, folder), excluded
 	}
+	chosen := slices.DeleteFunc(slices.Clone(all), func(folder *Folder) bool { return !wanted(folder.Name) })
 	for _, name := range names {
-		if !slices.ContainsFunc(all, func(folder *Folder) bool { return folder.Name == name }) {
-			return nil, nil, fmt.Errorf("no folder is called %q", name)
+		if slices.ContainsFunc(all, func(folder *Folder) bool { return folder.Name == name }) {
+			continue
 		}
+		folder, err := folderAt(name)
+		if err != nil {
+			return nil, nil, err
+		}
+		chosen = append(chosen, folder)
 	}
-	return slices.DeleteFunc(all, func(folder *Folder) bool { return !wanted(folder.Name) }), skipped, nil
+	return chosen, skipped, nil
 }
 
 // compareFolder asks until istiod agrees with the folder, or long enough.

@@ -26,7 +26,7 @@ func main() {
 	flag.BoolVar(&o.keep, "keep", false, "leave the cluster running")
 	flag.BoolVar(&o.record, "record", false, "write what istiod sends into xds/local/tests/istiod/*/resources.json")
 	flag.Usage = func() {
-		fmt.Fprintln(os.Stderr, "usage: local [flags] [FOLDER...]     folders are istiod/NAME, examples/NAME and scenarios")
+		fmt.Fprintln(os.Stderr, "usage: local [flags] [FOLDER...]     folders are istiod/NAME, examples/NAME, scenarios,\nor paths: their Gateways are bound to the gateway of the suite")
 		flag.PrintDefaults()
 	}
 	flag.Parse()

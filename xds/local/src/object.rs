@@ -10,7 +10,7 @@ pub(crate) mod service_entry;
 pub(crate) mod string_match;
 pub(crate) mod virtual_service;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::load::field::{Fields, Value};
@@ -30,6 +30,7 @@ pub(crate) struct Objects {
     pub(crate) endpoint_slices: Vec<service::EndpointSlice>,
     pub(crate) secrets: Vec<secret::Secret>,
     pub(crate) config_maps: Vec<secret::ConfigMap>,
+    /// Those that are defined, and those that an object is in.
     pub(crate) namespaces: Vec<Metadata>,
     pub(crate) api_gateways: Vec<gateway_api::gateway::Gateway>,
     pub(crate) http_routes: Vec<gateway_api::http_route::HttpRoute>,
@@ -67,7 +68,13 @@ impl<'a> Reader<'a> {
         self.object(&Value::new(node, String::new(), file, self.problems));
     }
 
-    pub(crate) fn finish(self) -> Objects {
+    pub(crate) fn finish(mut self) -> Objects {
+        let mut known: BTreeSet<_> = self.objects.namespaces.iter().map(|metadata| metadata.name.clone()).collect();
+        for ((_, _, namespace, _), place) in &self.seen {
+            if !namespace.is_empty() && known.insert(namespace.clone()) {
+                self.objects.namespaces.push(Metadata::of_namespace(namespace, place));
+            }
+        }
         self.objects
     }
 

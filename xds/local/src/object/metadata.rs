@@ -25,6 +25,18 @@ impl Metadata {
         (&self.created, &self.name, &self.namespace)
     }
 
+    /// A namespace without a Namespace object: an object at `place` is in it, so it is there.
+    pub(super) fn of_namespace(name: &str, place: &Place) -> Self {
+        Self {
+            name: name.to_owned(),
+            namespace: String::new(),
+            labels: BTreeMap::new(),
+            annotations: BTreeMap::new(),
+            created: String::new(),
+            place: place.clone(),
+        }
+    }
+
     pub(super) fn read(fields: &mut Fields<'_>, kind: &str) -> Option<Self> {
         let place = fields.place();
         let namespaced = kind != "Namespace" && kind != "GatewayClass";

@@ -121,7 +121,7 @@ pub(in crate::object) fn read(fields: &mut Fields<'_>, metadata: Metadata) -> Op
         // Which Service the gateway stands behind; we listen on the listeners' own ports.
         fields.ignore(&["addresses", "gatewayClassName", "infrastructure"]);
         fields.unsupported(&["allowedListeners", "defaultScope"]);
-        let listeners = fields.objects("listeners", listener);
+        let listeners = fields.objects("listeners", |fields| listener(fields, &metadata.labels));
         fields.require_elements("listeners");
         let mut gateway =
             Gateway { metadata, listeners, client_validation: None, client_validation_by_port: BTreeMap::new() };
@@ -133,7 +133,7 @@ pub(in crate::object) fn read(fields: &mut Fields<'_>, metadata: Metadata) -> Op
     })
 }
 
-fn listener(fields: &mut Fields<'_>) -> Option<Listener> {
+fn listener(fields: &mut Fields<'_>, gateway_labels: &BTreeMap<String, String>) -> Option<Listener> {
     let place = fields.place();
     let name = fields.required("name").and_then(|value| value.string());
     let hostname = fields.string("hostname");
@@ -152,7 +152,19 @@ fn listener(fields: &mut Fields<'_>) -> Option<Listener> {
     if tls.is_none() && matches!(protocol, ListenerProtocol::Https | ListenerProtocol::Tls) {
         fields.error("tls is missing, and the protocol needs it");
     }
-    Some(Listener { name: name?, hostname, port: port?, protocol, tls, namespaces, kinds, place })
+    let port = port?;
+    if tls.as_ref().is_some_and(|tls| is_auto_passthrough(gateway_labels, port, tls)) {
+        fields.error("a listener for other networks (AUTO_PASSTHROUGH) is not supported yet");
+    }
+    Some(Listener { name: name?, hostname, port, protocol, tls, namespaces, kinds, place })
+}
+
+/// Whether istiod makes the listener one of an east-west gateway: it passes connections on to the service that their
+/// server name spells. Without the option, that is the port for other networks of a gateway with a network.
+fn is_auto_passthrough(gateway_labels: &BTreeMap<String, String>, port: u32, tls: &ListenerTls) -> bool {
+    let asked = tls.options.get("gateway.istio.io/listener-protocol").is_some_and(|value| value == "auto-passthrough");
+    let network_port = gateway_labels.get("networking.istio.io/gatewayPort").map_or("15443", String::as_str);
+    asked || gateway_labels.contains_key("topology.istio.io/network") && network_port == port.to_string()
 }
 
 fn listener_tls(fields: &mut Fields<'_>) -> ListenerTls {
