@@ -50,6 +50,13 @@ const OUR_GROUPS: &[&str] = &[
     "networking.k8s.io",
 ];
 
+/// Kinds of those groups that istiod leaves out of account for gateways.
+const NOT_FOR_GATEWAYS: &[(&str, &str)] = &[
+    ("networking.istio.io", "Sidecar"),
+    ("networking.istio.io", "WorkloadGroup"),
+    ("networking.k8s.io", "NetworkPolicy"),
+];
+
 /// Reads documents and keeps what they hold.
 pub(crate) struct Reader<'a> {
     problems: &'a Problems,
@@ -154,7 +161,7 @@ impl<'a> Reader<'a> {
 
     fn unknown(&self, fields: &mut Fields<'_>, group: &str, api_version: &str, kind: &str) {
         fields.ignore_rest();
-        if OUR_GROUPS.contains(&group) {
+        if OUR_GROUPS.contains(&group) && !NOT_FOR_GATEWAYS.contains(&(group, kind)) {
             fields.error(format!("{kind} of {api_version} is not supported"));
         } else {
             self.problems.warning(&fields.place(), format!("{kind} of {api_version} is not used by a gateway"));
