@@ -10,7 +10,7 @@ use crate::problem::Problems;
 /// Warns of them; istiod says nothing.
 pub(crate) fn check(objects: &Objects, mesh: &Mesh, problems: &Problems) {
     let known: Vec<_> = objects.gateways.iter().map(|gateway| &gateway.metadata).collect();
-    for service in &objects.virtual_services {
+    for service in objects.virtual_services.iter().filter(|service| !service.is_delegate()) {
         let warn = |message: String| {
             problems.warning(&service.metadata.place, format!("VirtualService {}: {message}", service.metadata.name));
         };

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::attachment;
 use crate::convert;
+use crate::delegates;
 use crate::generate::{self, Resource};
 use crate::load;
 use crate::mesh::Mesh;
@@ -126,7 +127,7 @@ fn mesh(objects: &Objects, options: &Options, problems: &Problems) -> Mesh {
     let namespace = namespace(&gateways, &converted.gateways, options, problems);
     gateways.extend(converted.gateways);
     let resolve = |number| listening_port(number, objects, options, &namespace);
-    let mut virtual_services = objects.virtual_services.clone();
+    let mut virtual_services = delegates::merge(&objects.virtual_services, problems);
     virtual_services.extend(converted.virtual_services);
     Mesh {
         ports: GatewayPorts::new(&gateways, resolve, problems),

@@ -10,6 +10,7 @@
 mod attachment;
 mod control_plane;
 mod convert;
+mod delegates;
 mod generate;
 mod load;
 mod mesh;

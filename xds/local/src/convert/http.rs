@@ -107,10 +107,10 @@ fn istio_route(route: &HttpRoute, rule: &Rule, position: usize, sources: &Source
         retries,
         redirect: rule.filters.redirect.clone(),
         rewrite: rule.filters.rewrite.clone(),
-        headers: Headers {
+        headers: Some(Headers {
             request: rule.filters.request_headers.clone(),
             response: rule.filters.response_headers.clone(),
-        },
+        }),
         ..IstioRoute::default()
     };
     let has_backend = rule.backends.iter().any(|backend| backend.target.weight > 0);

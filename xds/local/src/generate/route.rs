@@ -112,7 +112,7 @@ impl Builder<'_> {
 
     fn route(&self, http: &HttpRoute, condition: Option<&HttpMatch>) -> Route {
         let matches = route_match(condition, self.service.origin.is_gateway_api());
-        let mut changes = Changes::new(&http.headers);
+        let mut changes = http.headers.as_ref().map(Changes::new).unwrap_or_default();
         let action = if let Some(redirect) = &http.redirect {
             Action::Redirect(self.redirect(redirect))
         } else if let Some(response) = &http.direct_response {

@@ -4,8 +4,8 @@ mod http;
 mod stream;
 
 pub(crate) use http::{
-    Body, DirectResponse, HeaderOperations, Headers, HttpDestination, HttpMatch, HttpRoute, PathRewrite, Redirect,
-    RedirectPort, Retries, Rewrite,
+    Body, Delegate, DirectResponse, HeaderOperations, Headers, HttpDestination, HttpMatch, HttpRoute, PathRewrite,
+    Redirect, RedirectPort, Retries, Rewrite,
 };
 pub(crate) use stream::{StreamMatch, StreamRoute, WeightedDestination};
 
@@ -18,7 +18,7 @@ use crate::problem::Place;
 #[derive(Clone, Debug)]
 pub(crate) struct VirtualService {
     pub(crate) metadata: Metadata,
-    /// Full names; may begin with `*.` or be `*`.
+    /// Full names; may begin with `*.` or be `*`. Empty for a delegate.
     pub(crate) hosts: Vec<String>,
     /// `namespace/name` of gateways, or `mesh`.
     pub(crate) gateways: Vec<String>,
@@ -27,6 +27,13 @@ pub(crate) struct VirtualService {
     pub(crate) tls: Vec<StreamRoute>,
     pub(crate) tcp: Vec<StreamRoute>,
     pub(crate) origin: Origin,
+}
+
+impl VirtualService {
+    /// Its routes are for other virtual services to take.
+    pub(crate) fn is_delegate(&self) -> bool {
+        self.hosts.is_empty()
+    }
 }
 
 /// What a virtual service was made from, on which details of its meaning depend.
@@ -59,7 +66,6 @@ pub(super) fn read(fields: &mut Fields<'_>, metadata: Metadata) -> Option<Virtua
     fields.required("spec")?.object(|fields| {
         let namespace = metadata.namespace.clone();
         let hosts: Vec<_> = fields.strings("hosts").iter().map(|name| host::full_name(name, &namespace)).collect();
-        fields.require_elements("hosts");
         let gateways = gateway_names(fields, &namespace);
         let export_to = export_to(fields, &namespace);
         let http = fields.objects("http", |fields| Some(http::read(fields, &namespace)));
@@ -69,8 +75,22 @@ pub(super) fn read(fields: &mut Fields<'_>, metadata: Metadata) -> Option<Virtua
             fields.error("one of http, tls and tcp must have a route");
         }
         let origin = Origin::VirtualService;
-        VirtualService { metadata, hosts, gateways, export_to, http, tls, tcp, origin }
+        let service = VirtualService { metadata, hosts, gateways, export_to, http, tls, tcp, origin };
+        if service.is_delegate() {
+            check_delegate(fields, &service);
+        }
+        service
     })
+}
+
+/// What a delegate has nothing to say about is told by the one that names it.
+fn check_delegate(fields: &Fields<'_>, service: &VirtualService) {
+    if !service.gateways.is_empty() || !service.tls.is_empty() || !service.tcp.is_empty() {
+        fields.error("without hosts it is a delegate, which has no gateways, tls and tcp");
+    }
+    if service.http.iter().any(|route| route.delegate.is_some()) {
+        fields.error("without hosts it is a delegate, which cannot have delegates itself");
+    }
 }
 
 fn destination(fields: &mut Fields<'_>, namespace: &str) -> Option<Destination> {

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use super::{Destination, destination, gateway_names};
 use crate::load::field::Fields;
 use crate::object::string_match::StringMatch;
+use crate::problem::Place;
 
 /// What happens to requests.
 #[derive(Clone, Debug, Default)]
@@ -23,7 +24,17 @@ pub(crate) struct HttpRoute {
     pub(crate) rewrite: Option<Rewrite>,
     pub(crate) timeout: Option<Duration>,
     pub(crate) retries: Option<Retries>,
-    pub(crate) headers: Headers,
+    pub(crate) headers: Option<Headers>,
+    /// Whose routes take the place of this one.
+    pub(crate) delegate: Option<Delegate>,
+}
+
+/// Another VirtualService, one without hosts.
+#[derive(Clone, Debug)]
+pub(crate) struct Delegate {
+    pub(crate) namespace: String,
+    pub(crate) name: String,
+    pub(crate) place: Place,
 }
 
 /// Conditions on a request.
@@ -133,7 +144,6 @@ pub(crate) struct Retries {
 
 pub(super) fn read(fields: &mut Fields<'_>, namespace: &str) -> HttpRoute {
     fields.unsupported(&[
-        "delegate",
         "fault",
         "mirror",
         "mirrorPercent",
@@ -151,15 +161,29 @@ pub(super) fn read(fields: &mut Fields<'_>, namespace: &str) -> HttpRoute {
         rewrite: fields.object("rewrite", rewrite),
         timeout: fields.duration("timeout"),
         retries: fields.object("retries", retries),
-        headers: fields.object("headers", headers).unwrap_or_default(),
+        headers: fields.object("headers", headers),
+        delegate: fields.try_object("delegate", |fields| delegate(fields, namespace)),
     };
     check(fields, &route);
     route
 }
 
+fn delegate(fields: &mut Fields<'_>, namespace: &str) -> Option<Delegate> {
+    let place = fields.place();
+    let name = fields.required("name").and_then(|value| value.string());
+    let given = fields.string("namespace");
+    let namespace = if given.is_empty() { namespace.to_owned() } else { given };
+    Some(Delegate { namespace, name: name?, place })
+}
+
 fn check(fields: &Fields<'_>, route: &HttpRoute) {
     let answers = [!route.route.is_empty(), route.redirect.is_some(), route.direct_response.is_some()];
     match answers.iter().filter(|answer| **answer).count() {
+        _ if route.delegate.is_some() => {
+            if route.redirect.is_some() || !route.route.is_empty() {
+                fields.error("route and redirect come from the delegate");
+            }
+        }
         1 => {}
         0 => fields.error("one of route, redirect and directResponse is needed"),
         _ => fields.error("only one of route, redirect and directResponse can be given"),
