@@ -17,8 +17,7 @@ const scenariosName = "scenarios"
 
 // excluded are scenarios with objects that the gateway refuses in a folder, each with the reason. Any
 // other scenario that it refuses is a failure.
-var excluded = map[string]string{
-}
+var excluded = map[string]string{}
 
 // Skipped is an excluded scenario.
 type Skipped struct{ Scenario, Reason string }
