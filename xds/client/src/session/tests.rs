@@ -30,7 +30,6 @@ fn options(address: &str) -> SessionOptions {
             tls: None,
             token_file: None,
             cluster_id: "Kubernetes".to_owned(),
-            headers: vec![("X-Extra".to_owned(), "1".to_owned())],
         },
         node: Node::from_sources(&Sources::of_gateway(variables, "edge.svc.cluster.local")).unwrap(),
         snapshot_directory: None,
@@ -107,7 +106,6 @@ async fn a_gateway_gets_its_configuration() {
     let (session, mut events) = Session::spawn(options(&server.address));
     let mut stream = server.accept().await;
     assert_eq!(stream.header("clusterid"), Some("Kubernetes"));
-    assert_eq!(stream.header("x-extra"), Some("1"));
     assert_eq!(stream.header("authorization"), None);
     serve_all(&mut stream, http_listener("l", "r")).await;
     let seen = events_until(&mut events, "synced Listener").await;
