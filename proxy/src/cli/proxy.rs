@@ -115,7 +115,6 @@ fn control_plane(settings: &Settings, address: &str, roots: &TrustRoots) -> Cont
         tls,
         token_file: Some(settings.control_plane.token_file.clone()),
         cluster_id: settings.control_plane.cluster_id.clone(),
-        headers: Vec::new(),
     }
 }
 

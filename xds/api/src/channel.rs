@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
 
 /// How long the TCP connection, and then the TLS handshake, may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -24,15 +24,13 @@ pub struct Destination {
     pub tls: Option<Tls>,
 }
 
-/// How to know the server, and what to show of ourselves.
+/// How to know the server. We show it a token ([`crate::Credentials`]), and no certificate.
 #[derive(Debug, Clone)]
 pub struct Tls {
     /// Who may vouch for the server.
     pub roots: Roots,
     /// The name to ask for and to find in the certificate; nothing means the host of the address.
     pub server_name: Option<String>,
-    /// The certificate to show, if any.
-    pub identity: Option<ClientIdentity>,
 }
 
 /// Who may vouch for a server.
@@ -44,23 +42,8 @@ pub enum Roots {
     System,
 }
 
-/// A certificate and its key.
-#[derive(Clone)]
-pub struct ClientIdentity {
-    /// The leaf and its intermediates, in PEM.
-    pub certificate_chain: Vec<u8>,
-    /// In PEM.
-    pub private_key: Vec<u8>,
-}
-
-impl std::fmt::Debug for ClientIdentity {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str("ClientIdentity { .. }")
-    }
-}
-
 /// Connects, and returns once the connection (and TLS) stands. The channel reconnects by itself when it breaks, with the
-/// same roots and identity: after their rotation, connect anew.
+/// same roots: after their rotation, connect anew.
 ///
 /// # Errors
 ///
@@ -91,12 +74,8 @@ fn client_tls(tls: &Tls) -> ClientTlsConfig {
         Roots::Pem(certificates) => config.ca_certificate(Certificate::from_pem(certificates)),
         Roots::System => config.with_native_roots(),
     };
-    let config = match &tls.server_name {
+    match &tls.server_name {
         Some(name) => config.domain_name(name),
-        None => config,
-    };
-    match &tls.identity {
-        Some(identity) => config.identity(Identity::from_pem(&identity.certificate_chain, &identity.private_key)),
         None => config,
     }
 }

@@ -13,7 +13,7 @@ use tokio_stream::wrappers::TcpListenerStream;
 use tokio_stream::{Stream, StreamExt};
 use tonic::transport::{Identity, Server, ServerTlsConfig};
 use tonic::{Request, Response, Status, Streaming};
-use xds_api::channel::{ClientIdentity, Destination, Roots, Tls, connect};
+use xds_api::channel::{Destination, Roots, Tls, connect};
 use xds_api::envoy::config::listener::v3::Listener;
 use xds_api::envoy::service::discovery::v3::aggregated_discovery_service_server::{
     AggregatedDiscoveryService, AggregatedDiscoveryServiceServer,
@@ -46,11 +46,11 @@ async fn tls_verifies_the_server_by_the_name_given() {
     let authority = Authority::new();
     let address = start(Some(authority.server_tls("istiod.test"))).await;
 
-    let mut tls = Tls { roots: authority.roots(), server_name: Some("istiod.test".into()), identity: None };
+    let mut tls = Tls { roots: authority.roots(), server_name: Some("istiod.test".into()) };
     let channel = connect(&destination(address, &tls)).await.unwrap();
     let request = IstioCertificateRequest { csr: "csr".into(), validity_duration: 86_400, ..Default::default() };
     let chain = ca::create_certificate(channel, metadata(), request).await.unwrap();
-    assert_eq!(chain, ["csr for 86400 s, Bearer token of k8s-1", "no client certificate"]);
+    assert_eq!(chain, ["csr for 86400 s, Bearer token of k8s-1", "root"]);
 
     tls.server_name = Some("other.test".into());
     let error = connect(&destination(address, &tls)).await.unwrap_err().to_string();
@@ -62,23 +62,9 @@ async fn tls_verifies_the_server_by_the_name_given() {
 async fn a_server_nobody_we_trust_vouches_for_is_refused() {
     let address = start(Some(Authority::new().server_tls("istiod.test"))).await;
     let stranger = Authority::new();
-    let tls = Tls { roots: stranger.roots(), server_name: Some("istiod.test".into()), identity: None };
+    let tls = Tls { roots: stranger.roots(), server_name: Some("istiod.test".into()) };
     let error = connect(&destination(address, &tls)).await.unwrap_err().to_string();
     assert!(error.contains("certificate"), "{error}");
-}
-
-#[tokio::test]
-async fn our_certificate_is_shown_to_the_server() {
-    let authority = Authority::new();
-    let address = start(Some(authority.server_tls("istiod.test"))).await;
-    let tls = Tls {
-        roots: authority.roots(),
-        server_name: Some("istiod.test".into()),
-        identity: Some(authority.identity("gateway.test")),
-    };
-    let channel = connect(&destination(address, &tls)).await.unwrap();
-    let chain = ca::create_certificate(channel, metadata(), IstioCertificateRequest::default()).await.unwrap();
-    assert_eq!(chain[1], "client certificate");
 }
 
 #[tokio::test]
@@ -143,11 +129,10 @@ impl IstioCertificateService for ControlPlane {
         &self,
         request: Request<IstioCertificateRequest>,
     ) -> Result<Response<IstioCertificateResponse>, Status> {
-        let shown = if request.peer_certs().is_some() { "client certificate" } else { "no client certificate" };
         let caller = caller(&request);
         let request = request.into_inner();
         let leaf = format!("{} for {} s, {caller}", request.csr, request.validity_duration);
-        Ok(Response::new(IstioCertificateResponse { cert_chain: vec![leaf, shown.into()] }))
+        Ok(Response::new(IstioCertificateResponse { cert_chain: vec![leaf, "root".into()] }))
     }
 }
 
@@ -185,21 +170,10 @@ impl Authority {
         Roots::Pem(self.0.pem().into_bytes())
     }
 
-    fn identity(&self, name: &str) -> ClientIdentity {
+    fn server_tls(&self, name: &str) -> ServerTlsConfig {
         let key = KeyPair::generate().unwrap();
         let certificate = CertificateParams::new([name.to_owned()]).unwrap().signed_by(&key, &self.0).unwrap();
-        ClientIdentity {
-            certificate_chain: certificate.pem().into_bytes(),
-            private_key: key.serialize_pem().into_bytes(),
-        }
-    }
-
-    fn server_tls(&self, name: &str) -> ServerTlsConfig {
-        let ClientIdentity { certificate_chain, private_key } = self.identity(name);
-        ServerTlsConfig::new()
-            .identity(Identity::from_pem(certificate_chain, private_key))
-            .client_ca_root(tonic::transport::Certificate::from_pem(self.0.pem()))
-            .client_auth_optional(true)
+        ServerTlsConfig::new().identity(Identity::from_pem(certificate.pem(), key.serialize_pem()))
     }
 }
 

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use tonic::metadata::{MetadataKey, MetadataMap, MetadataValue};
+use tonic::metadata::MetadataMap;
 use tonic::transport::Channel;
 use xds_api::Credentials;
 use xds_api::channel::{Destination, Roots, Tls, connect};
@@ -25,8 +25,6 @@ pub struct ControlPlane {
     pub token_file: Option<PathBuf>,
     /// Istio's name of our cluster, sent as `ClusterID`.
     pub cluster_id: String,
-    /// Further headers of every call (`XDS_HEADER_*`, `CA_HEADER_*` of Istio's agent).
-    pub headers: Vec<(String, String)>,
 }
 
 /// How to know the server.
@@ -61,7 +59,6 @@ impl ControlPlane {
         let tls = self.tls.as_ref().map(|options| Tls {
             roots: roots.clone().map_or(Roots::System, Roots::Pem),
             server_name: options.server_name.clone(),
-            identity: None,
         });
         let destination = Destination { address: self.address.clone(), tls };
         match tokio::time::timeout(CONNECT_TIMEOUT, connect(&destination)).await {
@@ -78,14 +75,7 @@ impl ControlPlane {
             None => None,
         };
         let credentials = Credentials { token, cluster_id: Some(self.cluster_id.clone()) };
-        let mut metadata = credentials.metadata().map_err(|error| format!("token or cluster id: {error}"))?;
-        for (name, value) in &self.headers {
-            let key = MetadataKey::from_bytes(name.to_ascii_lowercase().as_bytes());
-            let key = key.map_err(|error| format!("header {name:?}: {error}"))?;
-            let value = MetadataValue::try_from(value).map_err(|error| format!("header {name:?}: {error}"))?;
-            metadata.insert(key, value);
-        }
-        Ok(metadata)
+        credentials.metadata().map_err(|error| format!("token or cluster id: {error}"))
     }
 
     /// Whether the roots on disk differ from those of an open connection. A file that is missing for a moment does not count.

@@ -143,7 +143,6 @@ async fn certificates_are_fetched_and_rotated() {
         tls: None,
         token_file: Some(token.path().to_owned()),
         cluster_id: "Kubernetes".to_owned(),
-        headers: Vec::new(),
     };
     let spiffe_id =
         SpiffeId { trust_domain: "cluster.local".into(), namespace: "edge".into(), service_account: "web".into() };
