@@ -93,7 +93,7 @@ impl Exchange<'_> {
             let mut values = std::mem::take(&mut self.memory.scratch);
             let ends = mutation::values(mutations, &self.record(), &mut values);
             for (addition, value) in mutation::in_order(mutations, &ends, &values) {
-                mutation::add(addition, value, self.memory.response.fields_mut());
+                mutation::add(addition, value, self.memory.response.fields_mut(), h1::JOINED_IN_RESPONSES);
             }
             self.memory.scratch = values;
         }
