@@ -1,6 +1,7 @@
 //! The fields of one head: a reusable byte buffer and a table of positions in it.
 
 mod change;
+mod joined;
 mod prepared;
 mod wire;
 
@@ -11,6 +12,7 @@ use crate::header_set::HeaderSet;
 use crate::name::Header;
 
 pub use change::ValueWriter;
+pub use joined::{JOINED_IN_REQUESTS, JOINED_IN_RESPONSES};
 pub use prepared::PreparedFields;
 
 /// No head holds more fields. A removed field keeps its place until the head is cleared.
@@ -81,6 +83,8 @@ pub struct Fields {
     bytes: Vec<u8>,
     table: Vec<Field>,
     present: HeaderSet,
+    /// Those that came over the wire more than once.
+    repeated: HeaderSet,
 }
 
 impl Fields {
@@ -120,20 +124,6 @@ impl Fields {
                 field.is_live() && field.header == header && (header != Header::Other || self.name(field) == name)
             })
             .map(|field| self.value(field))
-    }
-
-    /// The value of the field called `name`; several values are joined by commas in `scratch`, as Envoy matches them.
-    pub fn joined<'a>(&'a self, name: &[u8], scratch: &'a mut Vec<u8>) -> Option<&'a [u8]> {
-        let mut values = self.find_all(name);
-        let first = values.next()?;
-        let Some(second) = values.next() else { return Some(first) };
-        scratch.clear();
-        scratch.extend_from_slice(first);
-        for value in std::iter::once(second).chain(values) {
-            scratch.push(b',');
-            scratch.extend_from_slice(value);
-        }
-        Some(scratch)
     }
 
     /// Whether a well-known field is there.

@@ -28,6 +28,14 @@ impl HeaderSet {
         self.0[header as usize >> 6 & 1] |= 1 << (header as u8 & 63);
     }
 
+    /// Adds a name; notes in `again` if it was a member already.
+    #[inline(always)]
+    pub(crate) fn insert_noting(&mut self, header: Header, again: &mut HeaderSet) {
+        let (word, bit) = (header as usize >> 6 & 1, 1 << (header as u8 & 63));
+        again.0[word] |= self.0[word] & bit;
+        self.0[word] |= bit;
+    }
+
     /// Takes a name out.
     #[inline(always)]
     pub(crate) const fn remove(&mut self, header: Header) {

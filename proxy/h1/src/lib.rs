@@ -29,7 +29,10 @@ mod version;
 
 pub use body::{BodyDecoder, BodyError, Decoded};
 pub use body_length::BodyLength;
-pub use fields::{FieldError, FieldRef, Fields, MAX_BYTES, MAX_FIELDS, PreparedFields, ValueWriter};
+pub use fields::{
+    FieldError, FieldRef, Fields, JOINED_IN_REQUESTS, JOINED_IN_RESPONSES, MAX_BYTES, MAX_FIELDS, PreparedFields,
+    ValueWriter,
+};
 pub use header_set::HeaderSet;
 pub use limits::{Limits, Underscores};
 pub use method::Method;

@@ -1,6 +1,6 @@
 //! Header changes that the configuration asks for, on either way.
 
-use h1::{Fields, RequestHead};
+use h1::{Fields, Header, HeaderSet, JOINED_IN_REQUESTS, RequestHead};
 use xds_model::header::{HeaderAddition, HeaderAppend, HeaderMutations};
 
 use crate::telemetry::access_log::Record;
@@ -54,17 +54,21 @@ pub(super) fn add_to_request(addition: &HeaderAddition, value: &[u8], request: &
     match addition.name.as_str() {
         ":path" => drop(request.set_path(value)),
         ":authority" | "host" => drop(request.set_authority(value)),
-        _ => add(addition, value, request.fields_mut()),
+        _ => add(addition, value, request.fields_mut(), JOINED_IN_REQUESTS),
     }
 }
 
-/// Writes one value.
-pub(super) fn add(addition: &HeaderAddition, value: &[u8], fields: &mut Fields) {
+/// Writes one value. An addition to a field of those in `joined` goes on with its value.
+pub(super) fn add(addition: &HeaderAddition, value: &[u8], fields: &mut Fields, joined: HeaderSet) {
     let name = addition.name.as_bytes();
     let exists = fields.find(name).is_some();
     // A value with control characters, or one too many, is not written: the rest of the message is still good.
     let _ = match (addition.append, exists) {
-        (HeaderAppend::AppendIfExistsOrAdd, _) | (HeaderAppend::AddIfAbsent, false) => fields.append(name, value),
+        (HeaderAppend::AppendIfExistsOrAdd, true) => match Header::from_name(name) {
+            header if joined.contains(header) => fields.append_joined(header, value),
+            _ => fields.append(name, value),
+        },
+        (HeaderAppend::AppendIfExistsOrAdd, false) | (HeaderAppend::AddIfAbsent, false) => fields.append(name, value),
         (HeaderAppend::OverwriteIfExistsOrAdd, _) | (HeaderAppend::OverwriteIfExists, true) => fields.set(name, value),
         (HeaderAppend::AddIfAbsent, true) | (HeaderAppend::OverwriteIfExists, false) => Ok(()),
     };

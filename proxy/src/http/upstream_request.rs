@@ -14,6 +14,7 @@ use route::{Forward, RouteMatch};
 
 use self::attempt::{Answering, Tried};
 use self::deadlines::Deadlines;
+pub(super) use self::deadlines::write_expected_timeout;
 pub(super) use self::replay::Replay;
 pub(super) use self::wait::poll_gone;
 use super::exchange::Exchange;
@@ -68,8 +69,8 @@ pub(super) async fn send<'c>(
     let mut _retry = None;
     loop {
         sender.exchange.outcome.attempts += 1;
-        if found.virtual_host.include_request_attempt_count && sender.exchange.outcome.attempts > 1 {
-            sender.write_attempt_count();
+        if sender.exchange.outcome.attempts > 1 {
+            sender.change_for_retry(found, forward);
         }
         cluster.counters().upstream_rq_total.increment();
         let tried = sender.attempt(&retries).await;
@@ -141,11 +142,17 @@ impl<'x, 'a, 'c> Sender<'x, 'a, 'c> {
         self.deadlines.request_received(now, &mut self.exchange.outcome);
     }
 
-    fn write_attempt_count(&mut self) {
+    /// What a later try says that the first one did not.
+    fn change_for_retry(&mut self, found: &RouteMatch<'_>, forward: &Forward) {
         let attempts = u64::from(self.exchange.outcome.attempts);
+        let now = self.exchange.connection.worker.io.clock.now();
+        let passed = self.exchange.outcome.received.map(|received| now.saturating_duration_since(received));
         let fields = self.exchange.memory.request.fields_mut();
-        fields.remove(Header::XEnvoyAttemptCount);
-        let _ = fields.append_value(Header::XEnvoyAttemptCount, |value| value.put_number(attempts));
+        if found.virtual_host.include_request_attempt_count {
+            fields.remove(Header::XEnvoyAttemptCount);
+            let _ = fields.append_value(Header::XEnvoyAttemptCount, |value| value.put_number(attempts));
+        }
+        write_expected_timeout(fields, forward, passed.unwrap_or_default());
     }
 
     /// The end of the last try is the answer.

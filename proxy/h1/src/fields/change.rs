@@ -149,7 +149,7 @@ impl Fields {
 
     /// Ends the line whose value was written behind the name. An invalid field leaves no trace.
     #[inline]
-    fn finish(&mut self, header: Header, new: NewField, valid: bool) -> Result<Field, FieldError> {
+    pub(super) fn finish(&mut self, header: Header, new: NewField, valid: bool) -> Result<Field, FieldError> {
         let value_end = self.bytes.len();
         let error = match valid {
             _ if value_end > MAX_BYTES => Some(FieldError::Full),

@@ -11,6 +11,7 @@ impl Fields {
         self.bytes.clear();
         self.table.clear();
         self.present = HeaderSet::EMPTY;
+        self.repeated = HeaderSet::EMPTY;
     }
 
     /// How many fields were seen, removed ones included.
@@ -23,7 +24,7 @@ impl Fields {
     #[inline(always)]
     pub(crate) fn note(&mut self, field: Field) {
         if field.is_live() {
-            self.present.insert(field.header);
+            self.present.insert_noting(field.header, &mut self.repeated);
         }
         self.table.push(field);
     }

@@ -2,7 +2,7 @@
 
 use crate::body_length::{BodyLength, TransferEncoding};
 use crate::field_line::{self, Field, NoField, REMOVED};
-use crate::fields::{MAX_BYTES, MAX_FIELDS_FROM_WIRE, Span};
+use crate::fields::{JOINED_IN_REQUESTS, MAX_BYTES, MAX_FIELDS_FROM_WIRE, Span};
 use crate::hop_by_hop;
 use crate::limits::{Limits, Underscores};
 use crate::method::{self, Method};
@@ -182,6 +182,7 @@ impl RequestHead {
         self.authority = authority;
         self.body = self.body_length()?;
         self.fields.adopt(head);
+        self.fields.join_repeated(JOINED_IN_REQUESTS);
         if self.progress.path_missing {
             self.add_missing_slash();
         }

@@ -30,7 +30,7 @@ pub enum ResponseError {
     DuplicateContentLength,
     /// Both content-length and transfer-encoding.
     ContentLengthWithTransferEncoding,
-    /// A transfer-encoding other than one single `chunked`, or one in an HTTP/1.0 response.
+    /// A transfer-encoding other than one single `chunked`.
     TransferEncoding,
     /// A body announced by a status that has none (RFC 9110 8.6: 1xx and 204).
     BodyDisallowed,

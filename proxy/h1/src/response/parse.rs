@@ -2,7 +2,7 @@
 
 use crate::body_length::{BodyLength, TransferEncoding};
 use crate::field_line::{self, Field, NoField, REMOVED};
-use crate::fields::{MAX_BYTES, MAX_FIELDS_FROM_WIRE, Span};
+use crate::fields::{JOINED_IN_RESPONSES, MAX_BYTES, MAX_FIELDS_FROM_WIRE, Span};
 use crate::limits::Limits;
 use crate::method::Method;
 use crate::name::Header;
@@ -89,6 +89,11 @@ impl ResponseHead {
         self.version = match version {
             b'1' => Version::Http11,
             b'0' => Version::Http10,
+            // What a later version adds needs to be asked for (RFC 9110 section 2.5). Envoy does not keep such a connection either.
+            b'2'..=b'9' => {
+                self.progress.close = true;
+                Version::Http11
+            }
             _ => return Err(ResponseError::StatusLine),
         };
         if !status.iter().all(u8::is_ascii_digit) || status[0] == b'0' || !is_field_value(reason) {
@@ -142,12 +147,15 @@ impl ResponseHead {
         self.content_length = self.progress.framing.content_length;
         self.keep_alive = !self.progress.close && (self.version != Version::Http10 || self.progress.keep_alive);
         self.fields.adopt(head);
+        self.fields.join_repeated(JOINED_IN_RESPONSES);
         if self.status == 101 {
             return self.switch_protocols(expectation);
         }
         self.body = self.body_length(expectation.method)?;
         self.tunnel = expectation.method == Method::Connect && (200..300).contains(&self.status);
-        self.keep_alive &= self.body != BodyLength::UntilClose && !self.tunnel;
+        // A 1.0 that sends chunks is believed once (RFC 9112 section 6.1), as with Envoy.
+        let chunks_of_http10 = self.progress.framing.transfer_encoding.is_some() && self.version == Version::Http10;
+        self.keep_alive &= self.body != BodyLength::UntilClose && !self.tunnel && !chunks_of_http10;
         Ok(())
     }
 
@@ -177,7 +185,6 @@ impl ResponseHead {
             (None, Some(length)) => BodyLength::Fixed(length),
             (None, None) => BodyLength::UntilClose,
             (Some(_), Some(_)) => return Err(ResponseError::ContentLengthWithTransferEncoding),
-            (Some(_), None) if self.version == Version::Http10 => return Err(ResponseError::TransferEncoding),
             (Some(TransferEncoding::Chunked), None) => BodyLength::Chunked,
             (Some(_), None) => return Err(ResponseError::TransferEncoding),
         };

@@ -1,6 +1,8 @@
 //! What we take, httparse takes too, and reads the same in it.
 
-use selvedge_h1::{Expectation, Limits, RequestHead, ResponseHead};
+use selvedge_h1::{
+    Expectation, Header, HeaderSet, JOINED_IN_REQUESTS, JOINED_IN_RESPONSES, Limits, RequestHead, ResponseHead,
+};
 
 use crate::support::{Random, text};
 use crate::{requests, responses};
@@ -39,11 +41,26 @@ fn mutate(random: &mut Random, message: &mut Vec<u8>) {
     }
 }
 
+/// The lines of those that are `joined` become one, as the parser makes them.
+fn join(lines: Vec<(String, Vec<u8>)>, joined: HeaderSet) -> Vec<(String, Vec<u8>)> {
+    let mut fields: Vec<(String, Vec<u8>)> = Vec::new();
+    for (name, value) in lines {
+        let first = fields.iter_mut().find(|(known, _)| *known == name);
+        match first.filter(|_| joined.contains(Header::from_name(name.as_bytes()))) {
+            Some((_, values)) if values.is_empty() => *values = value,
+            Some(_) if value.is_empty() => {}
+            Some((_, values)) => *values = [values, &b","[..], &value].concat(),
+            None => fields.push((name, value)),
+        }
+    }
+    fields
+}
+
 /// `theirs` without the fields that are taken out or nominated must be `ours`.
-fn compare_fields(ours: &selvedge_h1::Fields, theirs: &[httparse::Header<'_>], nominations: bool, input: &[u8]) {
+fn compare_fields(ours: &selvedge_h1::Fields, theirs: &[httparse::Header<'_>], of_request: bool, input: &[u8]) {
     let nominated: Vec<String> = theirs
         .iter()
-        .filter(|header| nominations && header.name.eq_ignore_ascii_case("connection"))
+        .filter(|header| of_request && header.name.eq_ignore_ascii_case("connection"))
         .flat_map(|header| {
             text(header.value).to_ascii_lowercase().split(',').map(|name| name.trim().to_owned()).collect::<Vec<_>>()
         })
@@ -59,6 +76,7 @@ fn compare_fields(ours: &selvedge_h1::Fields, theirs: &[httparse::Header<'_>], n
         .map(|field| (text(field.name), field.value.to_vec()))
         .filter(|(name, _)| !is_taken_out(name))
         .collect();
+    let expected = join(expected, if of_request { JOINED_IN_REQUESTS } else { JOINED_IN_RESPONSES });
     assert_eq!(actual, expected, "{:?}", text(input));
 }
 
@@ -104,6 +122,9 @@ fn accepted_responses_are_read_as_httparse_reads_them() {
         let mut headers = [httparse::EMPTY_HEADER; 128];
         let mut response = httparse::Response::new(&mut headers);
         let theirs = response.parse(&input);
+        if theirs == Err(httparse::Error::Version) {
+            continue; // It knows none but 1.0 and 1.1.
+        }
         assert_eq!(theirs, Ok(httparse::Status::Complete(consumed)), "{:?}", text(&input));
         assert_eq!(response.code, Some(head.status));
         let lengths_dropped = head.status < 200 || head.status == 204;

@@ -1,11 +1,13 @@
 //! What becomes of the fields of a request and of its answer on their way through.
 
+use std::time::Duration;
+
 use h1::Header;
 use route::{Forward, RouteMatch};
 
 use super::Exchange;
 use crate::http::local_reply::LocalReply;
-use crate::http::mutation;
+use crate::http::{mutation, upstream_request};
 
 impl Exchange<'_> {
     /// Everything that the configuration wants changed, in Envoy's order.
@@ -25,14 +27,7 @@ impl Exchange<'_> {
             // A configured name with control characters is not worth failing a request for; so below.
             let _ = request.fields_mut().set_known(Header::XEnvoyDecoratorOperation, operation.as_bytes());
         }
-        let per_try = forward.retry.as_ref().and_then(|retry| retry.per_try_timeout);
-        if let Some(timeout) = [forward.timeout, per_try].into_iter().flatten().filter(|time| !time.is_zero()).min() {
-            request.fields_mut().remove(Header::XEnvoyExpectedRqTimeoutMs);
-            let milliseconds = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
-            let _ = request
-                .fields_mut()
-                .append_value(Header::XEnvoyExpectedRqTimeoutMs, |value| value.put_number(milliseconds));
-        }
+        upstream_request::write_expected_timeout(request.fields_mut(), forward, Duration::ZERO);
         if found.virtual_host.include_request_attempt_count {
             let _ = request.fields_mut().set_known(Header::XEnvoyAttemptCount, b"1");
         }
@@ -98,7 +93,7 @@ impl Exchange<'_> {
             let mut values = std::mem::take(&mut self.memory.scratch);
             let ends = mutation::values(mutations, &self.record(), &mut values);
             for (addition, value) in mutation::in_order(mutations, &ends, &values) {
-                mutation::add(addition, value, self.memory.response.fields_mut());
+                mutation::add(addition, value, self.memory.response.fields_mut(), h1::JOINED_IN_RESPONSES);
             }
             self.memory.scratch = values;
         }

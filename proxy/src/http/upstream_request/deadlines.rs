@@ -3,12 +3,30 @@
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use h1::{Fields, Header};
 use route::Forward;
 
 use crate::http::outcome::Outcome;
 use crate::worker::Worker;
 use crate::worker::timer::{Alarm, Timers};
 use xds_model::http::HttpConnectionManager;
+
+/// Tells the upstream how long the answer is waited for, when so much of the time has passed (Envoy,
+/// `FilterUtility::setTimeoutHeaders`).
+pub(in crate::http) fn write_expected_timeout(fields: &mut Fields, forward: &Forward, passed: Duration) {
+    let per_try = forward.retry.as_ref().and_then(|retry| retry.per_try_timeout);
+    let is_set = |time: Option<Duration>| time.filter(|time| !time.is_zero());
+    let Some(milliseconds) = expected_timeout(is_set(forward.timeout), is_set(per_try), passed) else { return };
+    fields.remove(Header::XEnvoyExpectedRqTimeoutMs);
+    let _ = fields.append_value(Header::XEnvoyExpectedRqTimeoutMs, |value| value.put_number(milliseconds));
+}
+
+/// In milliseconds; never zero, which would mean without end.
+fn expected_timeout(whole: Option<Duration>, per_try: Option<Duration>, passed: Duration) -> Option<u64> {
+    let milliseconds = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    let left = whole.map(|whole| milliseconds(whole).saturating_sub(milliseconds(passed)).max(1));
+    left.into_iter().chain(per_try.map(milliseconds)).min()
+}
 
 /// Whose time is up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,5 +142,31 @@ impl Deadlines {
         let alarm = self.alarm.get_or_insert_with(|| Alarm::new(timers));
         alarm.set(deadline);
         alarm
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_upstream_is_told_the_shorter_of_a_try_and_what_is_left() {
+        let time = |milliseconds: u64| Some(Duration::from_millis(milliseconds));
+        let cases = [
+            (None, None, 5, None),
+            (time(1000), None, 0, Some(1000)),
+            (time(1000), time(300), 600, Some(300)),
+            (time(1000), time(300), 800, Some(200)),
+            (time(1000), time(300), 1000, Some(1)),
+            (time(300), time(1000), 0, Some(300)),
+            (None, time(300), 9000, Some(300)),
+        ];
+        for (whole, per_try, passed, expected) in cases {
+            assert_eq!(
+                expected_timeout(whole, per_try, Duration::from_millis(passed)),
+                expected,
+                "{whole:?} {per_try:?}"
+            );
+        }
     }
 }
