@@ -12,7 +12,6 @@ use super::connection_manager::Connection;
 use super::forwarded::{self, Introduction, Source};
 use super::local_reply::{LocalReply, Location};
 use super::message::Memory;
-use super::outcome::Outcome;
 use super::upstream_request::{self, Answered};
 use super::view::View;
 use super::{HttpChain, client_certificate, response_forwarding};
@@ -59,7 +58,6 @@ pub(super) struct Exchange<'a> {
     pub(super) connection: &'a mut Connection,
     pub(super) memory: &'a mut Memory,
     pub(super) chain: Rc<HttpChain>,
-    pub(super) outcome: Outcome,
     /// The request's body on its way to the upstream.
     pub(super) body: Body,
     scheme: &'static str,
@@ -67,16 +65,11 @@ pub(super) struct Exchange<'a> {
 }
 
 /// Serves a request whose head was read.
-pub(super) async fn run(
-    connection: &mut Connection,
-    chain: Rc<HttpChain>,
-    memory: &mut Memory,
-    outcome: Outcome,
-) -> After {
+pub(super) async fn run(connection: &mut Connection, chain: Rc<HttpChain>, memory: &mut Memory) -> After {
     chain.counters.downstream_rq_total.increment();
     let counters = chain.counters.clone();
     let _active = counters.downstream_rq_active.hold();
-    let mut exchange = Exchange::new(connection, chain, memory, outcome);
+    let mut exchange = Exchange::new(connection, chain, memory);
     let after = match exchange.make_safe() {
         Ok(()) => exchange.route().await,
         Err(reply) => exchange.reply(reply, None),
@@ -90,17 +83,16 @@ pub(super) async fn refuse(
     connection: &mut Connection,
     chain: Rc<HttpChain>,
     memory: &mut Memory,
-    outcome: Outcome,
     reply: LocalReply,
 ) -> After {
-    let mut exchange = Exchange::new(connection, chain, memory, outcome);
+    let mut exchange = Exchange::new(connection, chain, memory);
     let after = exchange.reply(reply, None);
     exchange.log();
     after
 }
 
 impl<'a> Exchange<'a> {
-    fn new(connection: &'a mut Connection, chain: Rc<HttpChain>, memory: &'a mut Memory, outcome: Outcome) -> Self {
+    fn new(connection: &'a mut Connection, chain: Rc<HttpChain>, memory: &'a mut Memory) -> Self {
         let length = memory.request.body;
         Self {
             scheme: if connection.admission.facts.tls.is_some() { "https" } else { "http" },
@@ -109,7 +101,6 @@ impl<'a> Exchange<'a> {
             connection,
             memory,
             chain,
-            outcome,
         }
     }
 
@@ -158,8 +149,8 @@ impl<'a> Exchange<'a> {
         let Some((routes, host)) = host else { return self.no_route() };
         let view = View { head: request, scheme: self.scheme };
         let Some(found) = routes.table.find(host, &view) else { return self.no_route() };
-        self.outcome.route_name = Some(found.route.name.clone());
-        self.outcome.route_config = found.route.istio_config.clone();
+        self.memory.outcome.route_name = Some(found.route.name.clone());
+        self.memory.outcome.route_config = found.route.istio_config.clone();
         match &found.route.action {
             Action::Forward(forward) => self.forward(&routes, &found, forward).await,
             Action::Redirect(redirect) => self.redirect(&found, redirect.status),
@@ -200,7 +191,7 @@ impl<'a> Exchange<'a> {
         let Some(cluster) = routes.cluster(target.cluster, &worker.clusters) else {
             return self.no_cluster(found, forward);
         };
-        self.outcome.cluster = Some(cluster.name().clone());
+        self.memory.outcome.cluster = Some(cluster.name().clone());
         if cluster.protocol() == xds_model::cluster::UpstreamProtocol::Http2 {
             return self.reply(LocalReply::http2_only(), Some(found));
         }
@@ -230,14 +221,14 @@ impl<'a> Exchange<'a> {
                 response_forwarding::deliver(self, answer, cluster).await
             }
             Answered::Local(reply) => {
-                if self.outcome.target.is_some() {
+                if self.memory.outcome.target.is_some() {
                     self.body.skip_pending(&mut self.connection.stream);
                 }
                 self.reply(reply, Some(found))
             }
             Answered::ClientGone => {
                 self.chain.counters.downstream_rq_rx_reset.increment();
-                self.outcome.fail(
+                self.memory.outcome.fail(
                     crate::telemetry::response_flags::ResponseFlags::DOWNSTREAM_CONNECTION_TERMINATION,
                     "downstream_remote_disconnect",
                 );
@@ -248,7 +239,7 @@ impl<'a> Exchange<'a> {
 
     /// Answers without the upstream. A redirect's location is in the scratch memory.
     pub(super) fn reply(&mut self, reply: LocalReply, found: Option<&RouteMatch<'_>>) -> After {
-        self.outcome.fail(reply.flags, reply.details);
+        self.memory.outcome.fail(reply.flags, reply.details);
         let body = reply.start(&self.memory.request, &mut self.memory.response);
         let status = self.memory.response.status;
         let fields = self.memory.response.fields_mut();
@@ -258,12 +249,12 @@ impl<'a> Exchange<'a> {
             Location::Path => fields.set_known(Header::Location, self.memory.request.path_and_query()),
             Location::Scratch => fields.set_known(Header::Location, &self.memory.scratch),
         };
-        self.outcome.has_response = true;
+        self.memory.outcome.has_response = true;
         if let Some(found) = found {
             // To header values the status of such an answer is 0, as in Envoy.
             self.apply_response_mutations(found, None);
         }
-        self.outcome.status = status;
+        self.memory.outcome.status = status;
         self.complete_response_fields();
         // A body that was not read would be taken for the next request.
         let unread = !self.body.is_complete();
@@ -279,14 +270,14 @@ impl<'a> Exchange<'a> {
                 out.extend_from_slice(&body);
             }
         });
-        self.outcome.bytes_sent = if bodiless { 0 } else { body.len() as u64 };
+        self.memory.outcome.bytes_sent = if bodiless { 0 } else { body.len() as u64 };
         self.chain.counters.response(status);
         if close { After::Close } else { After::NextRequest }
     }
 
     /// What a log line or a header value may say of the request.
     pub(super) fn record(&self) -> Record<'_> {
-        let outcome = &self.outcome;
+        let outcome = &self.memory.outcome;
         let since = |time: Option<std::time::Instant>| time.map(|time| time.saturating_duration_since(outcome.began));
         Record {
             connection: &self.connection.admission.facts,
@@ -322,9 +313,9 @@ impl<'a> Exchange<'a> {
     }
 
     fn log(&mut self) {
-        self.outcome.bytes_received = self.body.moved;
-        self.chain.counters.downstream_cx_rx_bytes_total.add(self.outcome.bytes_received);
-        self.chain.counters.downstream_cx_tx_bytes_total.add(self.outcome.bytes_sent);
+        self.memory.outcome.bytes_received = self.body.moved;
+        self.chain.counters.downstream_cx_rx_bytes_total.add(self.memory.outcome.bytes_received);
+        self.chain.counters.downstream_cx_tx_bytes_total.add(self.memory.outcome.bytes_sent);
         if self.chain.snapshot.access_log.is_empty() {
             return;
         }

@@ -20,9 +20,9 @@ use crate::worker::timer::Alarm;
 /// Passes an answer on whose head is in memory, its fields already changed.
 pub(super) async fn deliver(exchange: &mut Exchange<'_>, mut upstream: UpstreamAnswer<'_>, cluster: &Cluster) -> After {
     let status = exchange.memory.response.status;
-    exchange.outcome.status = status;
-    if exchange.outcome.details.is_empty() {
-        exchange.outcome.details = "via_upstream";
+    exchange.memory.outcome.status = status;
+    if exchange.memory.outcome.details.is_empty() {
+        exchange.memory.outcome.details = "via_upstream";
     }
     cluster.counters().response(status);
     exchange.chain.counters.response(status);
@@ -47,7 +47,7 @@ pub(super) async fn deliver(exchange: &mut Exchange<'_>, mut upstream: UpstreamA
         Ok(()) if body.is_complete() => Ok(()),
         Ok(()) => pass_body(exchange, upstream.connection(), &mut body).await,
     };
-    exchange.outcome.bytes_sent = body.moved;
+    exchange.memory.outcome.bytes_sent = body.moved;
     if let Err(interrupted) = passed {
         interrupted.note(exchange, cluster);
         return After::Close;
@@ -89,8 +89,8 @@ impl Interrupted {
             Self::Silence => exchange.chain.counters.downstream_rq_idle_timeout.increment(),
             Self::Closing => {}
         }
-        exchange.outcome.flags |= flags;
-        exchange.outcome.details = details;
+        exchange.memory.outcome.flags |= flags;
+        exchange.memory.outcome.details = details;
     }
 }
 
@@ -103,7 +103,7 @@ async fn pass_body(
     let upstream_writer = upstream.stream.writer();
     let writer = exchange.connection.writer.clone();
     let worker = exchange.connection.worker.clone();
-    let (end, idle_timeout) = (exchange.outcome.end, exchange.outcome.idle_timeout);
+    let (end, idle_timeout) = (exchange.memory.outcome.end, exchange.memory.outcome.idle_timeout);
     let clock = worker.io.clock.clone();
     let alarm = (end.is_some() || idle_timeout.is_some()).then(|| Alarm::new(&worker.timers));
     if let Some(alarm) = &alarm {
@@ -155,8 +155,8 @@ async fn tunnel(exchange: &mut Exchange<'_>, upstream: &mut UpstreamConnection) 
     let counters = exchange.chain.counters.clone();
     counters.downstream_cx_upgrades_total.increment();
     let _active = counters.downstream_cx_upgrades_active.hold();
-    let moved = upgrade::tunnel(exchange.connection, &mut upstream.stream, exchange.outcome.idle_timeout).await;
+    let moved = upgrade::tunnel(exchange.connection, &mut upstream.stream, exchange.memory.outcome.idle_timeout).await;
     exchange.body.moved += moved.received;
-    exchange.outcome.bytes_sent = moved.returned;
+    exchange.memory.outcome.bytes_sent = moved.returned;
     After::Close
 }

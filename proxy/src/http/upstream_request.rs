@@ -67,15 +67,15 @@ pub(super) async fn send<'c>(
     // Held while the retry is under way.
     let mut _retry = None;
     loop {
-        sender.exchange.outcome.attempts += 1;
-        if found.virtual_host.include_request_attempt_count && sender.exchange.outcome.attempts > 1 {
+        sender.exchange.memory.outcome.attempts += 1;
+        if found.virtual_host.include_request_attempt_count && sender.exchange.memory.outcome.attempts > 1 {
             sender.write_attempt_count();
         }
         cluster.counters().upstream_rq_total.increment();
         let tried = sender.attempt(&retries).await;
         let attempt = match &tried {
             Tried::Answered(_) => {
-                sender.exchange.outcome.answered = Some(sender.exchange.connection.worker.io.clock.now());
+                sender.exchange.memory.outcome.answered = Some(sender.exchange.connection.worker.io.clock.now());
                 Attempt::Response(sender.exchange.memory.response.status)
             }
             Tried::Failed(attempt, _) => *attempt,
@@ -83,21 +83,21 @@ pub(super) async fn send<'c>(
         };
         let response = matches!(attempt, Attempt::Response(_)).then(|| sender.exchange.memory.response.fields());
         if !retries.applies(attempt, response) || !sender.exchange.memory.replay.is_whole() {
-            if sender.exchange.outcome.attempts > 1 && matches!(tried, Tried::Answered(_)) {
+            if sender.exchange.memory.outcome.attempts > 1 && matches!(tried, Tried::Answered(_)) {
                 cluster.counters().upstream_rq_retry_success.increment();
             }
             return sender.answer(tried, request);
         }
         if retries.exhausted() {
             cluster.counters().upstream_rq_retry_limit_exceeded.increment();
-            sender.exchange.outcome.flags |= ResponseFlags::UPSTREAM_RETRY_LIMIT_EXCEEDED;
+            sender.exchange.memory.outcome.flags |= ResponseFlags::UPSTREAM_RETRY_LIMIT_EXCEEDED;
             return sender.answer(tried, request);
         }
         drop(_retry.take());
         _retry = cluster.admit_retry();
         if _retry.is_none() {
             cluster.counters().upstream_rq_retry_overflow.increment();
-            sender.exchange.outcome.flags |= ResponseFlags::UPSTREAM_OVERFLOW;
+            sender.exchange.memory.outcome.flags |= ResponseFlags::UPSTREAM_OVERFLOW;
             return sender.answer(tried, request);
         }
         cluster.counters().upstream_rq_retry.increment();
@@ -124,7 +124,7 @@ struct Sender<'x, 'a, 'c> {
 
 impl<'x, 'a, 'c> Sender<'x, 'a, 'c> {
     fn new(exchange: &'x mut Exchange<'a>, cluster: &'c Rc<Cluster>, forward: &Forward) -> Self {
-        let deadlines = Deadlines::new(forward, exchange.chain.model(), &mut exchange.outcome);
+        let deadlines = Deadlines::new(forward, exchange.chain.model(), &mut exchange.memory.outcome);
         match forward.retry {
             Some(_) => exchange.memory.replay.clear(),
             None => exchange.memory.replay.refuse(),
@@ -138,11 +138,11 @@ impl<'x, 'a, 'c> Sender<'x, 'a, 'c> {
 
     fn request_received(&mut self) {
         let now = self.exchange.connection.worker.io.clock.now();
-        self.deadlines.request_received(now, &mut self.exchange.outcome);
+        self.deadlines.request_received(now, &mut self.exchange.memory.outcome);
     }
 
     fn write_attempt_count(&mut self) {
-        let attempts = u64::from(self.exchange.outcome.attempts);
+        let attempts = u64::from(self.exchange.memory.outcome.attempts);
         let fields = self.exchange.memory.request.fields_mut();
         fields.remove(Header::XEnvoyAttemptCount);
         let _ = fields.append_value(Header::XEnvoyAttemptCount, |value| value.put_number(attempts));
@@ -152,7 +152,7 @@ impl<'x, 'a, 'c> Sender<'x, 'a, 'c> {
     fn answer(&self, tried: Tried<'c>, request: Permit) -> Answered<'c> {
         match tried {
             Tried::Answered(answering) => Answered::Upstream(UpstreamAnswer { answering, _request: request }),
-            Tried::Failed(_, reply) => Answered::Local(reply.after(self.exchange.outcome.attempts)),
+            Tried::Failed(_, reply) => Answered::Local(reply.after(self.exchange.memory.outcome.attempts)),
             Tried::Refused(reply) => Answered::Local(reply),
             Tried::ClientGone => Answered::ClientGone,
         }

@@ -46,7 +46,7 @@ impl<'c> Sender<'_, '_, 'c> {
             picked => picked,
         };
         let Ok(pick) = picked else { return Tried::Refused(LocalReply::no_healthy_upstream()) };
-        self.exchange.outcome.target = Some(pick.pool.target());
+        self.exchange.memory.outcome.target = Some(pick.pool.target());
         self.trying = Some(pick.pool.clone());
         let mut connection =
             match pick.pool.checkout(&wanted(&self.exchange.memory.request, &self.exchange.chain, self.cluster)) {
@@ -56,7 +56,7 @@ impl<'c> Sender<'_, '_, 'c> {
                     Err(tried) => return tried,
                 },
             };
-        let outcome = &mut self.exchange.outcome;
+        let outcome = &mut self.exchange.memory.outcome;
         outcome.upstream_remote = Some(connection.remote);
         outcome.upstream_local = connection.local;
         outcome.upstream_failure.clear();
@@ -105,7 +105,7 @@ impl<'c> Sender<'_, '_, 'c> {
                 Err(Tried::Failed(Attempt::ConnectFailure, LocalReply::no_healthy_upstream()))
             }
             Ok(Err(ObtainFailure::Connect(failure))) => {
-                let outcome = &mut self.exchange.outcome;
+                let outcome = &mut self.exchange.memory.outcome;
                 outcome.upstream_failure.clear();
                 outcome.upstream_failure.push_str(failure.reason());
                 Err(Tried::Failed(Attempt::ConnectFailure, LocalReply::connect_failure(&failure)))
@@ -134,7 +134,7 @@ impl<'c> Sender<'_, '_, 'c> {
             }
         }
         self.request_received();
-        self.exchange.outcome.sent = Some(worker.io.clock.now());
+        self.exchange.memory.outcome.sent = Some(worker.io.clock.now());
         self.deadlines.arm(&worker);
         self.await_head(connection).await
     }
