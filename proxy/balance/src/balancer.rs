@@ -58,8 +58,13 @@ impl Balancer {
 
     /// An endpoint for a new request; `None` if none may be used ("no healthy upstream"). Allocates nothing.
     pub fn pick(&mut self, random: &mut impl FnMut() -> u64) -> Option<EndpointIndex> {
-        let percent = random() % 100;
-        let (_, lane) = self.lanes.iter_mut().find(|(sum, _)| percent < u64::from(*sum))?;
+        let lane = match self.lanes.as_mut_slice() {
+            [(100.., only)] => only,
+            lanes => {
+                let percent = random() % 100;
+                lanes.iter_mut().find(|(sum, _)| percent < u64::from(*sum)).map(|(_, lane)| lane)?
+            }
+        };
         let active = &self.active;
         let requests = |endpoint: u32| active.get(endpoint as usize).map_or(0, |count| count.get());
         lane.pick(&self.endpoints, requests, random).map(EndpointIndex)

@@ -88,6 +88,9 @@ impl Lane {
 
 /// Envoy draws with replacement, and the first drawn wins a tie.
 fn least_busy(range: &Range<u32>, choices: u32, active: impl Fn(u32) -> u32, random: &mut impl FnMut() -> u64) -> u32 {
+    if range.len() == 1 {
+        return range.start;
+    }
     let mut best = uniform(random(), range);
     let mut fewest = active(best);
     for _ in 1..choices {

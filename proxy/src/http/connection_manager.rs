@@ -3,7 +3,7 @@
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::Poll;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use h1::{RequestError, Scheme};
 
@@ -11,7 +11,6 @@ use super::exchange::{self, After};
 use super::forwarded::Introduction;
 use super::local_reply::LocalReply;
 use super::message::Memory;
-use super::outcome::Outcome;
 use super::{HttpChain, HttpCounters};
 use crate::io::{HIGH_WATER, Stream, StreamWriter};
 use crate::worker::Worker;
@@ -131,23 +130,23 @@ impl Connection {
 
     async fn serve_request(&mut self, chain: &Rc<HttpChain>, memory: &mut Memory) -> After {
         let clock = &self.worker.io.clock;
-        let mut outcome = Outcome::new(clock.now(), clock.unix());
+        memory.outcome.begin(clock.now(), clock.unix());
         self.served += 1;
-        match self.head(chain, memory, outcome.began).await {
-            Ok(true) => exchange::run(self, chain.clone(), memory, outcome).await,
+        match self.head(chain, memory).await {
+            Ok(true) => exchange::run(self, chain.clone(), memory).await,
             Ok(false) => After::Close,
             Err(reply) => {
                 chain.counters.downstream_rq_total.increment();
-                outcome.received = Some(self.worker.io.clock.now());
+                memory.outcome.received = Some(self.worker.io.clock.now());
                 // As Envoy's: of what broke the protocol nothing is told.
-                outcome.understood = reply.flags.is_empty();
-                exchange::refuse(self, chain.clone(), memory, outcome, reply).await
+                memory.outcome.understood = reply.flags.is_empty();
+                exchange::refuse(self, chain.clone(), memory, reply).await
             }
         }
     }
 
     /// Reads a request's head; `false` if the client went away in the middle of it.
-    async fn head(&mut self, chain: &HttpChain, memory: &mut Memory, began: Instant) -> Result<bool, LocalReply> {
+    async fn head(&mut self, chain: &HttpChain, memory: &mut Memory) -> Result<bool, LocalReply> {
         // One more than may be used, so that a head that is too large is seen to be.
         let limit = chain.limits.max_head_bytes + 1024;
         loop {
@@ -162,7 +161,7 @@ impl Connection {
                 Ok(None) => {}
                 Err(error) => return Err(self.bad_request(chain, &error)),
             }
-            self.alarm.set(began.checked_add(chain.headers_timeout));
+            self.alarm.set(memory.outcome.began.checked_add(chain.headers_timeout));
             match self.bytes(limit, Wish::Close).await {
                 Woken::Bytes => {}
                 Woken::End | Woken::Asked => return Ok(false),
@@ -179,14 +178,13 @@ impl Connection {
         LocalReply::bad_request(error)
     }
 
-    async fn bytes(&mut self, limit: usize, wish: Wish) -> Woken {
-        poll_fn(|context| match self.stream.poll_fill(context, limit) {
+    fn bytes(&mut self, limit: usize, wish: Wish) -> impl Future<Output = Woken> {
+        poll_fn(move |context| match self.stream.poll_fill(context, limit) {
             Poll::Ready(Ok(count)) if count > 0 => Poll::Ready(Woken::Bytes),
             Poll::Ready(_) => Poll::Ready(Woken::End),
             Poll::Pending if self.admission.poll_wish(context, wish).is_ready() => Poll::Ready(Woken::Asked),
             Poll::Pending => self.alarm.poll_elapsed(context).map(|()| Woken::Timeout),
         })
-        .await
     }
 
     /// Sends what is left and closes, without cutting off an answer that the client has not read yet.

@@ -168,7 +168,8 @@ pub(super) fn identify(model: &HttpConnectionManager, client: Client, fields: &m
     if fields.contains(Header::XRequestId) && (!at_the_edge || model.preserve_external_request_id) {
         return;
     }
-    let _ = fields.set_known(Header::XRequestId, &uuid(random.next(), random.next()));
+    fields.remove(Header::XRequestId);
+    let _ = fields.append_fixed(Header::XRequestId, &uuid(random.next(), random.next()));
 }
 
 /// A random UUID (RFC 9562 section 5.4).

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 
 use h1::{RequestHead, ResponseHead};
 
+use super::outcome::Outcome;
 use super::upstream_request::Replay;
 
 /// Sets of memory kept for reuse by a worker; more are given back to the allocator.
@@ -20,6 +21,7 @@ pub(super) struct Memory {
     /// For values that are put together.
     pub(super) scratch: Vec<u8>,
     pub(super) replay: Replay,
+    pub(super) outcome: Outcome,
 }
 
 /// Spare sets of memory of a worker.
@@ -47,6 +49,7 @@ impl MemoryPool {
         memory.scratch.shrink_to(MOST_KEPT);
         memory.replay.clear();
         memory.replay.shrink_to(MOST_KEPT);
+        memory.outcome.clear();
         spare.push(memory);
     }
 }

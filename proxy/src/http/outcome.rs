@@ -42,8 +42,14 @@ pub(super) struct Outcome {
     pub(super) has_response: bool,
 }
 
+impl Default for Outcome {
+    fn default() -> Self {
+        Self::new(Instant::now(), Duration::ZERO)
+    }
+}
+
 impl Outcome {
-    pub(super) fn new(began: Instant, began_unix: Duration) -> Self {
+    fn new(began: Instant, began_unix: Duration) -> Self {
         Self {
             began,
             began_unix,
@@ -68,6 +74,16 @@ impl Outcome {
             attempts: 0,
             has_response: false,
         }
+    }
+
+    /// Of a request whose first byte arrived then.
+    pub(super) fn begin(&mut self, now: Instant, unix: Duration) {
+        (self.began, self.began_unix) = (now, unix);
+    }
+
+    /// Forgets everything, for the next request.
+    pub(super) fn clear(&mut self) {
+        *self = Self::new(self.began, self.began_unix);
     }
 
     /// Notes a failure; the first one names the details.

@@ -2,9 +2,6 @@
 
 use std::cell::RefCell;
 use std::fmt;
-use std::rc::Rc;
-
-use super::Io;
 
 /// Size of a block. A head of usual size with a small body fits into one.
 pub const BLOCK_SIZE: usize = 16 * 1024;
@@ -24,6 +21,18 @@ pub struct Blocks {
 }
 
 impl Blocks {
+    /// A block of initialised memory to receive into, with any content.
+    pub(super) fn take_input(&self) -> Vec<u8> {
+        self.input.borrow_mut().pop().unwrap_or_else(|| vec![0; BLOCK_SIZE])
+    }
+
+    /// Gives back what [`Self::take_input`] lent; freed if it has grown.
+    pub(super) fn give_input(&self, block: Vec<u8>) {
+        if block.len() == BLOCK_SIZE {
+            keep(&self.input, block, MOST_SPARE);
+        }
+    }
+
     /// An empty buffer to put bytes into.
     pub(super) fn take_output(&self) -> Vec<u8> {
         self.output.borrow_mut().pop().unwrap_or_else(|| Vec::with_capacity(BLOCK_SIZE))
@@ -62,50 +71,5 @@ impl fmt::Debug for Blocks {
             .field("output", &count(&self.output))
             .field("large_output", &count(&self.large_output))
             .finish()
-    }
-}
-
-/// Initialised memory to receive into; returns to its worker's pool when it is dropped.
-pub struct Block {
-    bytes: Vec<u8>,
-    io: Rc<Io>,
-}
-
-impl Block {
-    /// One block, with any content.
-    pub fn new(io: &Rc<Io>) -> Self {
-        let bytes = io.blocks.input.borrow_mut().pop().unwrap_or_else(|| vec![0; BLOCK_SIZE]);
-        Self { bytes, io: io.clone() }
-    }
-
-    /// All of it.
-    pub fn bytes(&self) -> &[u8] {
-        &self.bytes
-    }
-
-    /// All of it, to write into.
-    pub fn bytes_mut(&mut self) -> &mut [u8] {
-        &mut self.bytes
-    }
-
-    /// Makes it at least `size` bytes long; a grown block is freed instead of pooled.
-    pub fn grow(&mut self, size: usize) {
-        if self.bytes.len() < size {
-            self.bytes.resize(size, 0);
-        }
-    }
-}
-
-impl Drop for Block {
-    fn drop(&mut self) {
-        if self.bytes.len() == BLOCK_SIZE {
-            keep(&self.io.blocks.input, std::mem::take(&mut self.bytes), MOST_SPARE);
-        }
-    }
-}
-
-impl fmt::Debug for Block {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Block").field("size", &self.bytes.len()).finish_non_exhaustive()
     }
 }

@@ -8,14 +8,16 @@ use std::net::Shutdown;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
+use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
 use socket2::SockRef;
 use tokio::io::Interest;
 use tokio::net::TcpStream;
+use tokio::task::coop::has_budget_remaining;
 
-use super::Io;
 use super::output::{HIGH_WATER, Output};
 use super::secure::Secure;
+use super::{Input, Io};
 
 /// What the owner, the flusher and a task that waits for the socket share.
 pub(super) struct Connection {
@@ -25,6 +27,9 @@ pub(super) struct Connection {
     secure: RefCell<Option<Box<Secure>>>,
     /// The [`Stream`](super::Stream) still exists.
     owned: Cell<bool>,
+    /// The waker (never dereferenced) of the task that the runtime will wake when there is something to receive; null if there
+    /// is none. Whoever waits already does not wait anew: that costs as much as parsing three fields.
+    awaiting: Cell<*const ()>,
 }
 
 impl Connection {
@@ -35,6 +40,7 @@ impl Connection {
             output: RefCell::default(),
             secure: RefCell::new(None),
             owned: Cell::new(true),
+            awaiting: Cell::new(std::ptr::null()),
         })
     }
 
@@ -113,12 +119,15 @@ impl Connection {
 
     fn send_clear(&self, output: &mut Output) -> io::Result<bool> {
         while !output.unsent().is_empty() {
-            let unsent = output.unsent();
-            let sent = self.socket.try_io(Interest::WRITABLE, || Ok(send(&self.socket, unsent, SendFlags::NOSIGNAL)?));
-            match sent {
+            // The runtime is not asked before: almost always the socket takes everything.
+            match send(&self.socket, output.unsent(), SendFlags::NOSIGNAL) {
                 Ok(count) => output.advance(count, &self.io.blocks),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
-                Err(error) => return Err(error),
+                Err(Errno::WOULDBLOCK) => {
+                    // What it has heard is out of date: only what it hears from now on counts.
+                    drop(self.socket.try_io(Interest::WRITABLE, || io::Result::<()>::Err(Errno::WOULDBLOCK.into())));
+                    return Ok(false);
+                }
+                Err(error) => return Err(error.into()),
             }
         }
         Ok(true)
@@ -187,39 +196,74 @@ impl Connection {
         self.socket.try_io(Interest::READABLE, || Ok(())).is_err()
     }
 
-    /// Ready when reading is worth a try.
-    pub(super) fn poll_readable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.secure.borrow().is_some() {
-            return Poll::Ready(Ok(())); // the session may hold plaintext
-        }
-        self.socket.poll_read_ready(context)
-    }
-
-    fn poll_receive(&self, context: &mut Context<'_>, into: &mut [u8]) -> Poll<io::Result<usize>> {
+    /// Receives by `receive`, which is called when the runtime has heard that there may be something.
+    fn poll_receive(
+        &self,
+        context: &mut Context<'_>,
+        mut receive: impl FnMut(&TcpStream) -> io::Result<Received>,
+    ) -> Poll<io::Result<usize>> {
+        let task = context.waker().data();
         loop {
-            match self.try_receive(into) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    ready!(self.socket.poll_read_ready(context))?;
+            let awaiting = self.awaiting.replace(std::ptr::null()) == task;
+            if !awaiting && self.socket.poll_read_ready(context)?.is_pending() {
+                // Who has used up its turn is not waiting, although it is told to.
+                if has_budget_remaining() {
+                    self.awaiting.set(task);
                 }
-                result => return Poll::Ready(result),
+                return Poll::Pending;
+            }
+            match self.try_receive(&mut receive) {
+                Some(Err(error)) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Some(result) => return Poll::Ready(result),
+                None if awaiting => {
+                    self.awaiting.set(task);
+                    return Poll::Pending;
+                }
+                None => {}
             }
         }
     }
 
-    /// Receives if there may be something, as far as the runtime has heard.
-    fn try_receive(&self, into: &mut [u8]) -> io::Result<usize> {
-        let room = into.len();
+    /// Receives unless there is nothing, as far as the runtime has heard.
+    fn try_receive(&self, receive: &mut impl FnMut(&TcpStream) -> io::Result<Received>) -> Option<io::Result<usize>> {
         let mut received = None;
-        let result = self.socket.try_io(Interest::READABLE, || {
-            let (count, _) = recv(&self.socket, into, RecvFlags::empty())?;
-            received = Some(count);
-            // Less than there is room for was all there was: the runtime hears so without another system call.
-            if (1..room).contains(&count) { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
+        let _ = self.socket.try_io(Interest::READABLE, || {
+            let result = received.insert(receive(&self.socket));
+            // The runtime hears without another system call that this was all.
+            match result {
+                Ok(Received { count: 1.., is_all: true }) => Err(io::ErrorKind::WouldBlock.into()),
+                Err(error) => Err(error.kind().into()),
+                Ok(_) => Ok(()),
+            }
         });
-        match received {
-            Some(count) => Ok(count),
-            None => result.map(|()| 0),
+        Some(received?.map(|received| received.count))
+    }
+
+    /// Receives more input, `limit` bytes pending at most. Memory is lent when there is something to receive, not before.
+    pub(super) fn poll_fill(
+        self: &Rc<Self>,
+        context: &mut Context<'_>,
+        input: &mut Input,
+        limit: usize,
+    ) -> Poll<io::Result<usize>> {
+        if !input.is_empty() && input.space(limit).is_empty() {
+            return Poll::Ready(Ok(0));
         }
+        if self.is_secure() {
+            let result = self.poll_read(context, input.space(limit));
+            let count = if let Poll::Ready(Ok(count)) = result { count } else { 0 };
+            input.filled(count);
+            return result;
+        }
+        self.poll_receive(context, |socket| {
+            let received = receive(socket, input.space(limit));
+            input.filled(received.as_ref().map_or(0, |received| received.count));
+            received
+        })
+    }
+
+    fn is_secure(&self) -> bool {
+        self.secure.borrow().is_some()
     }
 
     pub(super) fn poll_read(self: &Rc<Self>, context: &mut Context<'_>, into: &mut [u8]) -> Poll<io::Result<usize>> {
@@ -227,7 +271,7 @@ impl Connection {
             return Poll::Ready(Ok(0));
         }
         let mut guard = self.secure.borrow_mut();
-        let Some(secure) = &mut *guard else { return self.poll_receive(context, into) };
+        let Some(secure) = &mut *guard else { return self.poll_receive(context, |socket| receive(socket, into)) };
         loop {
             if let Some(result) = secure.take_plaintext(into) {
                 return Poll::Ready(result);
@@ -256,7 +300,7 @@ impl Connection {
             secure.open_received(&self.io.blocks)
         } else {
             let mut ciphertext = self.io.ciphertext.borrow_mut();
-            let count = ready!(self.poll_receive(context, &mut ciphertext))?;
+            let count = ready!(self.poll_receive(context, |socket| receive(socket, &mut ciphertext)))?;
             if count == 0 {
                 secure.end();
                 return Poll::Ready(Ok(false));
@@ -280,6 +324,20 @@ impl Connection {
             self.queue();
         }
     }
+}
+
+/// What one receive took.
+#[derive(Clone, Copy)]
+struct Received {
+    count: usize,
+    /// There was room for more.
+    is_all: bool,
+}
+
+fn receive(socket: &TcpStream, into: &mut [u8]) -> io::Result<Received> {
+    let room = into.len();
+    let (count, _) = recv(socket, into, RecvFlags::empty())?;
+    Ok(Received { count, is_all: count < room })
 }
 
 impl fmt::Debug for Connection {

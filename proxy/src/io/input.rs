@@ -2,13 +2,14 @@
 
 use std::rc::Rc;
 
-use super::{Block, Io};
+use super::Io;
 
 /// The received bytes of a connection that wait to be used. Without any it holds no memory.
 #[derive(Debug)]
 pub struct Input {
     io: Rc<Io>,
-    block: Option<Block>,
+    /// Initialised memory; empty while nothing is pending.
+    block: Vec<u8>,
     start: usize,
     end: usize,
 }
@@ -16,12 +17,12 @@ pub struct Input {
 impl Input {
     /// Nothing yet.
     pub(super) fn new(io: &Rc<Io>) -> Self {
-        Self { io: io.clone(), block: None, start: 0, end: 0 }
+        Self { io: io.clone(), block: Vec::new(), start: 0, end: 0 }
     }
 
     /// The pending bytes.
     pub fn bytes(&self) -> &[u8] {
-        self.block.as_ref().map_or(&[], |block| &block.bytes()[self.start..self.end])
+        &self.block[self.start..self.end]
     }
 
     /// Whether nothing is pending.
@@ -44,25 +45,38 @@ impl Input {
 
     /// Adds bytes after the pending ones.
     pub fn append(&mut self, bytes: &[u8]) {
-        let block = self.block.get_or_insert_with(|| Block::new(&self.io));
-        block.grow(self.end + bytes.len());
-        block.bytes_mut()[self.end..self.end + bytes.len()].copy_from_slice(bytes);
+        self.borrow_block();
+        self.grow(self.end + bytes.len());
+        self.block[self.end..self.end + bytes.len()].copy_from_slice(bytes);
         self.end += bytes.len();
     }
 
     /// Free memory after the pending bytes, at least one byte of it unless `limit` bytes are pending.
     pub(super) fn space(&mut self, limit: usize) -> &mut [u8] {
-        let block = self.block.get_or_insert_with(|| Block::new(&self.io));
-        if self.end == block.bytes().len() && self.start > 0 {
-            block.bytes_mut().copy_within(self.start..self.end, 0);
+        self.borrow_block();
+        if self.end == self.block.len() && self.start > 0 {
+            self.block.copy_within(self.start..self.end, 0);
             self.end -= self.start;
             self.start = 0;
         }
-        let size = block.bytes().len();
+        let size = self.block.len();
         if self.end == size && size < limit {
-            block.grow(limit.min(size * 2));
+            self.grow(limit.min(size * 2));
         }
-        &mut block.bytes_mut()[self.end..]
+        &mut self.block[self.end..]
+    }
+
+    fn borrow_block(&mut self) {
+        if self.block.is_empty() {
+            self.block = self.io.blocks.take_input();
+        }
+    }
+
+    /// Makes the block at least `size` bytes long; a grown block is freed instead of pooled.
+    fn grow(&mut self, size: usize) {
+        if self.block.len() < size {
+            self.block.resize(size, 0);
+        }
     }
 
     /// Says that the first `count` bytes of [`Self::space`] were filled.
@@ -74,8 +88,14 @@ impl Input {
     }
 
     fn release(&mut self) {
-        self.block = None;
+        self.io.blocks.give_input(std::mem::take(&mut self.block));
         self.start = 0;
         self.end = 0;
+    }
+}
+
+impl Drop for Input {
+    fn drop(&mut self) {
+        self.release();
     }
 }

@@ -16,7 +16,7 @@ mod stream;
 use std::cell::RefCell;
 use std::rc::Rc;
 
-pub use block::{BLOCK_SIZE, Block, Blocks};
+pub use block::{BLOCK_SIZE, Blocks};
 pub use flusher::Flusher;
 pub use input::Input;
 pub use output::HIGH_WATER;

@@ -4,7 +4,7 @@ use std::fmt;
 use std::future::poll_fn;
 use std::io;
 use std::rc::Rc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use tokio::net::TcpStream;
 
@@ -73,14 +73,7 @@ impl Stream {
     /// # Errors
     /// The connection broke.
     pub fn poll_fill(&mut self, context: &mut Context<'_>, limit: usize) -> Poll<io::Result<usize>> {
-        if self.input.is_empty() {
-            // Memory is lent when there is something to receive, not before.
-            ready!(self.connection.poll_readable(context))?;
-        }
-        let result = self.connection.poll_read(context, self.input.space(limit));
-        let count = if let Poll::Ready(Ok(count)) = result { count } else { 0 };
-        self.input.filled(count);
-        result
+        self.connection.poll_fill(context, &mut self.input, limit)
     }
 
     /// Reads, pending input first; 0 means that the peer will send no more.

@@ -22,13 +22,26 @@ impl Fields {
     }
 
     /// Adds a well-known field at the end.
-    #[inline]
+    #[inline(never)]
     pub fn append_known(&mut self, header: Header, value: &[u8]) -> Result<(), FieldError> {
         self.append_value(header, |writer| writer.put(value))
     }
 
+    /// Adds a well-known field whose value is always so long and holds no control character, such as a date. Nothing is checked.
+    #[inline(always)]
+    pub fn append_fixed<const LENGTH: usize>(
+        &mut self,
+        header: Header,
+        value: &[u8; LENGTH],
+    ) -> Result<(), FieldError> {
+        debug_assert!(header != Header::Other && is_field_value(value));
+        let start = self.begin(&[header.line_start().as_bytes()])?;
+        self.bytes.extend_from_slice(value);
+        self.add(header, start, true)
+    }
+
     /// Adds a well-known field whose value `write` puts together in place.
-    #[inline]
+    #[inline(always)]
     pub fn append_value(&mut self, header: Header, write: impl FnOnce(&mut ValueWriter<'_>)) -> Result<(), FieldError> {
         if header == Header::Other {
             return Err(FieldError::Name);
@@ -126,7 +139,7 @@ impl Fields {
     }
 
     /// Starts a field, in wire form so that a run of fields is written by one copy.
-    #[inline]
+    #[inline(always)]
     pub(super) fn begin(&mut self, line_start: &[&[u8]]) -> Result<NewField, FieldError> {
         if self.table.len() >= MAX_FIELDS {
             return Err(FieldError::Full);
@@ -139,7 +152,7 @@ impl Fields {
     }
 
     /// Adds the field whose value was written since, if that is valid.
-    #[inline]
+    #[inline(always)]
     pub(super) fn add(&mut self, header: Header, new: NewField, valid: bool) -> Result<(), FieldError> {
         let field = self.finish(header, new, valid)?;
         self.present.insert(header);
@@ -148,7 +161,7 @@ impl Fields {
     }
 
     /// Ends the line whose value was written behind the name. An invalid field leaves no trace.
-    #[inline]
+    #[inline(always)]
     pub(super) fn finish(&mut self, header: Header, new: NewField, valid: bool) -> Result<Field, FieldError> {
         let value_end = self.bytes.len();
         let error = match valid {

@@ -29,7 +29,8 @@ impl Exchange<'_> {
         }
         upstream_request::write_expected_timeout(request.fields_mut(), forward, Duration::ZERO);
         if found.virtual_host.include_request_attempt_count {
-            let _ = request.fields_mut().set_known(Header::XEnvoyAttemptCount, b"1");
+            request.fields_mut().remove(Header::XEnvoyAttemptCount);
+            let _ = request.fields_mut().append_fixed(Header::XEnvoyAttemptCount, b"1");
         }
         self.chain.filters.request(request.fields_mut());
         // What is written above can be removed or replaced by the configuration.
@@ -72,16 +73,16 @@ impl Exchange<'_> {
         // Meant for the gateway's trace, as Envoy has it.
         fields.remove(Header::XEnvoyDecoratorOperation);
         // An answer that came before the end of its request took no time that could be told.
-        if let Some((answered, sent)) = self.outcome.answered.zip(self.outcome.sent) {
+        if let Some((answered, sent)) = self.memory.outcome.answered.zip(self.memory.outcome.sent) {
             let served = answered.saturating_duration_since(sent);
             let milliseconds = u64::try_from(served.as_millis()).unwrap_or(u64::MAX);
             let _ = fields.append_value(Header::XEnvoyUpstreamServiceTime, |value| value.put_number(milliseconds));
         }
         self.chain.filters.response(fields);
-        self.outcome.has_response = true;
-        self.outcome.status = self.memory.response.status;
-        if self.outcome.details.is_empty() {
-            self.outcome.details = "via_upstream";
+        self.memory.outcome.has_response = true;
+        self.memory.outcome.status = self.memory.response.status;
+        if self.memory.outcome.details.is_empty() {
+            self.memory.outcome.details = "via_upstream";
         }
         self.apply_response_mutations(found, Some(target));
         self.complete_response_fields();
@@ -114,7 +115,7 @@ impl Exchange<'_> {
             let _ = fields.append_prepared(server);
         }
         if !fields.contains(Header::Date) {
-            let _ = fields.append_known(Header::Date, &self.connection.worker.io.clock.http_date());
+            let _ = fields.append_fixed(Header::Date, &self.connection.worker.io.clock.http_date());
         }
         if model.always_set_request_id_in_response
             && let Some(id) = self.memory.request.fields().get(Header::XRequestId)

@@ -1,6 +1,6 @@
 //! One try: picking an endpoint, getting a connection, sending, waiting for the head of the answer.
 
-use std::future::{Future as _, poll_fn};
+use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
@@ -14,7 +14,9 @@ use super::deadlines::Expired;
 use super::wait::{Waited, poll_asked_or_late, poll_interrupt};
 use crate::http::HttpChain;
 use crate::http::body::{BodyFailure, Silence};
+use crate::http::connection_manager::Connection;
 use crate::http::local_reply::LocalReply;
+use crate::http::message::Memory;
 use crate::http::retry::{Attempt, Retries};
 use crate::telemetry::counter::Held;
 use crate::upstream::{Cluster, ObtainFailure, Pick, PickFailure, Pool, UpstreamConnection, Wanted};
@@ -46,24 +48,33 @@ impl<'c> Sender<'_, '_, 'c> {
             picked => picked,
         };
         let Ok(pick) = picked else { return Tried::Refused(LocalReply::no_healthy_upstream()) };
-        self.exchange.outcome.target = Some(pick.pool.target());
+        self.exchange.memory.outcome.target = Some(pick.pool.target());
         self.trying = Some(pick.pool.clone());
-        let mut connection =
-            match pick.pool.checkout(&wanted(&self.exchange.memory.request, &self.exchange.chain, self.cluster)) {
-                Some(connection) => connection,
-                None => match self.obtain(&pick.pool).await {
-                    Ok(connection) => connection,
-                    Err(tried) => return tried,
-                },
-            };
-        let outcome = &mut self.exchange.outcome;
-        outcome.upstream_remote = Some(connection.remote);
-        outcome.upstream_local = connection.local;
-        outcome.upstream_failure.clear();
-        match self.converse(&mut connection, retries.per_try_timeout()).await {
+        let mut connection = match self.checkout(&pick.pool) {
+            Some(connection) => connection,
+            None => match self.obtain(&pick.pool).await {
+                Ok(connection) => connection,
+                Err(tried) => return tried,
+            },
+        };
+        if let Err(error) = self.begin_sending(&mut connection, retries.per_try_timeout()) {
+            return self.failed(Waited::BadBody(error));
+        }
+        if !self.exchange.body.is_complete() {
+            match self.send_rest(&mut connection).await {
+                Waited::Sent => {}
+                other => return self.failed(other),
+            }
+        }
+        self.request_sent();
+        match self.await_head(&mut connection).await {
             Waited::Answered => Tried::Answered(Answering { connection, _endpoint: pick, _active: active }),
             other => self.failed(other),
         }
+    }
+
+    fn checkout(&self, pool: &Pool) -> Option<Box<UpstreamConnection>> {
+        pool.checkout(&wanted(&self.exchange.memory.request, &self.exchange.chain, self.cluster))
     }
 
     fn pick(&self, retries: &Retries<'_>) -> Result<Pick, PickFailure> {
@@ -105,7 +116,7 @@ impl<'c> Sender<'_, '_, 'c> {
                 Err(Tried::Failed(Attempt::ConnectFailure, LocalReply::no_healthy_upstream()))
             }
             Ok(Err(ObtainFailure::Connect(failure))) => {
-                let outcome = &mut self.exchange.outcome;
+                let outcome = &mut self.exchange.memory.outcome;
                 outcome.upstream_failure.clear();
                 outcome.upstream_failure.push_str(failure.reason());
                 Err(Tried::Failed(Attempt::ConnectFailure, LocalReply::connect_failure(&failure)))
@@ -118,25 +129,27 @@ impl<'c> Sender<'_, '_, 'c> {
         LocalReply::upstream_timeout()
     }
 
-    /// Sends the request and waits for the head of the answer.
-    async fn converse(&mut self, connection: &mut UpstreamConnection, per_try: Option<Duration>) -> Waited {
+    /// Sends what is here of the request.
+    fn begin_sending(
+        &mut self,
+        connection: &mut UpstreamConnection,
+        per_try: Option<Duration>,
+    ) -> Result<(), BodyError> {
+        let outcome = &mut self.exchange.memory.outcome;
+        outcome.upstream_remote = Some(connection.remote);
+        outcome.upstream_local = connection.local;
+        outcome.upstream_failure.clear();
         self.send_head(connection);
-        if let Err(error) = self.send_received(connection) {
-            return Waited::BadBody(error);
-        }
-        let worker = self.exchange.connection.worker.clone();
-        self.deadlines.attempt_begins(worker.io.clock.now(), per_try);
-        if !self.exchange.body.is_complete() {
-            self.deadlines.arm(&worker);
-            match self.send_rest(connection).await {
-                Waited::Sent => {}
-                other => return other,
-            }
-        }
+        self.send_received(connection)?;
+        self.deadlines.attempt_begins(self.exchange.connection.worker.io.clock.now(), per_try);
+        Ok(())
+    }
+
+    fn request_sent(&mut self) {
         self.request_received();
-        self.exchange.outcome.sent = Some(worker.io.clock.now());
-        self.deadlines.arm(&worker);
-        self.await_head(connection).await
+        let worker = &self.exchange.connection.worker;
+        self.exchange.memory.outcome.sent = Some(worker.io.clock.now());
+        self.deadlines.arm(worker);
     }
 
     /// The head, and the body as far as an earlier try sent it.
@@ -168,6 +181,7 @@ impl<'c> Sender<'_, '_, 'c> {
 
     /// The rest of the body, until it is sent or the upstream answers early.
     async fn send_rest(&mut self, connection: &mut UpstreamConnection) -> Waited {
+        self.deadlines.arm(&self.exchange.connection.worker);
         let exchange = &mut *self.exchange;
         let clock = exchange.connection.worker.io.clock.clone();
         let alarm = self.deadlines.alarm();
@@ -205,18 +219,16 @@ impl<'c> Sender<'_, '_, 'c> {
     }
 
     /// The request is sent: waits for the head of the answer.
-    async fn await_head(&mut self, connection: &mut UpstreamConnection) -> Waited {
+    fn await_head<'s>(&'s mut self, upstream: &'s mut UpstreamConnection) -> impl Future<Output = Waited> {
         let exchange = &mut *self.exchange;
-        let (memory, client) = (&mut *exchange.memory, &mut *exchange.connection);
-        let response = &mut memory.response;
-        let mut answer =
-            Answer::new(&mut connection.stream, &memory.request, response, &exchange.chain, &client.writer);
+        let Connection { stream, writer, admission, .. } = &mut *exchange.connection;
+        let Memory { request, response, .. } = &mut *exchange.memory;
+        let mut answer = Answer::new(&mut upstream.stream, request, response, &exchange.chain, writer);
         let alarm = self.deadlines.alarm();
-        poll_fn(|context| match answer.poll(context) {
+        poll_fn(move |context| match answer.poll(context) {
             Poll::Ready(waited) => Poll::Ready(waited),
-            Poll::Pending => poll_interrupt(context, &mut client.stream, &client.admission, alarm),
+            Poll::Pending => poll_interrupt(context, stream, admission, alarm),
         })
-        .await
     }
 
     fn failed(&mut self, waited: Waited) -> Tried<'c> {
