@@ -121,13 +121,12 @@ impl Control {
             match event {
                 Event::Upsert(resource) => self.upsert(resource),
                 Event::Remove { kind, name } => self.remove(kind, &name),
-                Event::Connected => tracing::info!("connected to the control plane"),
-                Event::Disconnected { reason } => tracing::warn!("no control plane: {reason}; serving what is known"),
-                Event::SnapshotFailed { reason } => tracing::error!("last good configuration on disk: {reason}"),
-                Event::Restored { resources, .. } => {
-                    tracing::info!("restored {resources} resources of the last good configuration");
-                }
-                Event::Synced(_) => {}
+                // The session has logged these.
+                Event::Connected
+                | Event::Disconnected { .. }
+                | Event::SnapshotFailed { .. }
+                | Event::Restored { .. }
+                | Event::Synced(_) => {}
             }
             tokio::task::yield_now().await;
         }
@@ -232,8 +231,14 @@ impl Control {
 
     fn secret(&mut self, reference: SecretReference, content: SecretContent) {
         self.problems.remove(&reference.name);
-        if !self.secrets.insert(reference.clone(), content) {
-            return;
+        match self.secrets.insert(reference.clone(), content) {
+            Ok(true) => {}
+            Ok(false) => return,
+            Err(invalid) => {
+                tracing::error!("a new secret is not used, the last one stays: {invalid}");
+                self.problems.insert(reference.name, invalid.to_string());
+                return;
+            }
         }
         let clusters = self.clusters.secret_changed(&reference, &self.secrets);
         self.publish_clusters(clusters);

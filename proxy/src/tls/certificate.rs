@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use rustls::crypto::CryptoProvider;
+use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
-use xds_model::secret::TlsCertificate;
+use xds_model::secret::{SecretContent, TlsCertificate};
 
 use super::TlsError;
 
@@ -19,6 +20,14 @@ pub(super) fn parse_certificates(name: &str, pem: &[u8]) -> Result<Vec<Certifica
         return Err(TlsError::invalid(name, "holds no certificate"));
     }
     Ok(certificates)
+}
+
+/// Whether a secret can be used at all: its PEM can be read, and a key belongs to its certificate.
+pub(crate) fn check(name: &str, content: &SecretContent) -> Result<(), TlsError> {
+    match content {
+        SecretContent::Certificate(certificate) => certified_key(name, certificate, &default_provider()).map(drop),
+        SecretContent::Authorities(authorities) => parse_certificates(name, &authorities.certificates).map(drop),
+    }
 }
 
 /// A certificate with its key, checked to belong together.

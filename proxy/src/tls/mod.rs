@@ -16,6 +16,7 @@ use xds_model::secret::{CertificateAuthorities, SecretContent, TlsCertificate};
 use xds_model::tls::{AuthoritySource, CertificateSource, SecretReference, Validation};
 
 pub use alternative_names::certificate_facts;
+pub(crate) use certificate::check;
 pub use client::ClientTls;
 pub(crate) use parameters::allow as allows_parameters;
 pub use server::{ServerTls, SessionTickets};

@@ -24,6 +24,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 pub use nack::Refused;
+pub(crate) use nack::faulty;
 
 use crate::ResourceType;
 

@@ -12,7 +12,7 @@ use crate::problem::{Problem, Problems};
 /// How often the folder is looked at.
 const INTERVAL: Duration = Duration::from_millis(500);
 /// A file that changed less than so many seconds ago may change again without showing it: times on disk are coarse.
-const UNSETTLED_SECONDS: u64 = 2;
+const UNSETTLED_SECONDS: u64 = 3;
 
 /// What a look at the folder showed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +28,7 @@ pub enum Event {
 #[derive(Debug)]
 pub struct Watch {
     control_plane: LocalControlPlane,
+    unsettled_seconds: u64,
     seen: Option<Vec<Fingerprint>>,
     last: Option<Event>,
 }
@@ -47,7 +48,7 @@ struct Fingerprint {
 
 impl Watch {
     pub(crate) fn new(control_plane: LocalControlPlane) -> Self {
-        Self { control_plane, seen: None, last: None }
+        Self { control_plane, unsettled_seconds: UNSETTLED_SECONDS, seen: None, last: None }
     }
 
     /// Waits for a change; the first time it does not wait.
@@ -94,9 +95,42 @@ impl Watch {
                 inode: metadata.ino(),
                 size: metadata.size(),
                 changed: [metadata.mtime(), metadata.mtime_nsec(), metadata.ctime(), metadata.ctime_nsec()],
-                is_settled: age(metadata.mtime()).min(age(metadata.ctime())) > UNSETTLED_SECONDS,
+                is_settled: age(metadata.mtime()).min(age(metadata.ctime())) >= self.unsettled_seconds,
             })
         };
         files.into_iter().filter_map(fingerprint).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Options;
+
+    fn gateway(port: u16) -> String {
+        let server = format!("{{port: {{number: {port}, name: http, protocol: HTTP}}, hosts: ['*']}}");
+        let kind = "apiVersion: networking.istio.io/v1\nkind: Gateway\nmetadata: {name: web}\n";
+        format!("{kind}spec: {{servers: [{server}]}}\n")
+    }
+
+    /// The tests of the whole watch end before a file counts as settled; here every file does at once.
+    #[test]
+    fn changes_of_settled_files_are_seen() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a.yaml");
+        fs::write(&file, gateway(8080)).unwrap();
+        let mut watch = LocalControlPlane::new(folder.path(), Options::default()).watch();
+        watch.unsettled_seconds = 0;
+        assert!(matches!(watch.check(), Some(Event::Loaded(_))));
+        assert_eq!(watch.check(), None);
+
+        fs::write(&file, gateway(18080)).unwrap();
+        assert!(matches!(watch.check(), Some(Event::Loaded(_))), "another size");
+        fs::write(folder.path().join("new"), gateway(18081)).unwrap();
+        fs::rename(folder.path().join("new"), &file).unwrap();
+        assert!(matches!(watch.check(), Some(Event::Loaded(_))), "another file of the same size");
+        fs::remove_file(&file).unwrap();
+        assert!(matches!(watch.check(), Some(Event::Loaded(_))), "no file");
+        assert_eq!(watch.check(), None);
     }
 }

@@ -97,8 +97,14 @@ fn a_nack_names_every_refused_resource_within_bounds() {
     let error = protocol.conclude(delivery.receipt, 5, &refused(2)).unwrap().error.unwrap();
     assert_eq!(
         error,
-        "2 of 5 cluster resources refused, the rest applied: c0: lb_policy: not served; c1: lb_policy: not served"
+        "2 of 5 cluster resources refused in whole or in part, the rest applied: \
+         c0: lb_policy: not served; c1: lb_policy: not served"
     );
+
+    let delivery = protocol.receive(response(CLUSTER, "n1b", vec![])).unwrap();
+    let twice = [refused(1), refused(1)].concat();
+    let error = protocol.conclude(delivery.receipt, 1, &twice).unwrap().error.unwrap();
+    assert!(error.starts_with("1 of 1 cluster resource refused"), "{error}");
 
     let delivery = protocol.receive(response(CLUSTER, "n2", vec![])).unwrap();
     let error = protocol.conclude(delivery.receipt, 5000, &refused(5000)).unwrap().error.unwrap();

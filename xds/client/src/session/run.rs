@@ -75,7 +75,11 @@ impl Runner {
                 back_off.reset();
             }
             let wait = back_off.wait();
-            warn!(session = self.options.name, ?wait, "no stream with the control plane: {reason}");
+            warn!(
+                session = self.options.name,
+                ?wait,
+                "no stream with the control plane: {reason}; serving what is known"
+            );
             if self.send(vec![Event::Disconnected { reason }]).await.is_err() {
                 return;
             }
@@ -148,7 +152,12 @@ impl Runner {
                 let kept = resources.len();
                 self.shared.configuration().restore(resources, Instant::now());
                 let mut events = self.shared.configuration().take_events();
-                info!(session = self.options.name, kept, used = events.len(), "the last good state was read from disk");
+                info!(
+                    session = self.options.name,
+                    kept,
+                    used = events.len(),
+                    "the last good configuration was read from disk"
+                );
                 self.shared.status().snapshot.written = Some(written);
                 events.push(Event::Restored { resources: events.len(), written });
                 self.send(events).await?;

@@ -9,7 +9,7 @@ use xds_model::fate::NoOp;
 use crate::ResourceType;
 use crate::cache::{Entry, RefusedVersion};
 use crate::configuration::Configuration;
-use crate::delta::{Name, Refused};
+use crate::delta::{Name, Refused, faulty};
 use crate::references::Key;
 
 /// How a session is doing.
@@ -46,7 +46,7 @@ pub struct KindStatus {
     pub responses: u64,
     /// Responses that were refused in whole or in part (NACK).
     pub nacks: u64,
-    /// Resources in them that were accepted, changed or not.
+    /// Resources in them that were accepted as a whole, changed or not.
     pub accepted: u64,
     /// Refusals; a resource may be refused in several places.
     pub refused: u64,
@@ -102,7 +102,7 @@ impl KindStatus {
         self.responses += 1;
         self.last_response = Some(SystemTime::now());
         self.refused += refused.len() as u64;
-        self.accepted += resources.saturating_sub(refused.len()) as u64;
+        self.accepted += resources.saturating_sub(faulty(refused)) as u64;
         if let Some(last) = refused.last() {
             self.nacks += 1;
             self.last_refusal =
