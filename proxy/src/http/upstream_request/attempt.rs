@@ -43,14 +43,15 @@ pub(super) struct Answering<'c> {
 impl<'c> Sender<'_, '_, 'c> {
     pub(super) async fn attempt(&mut self, retries: &Retries<'_>) -> Tried<'c> {
         let active = self.cluster.counters().upstream_rq_active.hold();
-        let picked = match self.pick(retries) {
-            Err(PickFailure::Warming) => self.pick_when_known(retries).await,
-            picked => picked,
+        let taken = match self.take(retries) {
+            Err(PickFailure::Warming) => self.take_when_known(retries).await,
+            taken => taken,
         };
-        let Ok(pick) = picked else { return Tried::Refused(LocalReply::no_healthy_upstream()) };
-        self.exchange.memory.outcome.target = Some(pick.pool.target());
-        self.trying = Some(pick.pool.clone());
-        let mut connection = match self.checkout(&pick.pool) {
+        let (pick, idle) = match taken {
+            Ok(taken) => taken,
+            Err(_) => return Tried::Refused(LocalReply::no_healthy_upstream()),
+        };
+        let mut connection = match idle {
             Some(connection) => connection,
             None => match self.obtain(&pick.pool).await {
                 Ok(connection) => connection,
@@ -60,37 +61,43 @@ impl<'c> Sender<'_, '_, 'c> {
         if let Err(error) = self.begin_sending(&mut connection, retries.per_try_timeout()) {
             return self.failed(Waited::BadBody(error));
         }
+        let mut waited = Waited::Sent;
         if !self.exchange.body.is_complete() {
-            match self.send_rest(&mut connection).await {
-                Waited::Sent => {}
-                other => return self.failed(other),
-            }
+            waited = self.send_rest(&mut connection).await;
         }
-        self.request_sent();
-        match self.await_head(&mut connection).await {
+        if matches!(waited, Waited::Sent) {
+            self.request_sent();
+            waited = self.await_head(&mut connection).await;
+        }
+        match waited {
             Waited::Answered => Tried::Answered(Answering { connection, _endpoint: pick, _active: active }),
             other => self.failed(other),
         }
     }
 
-    fn checkout(&self, pool: &Pool) -> Option<Box<UpstreamConnection>> {
-        pool.checkout(&wanted(&self.exchange.memory.request, &self.exchange.chain, self.cluster))
-    }
-
-    fn pick(&self, retries: &Retries<'_>) -> Result<Pick, PickFailure> {
+    /// An endpoint, and an idle connection to it if there is one.
+    fn take(&mut self, retries: &Retries<'_>) -> Result<(Pick, Option<Box<UpstreamConnection>>), PickFailure> {
         let attempts = retries.host_selection_attempts();
         let tried = if attempts.is_some() { self.tried.as_slice() } else { &[] };
-        self.cluster.pick(tried, attempts.unwrap_or(0))
+        let pick = self.cluster.pick(tried, attempts.unwrap_or(0))?;
+        self.exchange.memory.outcome.target = Some(pick.pool.target());
+        self.trying = Some(pick.pool.clone());
+        let wanted = wanted(&self.exchange.memory.request, &self.exchange.chain, self.cluster);
+        let idle = pick.pool.checkout(&wanted);
+        Ok((pick, idle))
     }
 
-    async fn pick_when_known(&self, retries: &Retries<'_>) -> Result<Pick, PickFailure> {
+    async fn take_when_known(
+        &mut self,
+        retries: &Retries<'_>,
+    ) -> Result<(Pick, Option<Box<UpstreamConnection>>), PickFailure> {
         let worker = self.exchange.connection.worker.clone();
         let alarm = Alarm::new(&worker.timers);
         alarm.set_after(Some(self.cluster.model().connect_timeout));
         // If it does not become known in time the next pick says so.
         let _ = alarm.limit(self.cluster.endpoints_known()).await;
         worker.io.clock.invalidate();
-        self.pick(retries)
+        self.take(retries)
     }
 
     async fn obtain(&mut self, pool: &Rc<Pool>) -> Result<Box<UpstreamConnection>, Tried<'c>> {
@@ -140,7 +147,9 @@ impl<'c> Sender<'_, '_, 'c> {
         outcome.upstream_local = connection.local;
         outcome.upstream_failure.clear();
         self.send_head(connection);
-        self.send_received(connection)?;
+        if !self.exchange.body.is_complete() {
+            self.send_received(connection)?;
+        }
         self.deadlines.attempt_begins(self.exchange.connection.worker.io.clock.now(), per_try);
         Ok(())
     }
