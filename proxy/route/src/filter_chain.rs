@@ -28,16 +28,6 @@ pub struct ConnectionFacts<'a> {
     pub source: IpAddr,
 }
 
-/// Two chains of a listener that would take the same connections. Envoy refuses such a listener.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("filter chains {first} and {second} have overlapping matches")]
-pub struct FilterChainConflict {
-    /// Position of one of them.
-    pub first: usize,
-    /// Position of the other.
-    pub second: usize,
-}
-
 /// The chains of a listener, by their matches.
 #[derive(Debug, Default)]
 pub struct FilterChainTable {
@@ -75,16 +65,13 @@ struct Conditions {
 }
 
 impl FilterChainTable {
-    /// Compiles the matches of a listener's chains.
-    ///
-    /// # Errors
-    /// Two chains overlap.
-    pub fn compile<'a>(matches: impl IntoIterator<Item = &'a FilterChainMatch>) -> Result<Self, FilterChainConflict> {
+    /// Compiles the matches of a listener's chains. The model has none that overlap.
+    pub fn compile<'a>(matches: impl IntoIterator<Item = &'a FilterChainMatch>) -> Self {
         let mut table = Self::default();
         for (position, chain) in (0u32..).zip(matches) {
-            table.insert(position, chain)?;
+            table.insert(position, chain);
         }
-        Ok(table)
+        table
     }
 
     /// Position of the chain that takes the connection; `None` leaves it to the listener's default chain, if there is one.
@@ -95,7 +82,7 @@ impl FilterChainTable {
         self.select(candidates, facts)
     }
 
-    fn insert(&mut self, position: u32, chain: &FilterChainMatch) -> Result<(), FilterChainConflict> {
+    fn insert(&mut self, position: u32, chain: &FilterChainMatch) {
         self.conditions.push(Conditions::new(chain, self.conditions.last()));
         let destinations = match chain.destination_port {
             Some(port) => self.ports.entry(port).or_default(),
@@ -104,10 +91,12 @@ impl FilterChainTable {
         for range in or_any(&chain.destination_ranges) {
             let names = destinations.entry(range.copied());
             for name in or_any(&chain.server_names) {
-                add(names.entry(name.map(String::as_str)), position, &self.conditions)?;
+                let candidates = names.entry(name.map(String::as_str));
+                if !candidates.contains(&position) {
+                    candidates.push(position);
+                }
             }
         }
-        Ok(())
     }
 
     fn select(&self, candidates: &Candidates, facts: &ConnectionFacts<'_>) -> Option<usize> {
@@ -200,33 +189,6 @@ impl Conditions {
         let containing = self.sources.iter().filter(|range| range.contains(&source));
         containing.map(|range| u16::from(range.prefix_len()) + 1).max()
     }
-
-    fn overlaps(&self, other: &Self) -> bool {
-        self.transport == other.transport
-            && overlap(&self.application_protocols, &other.application_protocols)
-            && overlap(&self.sources, &other.sources)
-    }
-}
-
-fn add(candidates: &mut Candidates, position: u32, conditions: &[Conditions]) -> Result<(), FilterChainConflict> {
-    if candidates.contains(&position) {
-        return Ok(());
-    }
-    let (Some(added), others) = (conditions.last(), candidates.iter()) else {
-        return Ok(());
-    };
-    for other in others {
-        if conditions.get(*other as usize).is_some_and(|other| other.overlaps(added)) {
-            return Err(FilterChainConflict { first: *other as usize, second: position as usize });
-        }
-    }
-    candidates.push(position);
-    Ok(())
-}
-
-/// Whether two lists, where an empty one is the value "any", have a value in common.
-fn overlap<T: PartialEq>(left: &[T], right: &[T]) -> bool {
-    (left.is_empty() && right.is_empty()) || left.iter().any(|value| right.contains(value))
 }
 
 fn or_any<T>(values: &[T]) -> impl Iterator<Item = Option<&T>> {

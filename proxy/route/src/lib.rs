@@ -19,7 +19,7 @@ mod virtual_host;
 mod weighted;
 
 pub use compile::CompileError;
-pub use filter_chain::{ConnectionFacts, FilterChainConflict, FilterChainTable};
+pub use filter_chain::{ConnectionFacts, FilterChainTable};
 pub use path::PathMatcher;
 pub use redirect::Redirect;
 pub use request::RequestView;

@@ -209,7 +209,7 @@ fn chains() {
     let offered = [b"istio".to_vec()];
     let region = Region::new(ALLOCATOR);
     let start = Instant::now();
-    let table = FilterChainTable::compile(&matches).unwrap();
+    let table = FilterChainTable::compile(&matches);
     let elapsed = start.elapsed();
     let change = region.change();
     let bytes = change.bytes_allocated - change.bytes_deallocated;

@@ -154,8 +154,7 @@ fn build(
     secrets: &SecretStore,
     tools: &mut Tools,
 ) -> Result<(ListenerSnapshot, Vec<String>), String> {
-    let matcher = FilterChainTable::compile(model.filter_chains.iter().map(|chain| &chain.matches))
-        .map_err(|conflict| conflict.to_string())?;
+    let matcher = FilterChainTable::compile(model.filter_chains.iter().map(|chain| &chain.matches));
     let mut waiting = Vec::new();
     let mut chains = Vec::new();
     for chain in all_chains(model) {

@@ -55,6 +55,11 @@ pub(crate) fn https_listener(name: &str, route: &str, secret: &str) -> Received 
     listener(name, json!([chain]))
 }
 
+/// Two chains that take every connection are refused.
+pub(crate) fn bad_listener(name: &str) -> Received {
+    listener(name, json!([http_chain("r"), http_chain("other")]))
+}
+
 pub(crate) fn tcp_listener(name: &str, cluster: &str) -> Received {
     let proxy = json!({"@type": TCP, "statPrefix": "tcp", "cluster": cluster});
     listener(name, json!([{"filters": [{"name": "tcp", "typedConfig": proxy}]}]))

@@ -1,5 +1,6 @@
 //! Listeners and their filter chains (`envoy.config.listener.v3`).
 
+mod overlap;
 pub(crate) mod wire;
 
 use std::net::SocketAddr;
@@ -11,6 +12,8 @@ use crate::access_log::AccessLog;
 use crate::http::HttpConnectionManager;
 use crate::route::WeightedCluster;
 use crate::tls::DownstreamTls;
+
+pub use overlap::{Overlap, first_overlap};
 
 /// A port to listen on, and what to do with its connections.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,7 +28,7 @@ pub struct Listener {
     pub tls_inspector: bool,
     /// How long the listener filters may take before the connection is closed; `None` for no limit. Envoy's default is 15 s.
     pub listener_filters_timeout: Option<Duration>,
-    /// The chains to choose from; the most specific match wins.
+    /// The chains to choose from; the most specific match wins. No two overlap ([`first_overlap`]).
     pub filter_chains: Vec<FilterChain>,
     /// The chain for connections that match none of `filter_chains`.
     pub default_filter_chain: Option<FilterChain>,

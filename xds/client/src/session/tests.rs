@@ -12,7 +12,8 @@ use crate::control_plane::{RootSource, TlsOptions};
 use crate::delta::Received;
 use crate::node::Sources;
 use crate::testing::{
-    bad_cluster, certificate, cluster, endpoints, http_listener, https_listener, route, summary, tcp_listener,
+    bad_cluster, bad_listener, certificate, cluster, endpoints, http_listener, https_listener, route, summary,
+    tcp_listener,
 };
 
 use ResourceType::{Cluster, Endpoints, Listener, Route, Secret};
@@ -150,6 +151,9 @@ async fn a_bad_resource_is_refused_on_the_wire_by_name_and_field() {
     assert_eq!(status.kinds[0].last_refusal.as_ref().unwrap().name, "bad one");
     let refused = session.held().into_iter().find(|held| &*held.name == "bad one").unwrap();
     assert!(refused.body.is_empty() && refused.refused.unwrap().reason.starts_with("health_checks: "));
+    stream.send(Listener, &[bad_listener("two chains")]).await;
+    let error = stream.expect(Listener).await.error_detail.expect("a reason");
+    assert!(error.message.contains("two chains: filter_chains[1].filter_chain_match: "), "{}", error.message);
     // A type nobody asked for gets no answer and does no harm.
     stream.send_as("type.googleapis.com/istio.workload.Address", vec![]).await;
     stream.send(Cluster, &[cluster("good")]).await;

@@ -15,7 +15,7 @@ use crate::access_log::AccessLog;
 use crate::context::Context;
 use crate::error::Refusal;
 use crate::fate::{Report, fates};
-use crate::listener::Listener;
+use crate::listener::{FilterChain, Listener, Overlap, first_overlap};
 use crate::wire::{address, number};
 
 pub(crate) use filter_chain::{TRANSPORT_SOCKETS, transport_socket};
@@ -75,6 +75,8 @@ impl Listener {
             return Err(context.refusal("name", "is empty"));
         }
         let filters = listener_filter::convert(listener_filters, context)?;
+        let filter_chains = context.each("filter_chains", filter_chains, filter_chain::convert)?;
+        refuse_overlap(&filter_chains, context)?;
         Ok(Self {
             name: name.clone(),
             address: context.required("address", address, address::listen)?,
@@ -86,7 +88,7 @@ impl Listener {
                 Some(DEFAULT_LISTENER_FILTERS_TIMEOUT),
                 context,
             )?,
-            filter_chains: context.each("filter_chains", filter_chains, filter_chain::convert)?,
+            filter_chains,
             default_filter_chain: context.optional(
                 "default_filter_chain",
                 default_filter_chain,
@@ -95,4 +97,12 @@ impl Listener {
             access_log: context.each("access_log", access_log, AccessLog::convert)?,
         })
     }
+}
+
+fn refuse_overlap(chains: &[FilterChain], context: &Context<'_>) -> Result<(), Refusal> {
+    let Some(Overlap { first, second }) = first_overlap(chains.iter().map(|chain| &chain.matches)) else {
+        return Ok(());
+    };
+    let reason = format_args!("filter_chains[{first}] would take the same connections");
+    Err(context.refusal(&format!("filter_chains[{second}].filter_chain_match"), reason))
 }

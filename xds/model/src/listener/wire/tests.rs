@@ -138,6 +138,18 @@ fn refusals_name_the_field() {
 }
 
 #[test]
+fn chains_that_overlap_are_refused() {
+    let chain = listener()["filter_chains"][0].clone();
+    let mut other = chain.clone();
+    other["filter_chain_match"]["server_names"] = json!(["other.example.com", "*.EXAMPLE.org"]);
+    let refusal = convert(&with(listener(), "/filter_chains", json!([chain, other]))).unwrap_err();
+    let expected = "filter_chains[1].filter_chain_match: filter_chains[0] would take the same connections";
+    assert_eq!(refusal, format!("0.0.0.0_8443: {expected}"));
+    other["filter_chain_match"]["server_names"] = json!(["other.example.com"]);
+    assert!(convert(&with(listener(), "/filter_chains", json!([chain, other]))).is_ok());
+}
+
+#[test]
 fn what_is_explicitly_off_is_accepted() {
     for field in ["use_original_dst", "transparent", "freebind"] {
         assert!(convert(&with(listener(), &format!("/{field}"), json!(false))).is_ok(), "{field}");
