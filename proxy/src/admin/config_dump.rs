@@ -1,6 +1,8 @@
 //! `/config_dump`: every resource of the control plane, in the form that `istioctl proxy-config` reads
 //! (`envoy.admin.v3.ConfigDump`).
 
+use std::collections::HashMap;
+
 use serde_json::{Map, Value, json};
 use xds_api::json::to_redacted_json;
 use xds_client::ResourceType;
@@ -8,14 +10,19 @@ use xds_client::session::HeldResource;
 
 use super::server::{Call, Reply, json as json_page};
 use super::{Admin, timestamp};
+use crate::config::{ConfigStatus, ListenerFailure, ListenerState};
 
 const TYPE_PREFIX: &str = "type.googleapis.com/envoy.admin.v3.";
 
 /// The page. As in Envoy, endpoints are left out unless `include_eds` is asked for; `resource` narrows it to one list.
-pub(super) fn page(admin: &Admin, call: &Call) -> Reply {
-    let held = admin.source.held();
+pub(super) fn page(admin: &Admin, status: &ConfigStatus, call: &Call) -> Reply {
+    let failures = status.listeners.iter().filter_map(|listener| match &listener.state {
+        ListenerState::Failed(failure) => Some((listener.name.as_str(), failure)),
+        ListenerState::Active | ListenerState::WaitingForSecrets(_) => None,
+    });
+    let known = Known { held: admin.source.held(), failures: failures.collect() };
     if let Some(list) = call.parameter("resource") {
-        let configs = LISTS.iter().filter(|known| known.name == list).flat_map(|known| known.entries(&held));
+        let configs = LISTS.iter().filter(|named| named.name == list).flat_map(|named| named.entries(&known));
         return json_page(&json!({ "configs": configs.collect::<Vec<_>>() }));
     }
     let mut configs = vec![bootstrap(admin)];
@@ -23,7 +30,7 @@ pub(super) fn page(admin: &Admin, call: &Call) -> Reply {
         LISTS
             .iter()
             .filter(|list| list.kind != ResourceType::Endpoints || call.has("include_eds"))
-            .map(|list| list.dump(&held)),
+            .map(|list| list.dump(&known)),
     );
     json_page(&json!({ "configs": configs }))
 }
@@ -75,35 +82,48 @@ const LISTS: &[List] = &[
     },
 ];
 
+/// What the pages are made of.
+struct Known<'a> {
+    held: Vec<HeldResource>,
+    /// Listeners that were accepted and cannot be served.
+    failures: HashMap<&'a str, &'a ListenerFailure>,
+}
+
+impl Known<'_> {
+    fn failure(&self, held: &HeldResource) -> Option<&ListenerFailure> {
+        self.failures.get(&*held.name).copied().filter(|_| held.kind == ResourceType::Listener)
+    }
+}
+
 impl List {
-    fn dump(&self, held: &[HeldResource]) -> Value {
+    fn dump(&self, known: &Known<'_>) -> Value {
         let mut message = Map::new();
         message.insert("@type".to_owned(), json!(format!("{TYPE_PREFIX}{}", self.message)));
-        message.insert(self.name.to_owned(), self.entries(held).collect());
+        message.insert(self.name.to_owned(), self.entries(known).collect());
         Value::Object(message)
     }
 
-    fn entries(&self, held: &[HeldResource]) -> impl Iterator<Item = Value> {
-        held.iter().filter(|resource| resource.kind == self.kind).map(|resource| self.entry(resource))
+    fn entries(&self, known: &Known<'_>) -> impl Iterator<Item = Value> {
+        let of_kind = known.held.iter().filter(|resource| resource.kind == self.kind);
+        of_kind.map(|resource| self.entry(resource, known.failure(resource)))
     }
 
-    fn entry(&self, held: &HeldResource) -> Value {
+    fn entry(&self, held: &HeldResource, failure: Option<&ListenerFailure>) -> Value {
         let mut state = Map::new();
         state.insert("version_info".to_owned(), json!(&*held.version));
         if let Some(accepted) = held.accepted_at {
             state.insert("last_updated".to_owned(), json!(timestamp(accepted)));
             state.insert(self.resource.to_owned(), resource_json(held));
         }
-        let error = held
-            .refused
-            .as_ref()
-            .map(|refused| json!({ "details": &*refused.reason, "version_info": &*refused.version }));
+        let error = error_state(held, failure);
         match self.kind {
             // Listeners wrap the state once more, and name themselves outside.
             ResourceType::Listener => {
-                let mut entry = json!({ "name": &*held.name, "active_state": state });
-                entry.as_object_mut().zip(error).map(|(entry, error)| entry.insert("error_state".to_owned(), error));
-                entry
+                let mut entry = Map::from_iter([("name".to_owned(), json!(&*held.name))]);
+                if failure.is_none() {
+                    entry.insert("active_state".to_owned(), Value::Object(state));
+                }
+                Value::Object(with_error(entry, error))
             }
             ResourceType::Secret => {
                 state.insert("name".to_owned(), json!(&*held.name));
@@ -112,6 +132,25 @@ impl List {
             _ => Value::Object(with_error(state, error)),
         }
     }
+}
+
+/// `envoy.admin.v3.UpdateFailureState`: why the newest version is not in force.
+fn error_state(held: &HeldResource, failure: Option<&ListenerFailure>) -> Option<Value> {
+    if let Some(refused) = &held.refused {
+        return Some(json!({
+            "details": &*refused.reason,
+            "version_info": &*refused.version,
+            "last_update_attempt": timestamp(refused.at),
+        }));
+    }
+    failure.map(|failure| {
+        json!({
+            "failed_configuration": resource_json(held),
+            "details": failure.to_string(),
+            "version_info": &*held.version,
+            "last_update_attempt": timestamp(failure.last_attempt),
+        })
+    })
 }
 
 fn with_error(mut state: Map<String, Value>, error: Option<Value>) -> Map<String, Value> {

@@ -32,7 +32,7 @@ pub(super) fn page(status: &ConfigStatus, call: &Call) -> Reply {
             ListenerState::WaitingForSecrets(secrets) => {
                 writeln!(page, " (waiting for secrets: {})", secrets.join(", "))
             }
-            ListenerState::Failed(reason) => writeln!(page, " (failed: {reason})"),
+            ListenerState::Failed(failure) => writeln!(page, " (failed: {failure})"),
         };
     }
     text(StatusCode::OK, page)

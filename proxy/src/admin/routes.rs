@@ -36,7 +36,7 @@ async fn all(admin: &Admin, call: &Call) -> Reply {
         "/" | "/help" => text(StatusCode::OK, HELP),
         "/certs" => json(&server_info::certs(&admin.status().await)),
         "/clusters" => clusters::page(&admin.status().await, call),
-        "/config_dump" => config_dump::page(admin, call),
+        "/config_dump" => config_dump::page(admin, &admin.status().await, call),
         "/listeners" => listeners::page(&admin.status().await, call),
         "/ready" | "/healthcheck/ready" => ready(admin).await,
         "/server_info" => json(&server_info::server_info(admin).await),

@@ -22,17 +22,22 @@ const FILTER_SIZE_LIMIT: usize = 1 << 16;
 /// Every counter of the process: those of the workers, and those of control, by Envoy's names where it has them.
 pub(super) async fn values(admin: &Admin) -> BTreeMap<String, (Kind, u64)> {
     let mut values = admin.process.registry.collect();
-    let first_expiry = first_expiry(&admin.status().await);
+    let status = admin.status().await;
     let mut put = |name: &str, kind: Kind, value: u64| {
         values.insert(name.to_owned(), (kind, value));
     };
-    if let Some(expiry) = first_expiry {
+    if let Some(expiry) = first_expiry(&status) {
         put("server.days_until_first_cert_expiring", Kind::Gauge, days_until(expiry));
     }
+    let active = status.listeners.iter().filter(|listener| listener.state.serves()).count();
+    put("listener_manager.total_listeners_active", Kind::Gauge, active as u64);
+    put("listener_manager.listener_create_failure", Kind::Counter, status.listener_failures);
     put("filesystem.write_dropped", Kind::Counter, admin.logs.dropped());
     put("filesystem.write_failed", Kind::Counter, admin.logs.failed());
     if let Source::ControlPlane(session) = &admin.source {
         let status = session.status();
+        let warming = status.waiting.iter().filter(|((kind, _), _)| *kind == ResourceType::Listener).count();
+        put("listener_manager.total_listeners_warming", Kind::Gauge, warming as u64);
         put("control_plane.connected_state", Kind::Gauge, status.connected_since.is_some().into());
         put("control_plane.streams", Kind::Counter, status.streams);
         put("control_plane.failures", Kind::Counter, status.failures);

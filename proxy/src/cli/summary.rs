@@ -64,7 +64,7 @@ fn lines(status: &ConfigStatus) -> Vec<String> {
             ListenerState::WaitingForSecrets(secrets) => {
                 format!("serving, but waiting for secrets {}", secrets.join(", "))
             }
-            ListenerState::Failed(reason) => format!("FAILED: {reason}"),
+            ListenerState::Failed(failure) => format!("FAILED: {failure}"),
         };
         lines.push(format!("  {:<24} {state}", listener.address.to_string()));
     }

@@ -273,6 +273,7 @@ impl Control {
         secrets.sort_by(|left, right| left.name.cmp(&right.name));
         ConfigStatus {
             listeners: self.listeners.status(),
+            listener_failures: self.listeners.failures(),
             clusters: self.clusters.status(),
             route_tables,
             secrets,

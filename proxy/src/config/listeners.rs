@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use hashbrown::HashSet;
 use route::{FilterChainTable, RouteTable};
@@ -14,7 +15,7 @@ use super::secrets::SecretStore;
 use super::snapshot::{
     Application, ChainSnapshot, ChainTransport, HttpSnapshot, ListenerSnapshot, Routes, TcpSnapshot,
 };
-use super::status::{ListenerState, ListenerStatus};
+use super::status::{ListenerFailure, ListenerState, ListenerStatus};
 use crate::listener::socket::SocketTable;
 use crate::telemetry::access_log::{AccessLogSinks, AccessLogger};
 use crate::tls::{ServerTls, SessionTickets, TlsError, named_secrets};
@@ -32,6 +33,8 @@ pub(super) struct Tools {
 #[derive(Debug, Default)]
 pub(super) struct Listeners {
     known: BTreeMap<Arc<str>, Entry>,
+    /// Attempts to build one that failed.
+    failures: u64,
 }
 
 #[derive(Debug)]
@@ -44,7 +47,8 @@ struct Entry {
 }
 
 impl Listeners {
-    /// Takes over a new version and returns what the workers get; the last good one stays if this one cannot be built.
+    /// Takes over a new version and returns what the workers get; the last good one stays if this one cannot be built, and nothing
+    /// is returned.
     pub(super) fn upsert(
         &mut self,
         model: Arc<Listener>,
@@ -59,10 +63,10 @@ impl Listeners {
             .cloned()
             .collect();
         let mut entry = Entry { model, secrets: named, snapshot: old, state: ListenerState::Active };
-        entry.rebuild(secrets, tools);
-        let snapshot = entry.snapshot.clone();
+        let built = entry.rebuild(secrets, tools);
+        self.failures += u64::from(built.is_none());
         self.known.insert(name, entry);
-        snapshot
+        built
     }
 
     /// Builds those anew that name the secret, and returns them.
@@ -72,12 +76,7 @@ impl Listeners {
         secrets: &SecretStore,
         tools: &mut Tools,
     ) -> Vec<(Arc<str>, Arc<ListenerSnapshot>)> {
-        let mut changed = Vec::new();
-        for (name, entry) in self.known.iter_mut().filter(|(_, entry)| entry.secrets.contains(secret)) {
-            entry.rebuild(secrets, tools);
-            changed.extend(entry.snapshot.clone().map(|snapshot| (name.clone(), snapshot)));
-        }
-        changed
+        self.rebuild_where(|entry| entry.secrets.contains(secret), secrets, tools)
     }
 
     /// Builds those again that failed, and returns those that no longer do.
@@ -86,16 +85,23 @@ impl Listeners {
         secrets: &SecretStore,
         tools: &mut Tools,
     ) -> Vec<(Arc<str>, Arc<ListenerSnapshot>)> {
-        let mut recovered = Vec::new();
-        for (name, entry) in &mut self.known {
-            let ListenerState::Failed(before) = entry.state.clone() else { continue };
-            match build(&entry.model, secrets, tools) {
-                Ok(built) => recovered.push((name.clone(), entry.serve(built))),
-                Err(reason) if reason == before => {}
-                Err(reason) => entry.fail(reason),
+        self.rebuild_where(|entry| matches!(entry.state, ListenerState::Failed(_)), secrets, tools)
+    }
+
+    fn rebuild_where(
+        &mut self,
+        condition: impl Fn(&Entry) -> bool,
+        secrets: &SecretStore,
+        tools: &mut Tools,
+    ) -> Vec<(Arc<str>, Arc<ListenerSnapshot>)> {
+        let mut built = Vec::new();
+        for (name, entry) in self.known.iter_mut().filter(|(_, entry)| condition(entry)) {
+            match entry.rebuild(secrets, tools) {
+                Some(snapshot) => built.push((name.clone(), snapshot)),
+                None => self.failures += 1,
             }
         }
-        recovered
+        built
     }
 
     /// Forgets a listener; its sockets close when the workers have let go of them.
@@ -106,6 +112,11 @@ impl Listeners {
     /// The secrets that anything names.
     pub(super) fn secrets(&self) -> impl Iterator<Item = &SecretReference> {
         self.known.values().flat_map(|entry| &entry.secrets)
+    }
+
+    /// Attempts to serve one that failed.
+    pub(super) fn failures(&self) -> u64 {
+        self.failures
     }
 
     /// For people.
@@ -120,10 +131,14 @@ impl Listeners {
 }
 
 impl Entry {
-    fn rebuild(&mut self, secrets: &SecretStore, tools: &mut Tools) {
+    /// Returns nothing if it failed: the last good version stays in force.
+    fn rebuild(&mut self, secrets: &SecretStore, tools: &mut Tools) -> Option<Arc<ListenerSnapshot>> {
         match build(&self.model, secrets, tools) {
-            Ok(built) => drop(self.serve(built)),
-            Err(reason) => self.fail(reason),
+            Ok(built) => Some(self.serve(built)),
+            Err(reason) => {
+                self.fail(reason);
+                None
+            }
         }
     }
 
@@ -137,10 +152,15 @@ impl Entry {
         snapshot
     }
 
-    /// The last good version stays in force.
     fn fail(&mut self, reason: String) {
-        tracing::error!(listener = self.model.name, "cannot serve: {reason}");
-        self.state = ListenerState::Failed(reason);
+        if !matches!(&self.state, ListenerState::Failed(before) if before.reason == reason) {
+            tracing::error!(listener = self.model.name, "cannot serve: {reason}");
+        }
+        self.state = ListenerState::Failed(ListenerFailure {
+            reason,
+            last_attempt: SystemTime::now(),
+            earlier_version_serves: self.snapshot.is_some(),
+        });
     }
 }
 

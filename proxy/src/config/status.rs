@@ -1,13 +1,17 @@
 //! What is in force, and what is not and why: for the admin server, readiness and the summary at start.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 /// A look at the whole configuration, taken after a change.
 #[derive(Debug, Clone, Default)]
 pub struct ConfigStatus {
     /// By name.
     pub listeners: Vec<ListenerStatus>,
+    /// Attempts to serve a listener that failed, retries included.
+    pub listener_failures: u64,
     /// By name; those that something refers to.
     pub clusters: Vec<ClusterStatus>,
     /// Names of route tables in force, with their numbers of virtual hosts and routes.
@@ -36,8 +40,36 @@ pub enum ListenerState {
     Active,
     /// Some chains wait for these secrets; the others serve.
     WaitingForSecrets(Vec<String>),
-    /// Not at all.
-    Failed(String),
+    /// Not its newest version.
+    Failed(ListenerFailure),
+}
+
+/// Why the newest version of a listener cannot be served.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListenerFailure {
+    /// What is wrong.
+    pub reason: String,
+    /// When it was last tried.
+    pub last_attempt: SystemTime,
+    /// The version before it serves.
+    pub earlier_version_serves: bool,
+}
+
+impl ListenerState {
+    /// Whether any version serves.
+    pub fn serves(&self) -> bool {
+        match self {
+            Self::Active | Self::WaitingForSecrets(_) => true,
+            Self::Failed(failure) => failure.earlier_version_serves,
+        }
+    }
+}
+
+impl fmt::Display for ListenerFailure {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let more = if self.earlier_version_serves { "; the version before it serves" } else { "" };
+        write!(formatter, "{}{more}", self.reason)
+    }
 }
 
 /// One cluster.

@@ -126,6 +126,18 @@ fn a_port_in_use_is_named_and_the_other_listener_serves() {
     let gateway = Gateway::run(folder.path(), &[]);
     gateway.eventually("the good listener", || get(good, "/").is_some_and(|answer| answer.ends_with("one")));
     gateway.eventually("the complaint", || gateway.log().contains(&format!("127.0.0.1:{taken_port}")));
+    let shows = |path: &str, text: &str| gateway.admin_get(path).is_some_and(|page| page.contains(text));
+    let reason = format!("cannot listen on 127.0.0.1:{taken_port}: ");
+    assert!(shows("/listeners", &format!("127.0.0.1:{taken_port} (failed: {reason}")));
+    assert!(shows("/config_dump?resource=dynamic_listeners", &format!("\"details\": \"{reason}")));
+    assert!(shows("/stats", "listener_manager.total_listeners_active: 1\n"));
+    assert!(shows("/stats/prometheus", "envoy_listener_manager_total_listeners_active{} 1\n"));
+    assert!(shows("/stats?usedonly", "listener_manager.listener_create_failure: "));
+
+    drop(taken);
+    gateway.eventually("another try", || shows("/stats", "listener_manager.total_listeners_active: 2\n"));
+    assert!(get(taken_port, "/").is_some());
+    assert!(!shows("/config_dump", "error_state") && !shows("/listeners", "failed"));
 }
 
 #[test]

@@ -22,7 +22,6 @@ use crate::configuration::Configuration;
 use crate::control_plane::ControlPlane;
 use crate::event::Event;
 use crate::node::Node;
-use crate::references::Key;
 
 pub use status::{HeldResource, KindStatus, LastRefusal, SessionStatus, SnapshotStatus, held};
 
@@ -107,8 +106,7 @@ impl Session {
     pub fn status(&self) -> SessionStatus {
         let (waiting, no_ops) = {
             let configuration = self.shared.configuration();
-            let text = |(kind, name): &Key| format!("{kind} {name}");
-            let waiting = configuration.waiting().map(|(key, missing)| (text(key), text(missing))).collect();
+            let waiting = configuration.waiting().map(|(key, missing)| (key.clone(), missing.clone())).collect();
             (waiting, configuration.no_ops().clone())
         };
         SessionStatus { waiting, no_ops, ..self.shared.status().clone() }

@@ -10,6 +10,7 @@ use crate::ResourceType;
 use crate::cache::{Entry, RefusedVersion};
 use crate::configuration::Configuration;
 use crate::delta::{Name, Refused};
+use crate::references::Key;
 
 /// How a session is doing.
 #[derive(Clone, Debug, Default)]
@@ -26,8 +27,8 @@ pub struct SessionStatus {
     pub unexpected_responses: u64,
     /// By kind, in the order of [`ResourceType::ALL`].
     pub kinds: [KindStatus; ResourceType::COUNT],
-    /// What is held back, and the first thing that each waits for, as text.
-    pub waiting: Vec<(String, String)>,
+    /// What is held back, and the first thing that each waits for.
+    pub waiting: Vec<(Key, Key)>,
     /// Settings that were accepted without effect, and how often.
     pub no_ops: BTreeMap<NoOp, u64>,
     /// The last good state on disk.
