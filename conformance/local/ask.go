@@ -1,7 +1,6 @@
 package local
 
 import (
-	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -13,26 +12,15 @@ import (
 	clusterapi "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	core "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	tlsapi "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
-	discovery "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
-	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/protobuf/types/known/anypb"
 
 	"selvedge.dev/conformance/cluster"
+	"selvedge.dev/conformance/discover"
 )
 
-const (
-	// askLimit bounds all answers of istiod to one asker.
-	askLimit = 20 * time.Second
-	// largestAnswer is how many bytes one answer may have.
-	largestAnswer = 64 << 20
-
-	clusterType  = "type.googleapis.com/envoy.config.cluster.v3.Cluster"
-	endpointType = "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment"
-	listenerType = "type.googleapis.com/envoy.config.listener.v3.Listener"
-	routeType    = "type.googleapis.com/envoy.config.route.v3.RouteConfiguration"
-	secretType   = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret"
-)
+// askLimit bounds all answers of istiod to one asker.
+const askLimit = 20 * time.Second
 
 // asker asks istiod as one gateway's pod would: with its node, its certificate and over TLS, which is
 // what istiod hands secrets out for. Every time is the first: nothing that istiod sent before counts.
@@ -49,20 +37,19 @@ func (a *asker) everything(ctx context.Context) (Resources, error) {
 		Certificates: []tls.Certificate{a.identity}, RootCAs: a.roots, MinVersion: tls.VersionTLS12,
 		ServerName: "istiod.istio-system.svc",
 	}
-	connection, err := grpc.NewClient(fmt.Sprintf("127.0.0.1:%d", cluster.IstiodSecure), grpc.WithTransportCredentials(credentials.NewTLS(config)),
-		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(largestAnswer)))
+	connection, err := discover.Connect(fmt.Sprintf("127.0.0.1:%d", cluster.IstiodSecure), credentials.NewTLS(config))
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = connection.Close() }()
 	ctx, cancel := context.WithTimeout(ctx, askLimit)
 	defer cancel()
-	client := discovery.NewAggregatedDiscoveryServiceClient(connection)
-	s := &session{node: a.node, resources: Resources{}, named: map[string]map[string]bool{endpointType: {}, routeType: {}, secretType: {}}}
+	s := &session{resources: Resources{}, named: map[string]map[string]bool{discover.Endpoints: {}, discover.Route: {}, discover.Secret: {}}}
 	// Secrets that are not there are not answered at all: the clusters behind them on the same stream
 	// say that istiod is done with them.
-	for _, kinds := range [][]string{{clusterType, endpointType, listenerType, routeType}, {secretType, clusterType}} {
-		if s.stream, err = client.DeltaAggregatedResources(ctx); err != nil {
+	first := []string{discover.Cluster, discover.Endpoints, discover.Listener, discover.Route}
+	for _, kinds := range [][]string{first, {discover.Secret, discover.Cluster}} {
+		if s.stream, err = discover.Open(ctx, connection, a.node); err != nil {
 			return nil, err
 		}
 		for _, kind := range kinds {
@@ -76,8 +63,7 @@ func (a *asker) everything(ctx context.Context) (Resources, error) {
 
 // session is what has been asked and answered so far.
 type session struct {
-	stream    discovery.AggregatedDiscoveryService_DeltaAggregatedResourcesClient
-	node      *core.Node
+	stream    *discover.Stream
 	resources Resources
 	// named are the names that resources refer to, by type.
 	named map[string]map[string]bool
@@ -90,30 +76,22 @@ func (s *session) ask(kind string) error {
 	if byName && len(names) == 0 {
 		return nil
 	}
-	request := &discovery.DeltaDiscoveryRequest{Node: s.node, TypeUrl: kind, ResourceNamesSubscribe: slices.Sorted(maps.Keys(names))}
-	if err := s.stream.Send(request); err != nil {
+	if err := s.stream.Ask(kind, slices.Sorted(maps.Keys(names))); err != nil {
 		return err
 	}
-	if kind == secretType {
+	if kind == discover.Secret {
 		return nil
 	}
-	for {
-		response, err := s.stream.Recv()
-		if err != nil {
-			return err
-		}
-		if err := s.stream.Send(&discovery.DeltaDiscoveryRequest{TypeUrl: response.TypeUrl, ResponseNonce: response.Nonce}); err != nil {
-			return err
-		}
-		for _, resource := range response.Resources {
-			if err := s.take(resource.Name, resource.Resource); err != nil {
-				return fmt.Errorf("%s: %w", resource.Name, err)
-			}
-		}
-		if response.TypeUrl == kind {
-			return nil
+	answered, err := s.stream.Answer(kind)
+	if err != nil {
+		return err
+	}
+	for _, resource := range answered {
+		if err := s.take(resource.Name, resource.Resource); err != nil {
+			return fmt.Errorf("%s: %w", resource.Name, err)
 		}
 	}
+	return nil
 }
 
 // take keeps a resource, and what it names.
@@ -124,8 +102,8 @@ func (s *session) take(name string, body *anypb.Any) error {
 	}
 	switch message := message.(type) {
 	case *clusterapi.Cluster:
-		if message.GetType() == clusterapi.Cluster_EDS {
-			s.named[endpointType][cmp.Or(message.GetEdsClusterConfig().GetServiceName(), message.Name)] = true
+		if name := discover.EndpointsOf(message); name != "" {
+			s.named[discover.Endpoints][name] = true
 		}
 	case *tlsapi.Secret:
 		// As in every dump of the gateway.
@@ -139,12 +117,12 @@ func (s *session) take(name string, body *anypb.Any) error {
 	added := s.resources[Key{string(message.ProtoReflect().Descriptor().Name()), name}]
 	eachObject(added, func(object map[string]any) {
 		if table, ok := object["route_config_name"].(string); ok {
-			s.named[routeType][table] = true
+			s.named[discover.Route][table] = true
 		}
 		// What the agent answers (the pod's own certificate) has another source.
 		if source, ok := object["sds_config"].(map[string]any); ok && source["ads"] != nil {
 			if secret, ok := object["name"].(string); ok {
-				s.named[secretType][secret] = true
+				s.named[discover.Secret][secret] = true
 			}
 		}
 	})

@@ -1,7 +1,6 @@
 package ads
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -10,10 +9,10 @@ import (
 	core "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	listenerapi "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	hcm "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
-	discovery "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
-	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/protobuf/types/known/structpb"
+
+	"selvedge.dev/conformance/discover"
 )
 
 // answerLimit bounds the wait for one type.
@@ -22,25 +21,24 @@ const answerLimit = 20 * time.Second
 // Fetch asks a control plane for everything that a gateway with these labels gets: listeners, the
 // routes they name, all clusters and their endpoints.
 func Fetch(ctx context.Context, address string, labels map[string]any) ([]Resource, error) {
-	connection, err := grpc.NewClient(address, grpc.WithTransportCredentials(insecure.NewCredentials()),
-		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(64<<20)))
+	connection, err := discover.Connect(address, insecure.NewCredentials())
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = connection.Close() }()
 	ctx, cancel := context.WithTimeout(ctx, answerLimit)
 	defer cancel()
-	stream, err := discovery.NewAggregatedDiscoveryServiceClient(connection).DeltaAggregatedResources(ctx)
+	node, err := gatewayNode(labels)
 	if err != nil {
 		return nil, err
 	}
-	node, err := gatewayNode(labels)
+	stream, err := discover.Open(ctx, connection, node)
 	if err != nil {
 		return nil, err
 	}
 	var all []Resource
 	ask := func(typeURL string, names []string) ([]Resource, error) {
-		resources, err := askOnce(stream, node, typeURL, names)
+		resources, err := askOnce(stream, typeURL, names)
 		all = append(all, resources...)
 		return resources, err
 	}
@@ -84,29 +82,19 @@ func gatewayNode(labels map[string]any) (*core.Node, error) {
 	return &core.Node{Id: "router~" + gatewayAddress + "~bench.bench~bench.svc.cluster.local", Cluster: "bench.bench", Metadata: metadata}, err
 }
 
-// askOnce sends one request and returns the first answer of that type.
-func askOnce(stream discovery.AggregatedDiscoveryService_DeltaAggregatedResourcesClient, node *core.Node, typeURL string, names []string) ([]Resource, error) {
-	if err := stream.Send(&discovery.DeltaDiscoveryRequest{Node: node, TypeUrl: typeURL, ResourceNamesSubscribe: names}); err != nil {
+// askOnce asks for a type and returns its resources.
+func askOnce(stream *discover.Stream, typeURL string, names []string) ([]Resource, error) {
+	if err := stream.Ask(typeURL, names); err != nil {
 		return nil, err
 	}
-	for {
-		response, err := stream.Recv()
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", typeURL, err)
-		}
-		acknowledged := &discovery.DeltaDiscoveryRequest{TypeUrl: response.TypeUrl, ResponseNonce: response.Nonce}
-		if err := stream.Send(acknowledged); err != nil {
-			return nil, err
-		}
-		if response.TypeUrl != typeURL {
-			continue
-		}
-		var resources []Resource
-		for _, resource := range response.Resources {
+	answered, err := stream.Answer(typeURL)
+	var resources []Resource
+	for _, resource := range answered {
+		if resource.Resource.GetTypeUrl() == typeURL {
 			resources = append(resources, Resource{resource.Name, resource.Resource})
 		}
-		return resources, nil
 	}
+	return resources, err
 }
 
 // routeNames are the route configurations that listeners refer to.
@@ -145,8 +133,8 @@ func endpointNames(clusters []Resource) ([]string, error) {
 		if err := resource.Body.UnmarshalTo(cluster); err != nil {
 			return nil, err
 		}
-		if cluster.GetType() == clusterapi.Cluster_EDS {
-			names = append(names, cmp.Or(cluster.GetEdsClusterConfig().GetServiceName(), cluster.Name))
+		if name := discover.EndpointsOf(cluster); name != "" {
+			names = append(names, name)
 		}
 	}
 	return names, nil

@@ -13,6 +13,8 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
+
+	"selvedge.dev/conformance/discover"
 )
 
 // Resource is a named message of one of the types below.
@@ -23,11 +25,11 @@ type Resource struct {
 
 // The types that are served.
 const (
-	Cluster   = "type.googleapis.com/envoy.config.cluster.v3.Cluster"
-	Endpoints = "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment"
-	Listener  = "type.googleapis.com/envoy.config.listener.v3.Listener"
-	Route     = "type.googleapis.com/envoy.config.route.v3.RouteConfiguration"
-	Secret    = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret"
+	Cluster   = discover.Cluster
+	Endpoints = discover.Endpoints
+	Listener  = discover.Listener
+	Route     = discover.Route
+	Secret    = discover.Secret
 )
 
 // pushOrder is istiod's.
