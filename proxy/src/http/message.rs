@@ -46,7 +46,6 @@ impl MemoryPool {
         memory.scratch.clear();
         memory.scratch.shrink_to(MOST_KEPT);
         memory.replay.clear();
-        memory.replay.shrink_to(MOST_KEPT);
         spare.push(memory);
     }
 }

@@ -25,3 +25,4 @@ pub use chain::HttpChain;
 pub use connection_manager::serve;
 pub use counters::HttpCounters;
 pub use message::MemoryPool;
+pub use upstream_request::replay_limit;

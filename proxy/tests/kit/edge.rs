@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use balance::Limit;
 use selvedge::bootstrap::DrainSettings;
 use selvedge::config::dns::DnsResolver;
 use selvedge::config::publish::{Mailbox, Publisher};
@@ -39,12 +40,14 @@ pub(crate) struct Options {
     pub(crate) workers: usize,
     /// What connections get whose listener or chain is gone, and all at the end.
     pub(crate) drain: Duration,
+    /// Blocks of request bodies that may be kept for another try.
+    pub(crate) replay_blocks: u32,
 }
 
 impl Default for Options {
     /// With two workers, and a drain that is longer than any test.
     fn default() -> Self {
-        Self { workers: 2, drain: Duration::from_secs(600) }
+        Self { workers: 2, drain: Duration::from_secs(600), replay_blocks: u32::MAX }
     }
 }
 
@@ -54,10 +57,12 @@ impl Edge {
         Self::with(Options { workers, ..Options::default() })
     }
 
-    pub(crate) fn with(Options { workers, drain }: Options) -> Self {
+    pub(crate) fn with(Options { workers, drain, replay_blocks }: Options) -> Self {
         let mailboxes: Vec<Arc<Mailbox>> = (0..workers).map(|_| Arc::default()).collect();
         let publisher = Publisher::new(mailboxes.iter().cloned());
-        let process = Arc::new(Process::new([10, 1, 2, 3].into(), "edge-1".to_owned()));
+        let mut process = Process::new([10, 1, 2, 3].into(), "edge-1".to_owned());
+        process.replay_limit = Limit::new(replay_blocks);
+        let process = Arc::new(process);
         let settings = DrainSettings {
             drain_duration: drain,
             termination_drain_duration: drain,
