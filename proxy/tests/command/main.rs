@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
+mod control_plane;
+mod end;
 mod gateway;
 
 use std::net::TcpListener;
