@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::admin::Admin;
-use crate::config::{ConfigStatus, ListenerState};
+use crate::config::{ConfigStatus, ListenerState, Problem};
 use crate::gateway::Gateway;
 
 /// How long the summary waits for the first listeners of a folder.
@@ -71,8 +71,8 @@ fn lines(status: &ConfigStatus) -> Vec<String> {
     for (name, hosts, routes) in &status.route_tables {
         lines.push(format!("  routes {name}: {hosts} hosts, {routes} routes"));
     }
-    for (resource, reason) in &status.problems {
-        lines.push(format!("  problem: {resource}: {reason}"));
+    for Problem { kind, name, reason } in &status.problems {
+        lines.push(format!("  problem: {kind} {name}: {reason}"));
     }
     lines
 }

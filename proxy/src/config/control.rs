@@ -18,7 +18,7 @@ use super::dns::{DnsResolver, Resolved};
 use super::listeners::{Listeners, Tools};
 use super::publish::Publisher;
 use super::secrets::SecretStore;
-use super::status::{ConfigStatus, SecretStatus};
+use super::status::{ConfigStatus, Problem, SecretStatus};
 use crate::identity::SecretUpdate;
 use crate::listener::socket::SocketTable;
 use crate::telemetry::access_log::AccessLogSinks;
@@ -68,7 +68,7 @@ pub struct Control {
     listeners: Listeners,
     clusters: Clusters,
     tables: HashMap<Arc<str>, Arc<RouteTable>>,
-    problems: BTreeMap<String, String>,
+    problems: BTreeMap<(ResourceType, String), String>,
 }
 
 impl Control {
@@ -139,7 +139,7 @@ impl Control {
             Ok(content) => self.secret(reference, content),
             Err(reason) => {
                 tracing::error!(secret = reference.name, "{reason}");
-                self.problems.insert(reference.name, reason);
+                self.problems.insert((ResourceType::Secret, reference.name), reason);
             }
         }
     }
@@ -158,7 +158,7 @@ impl Control {
     }
 
     fn upsert(&mut self, resource: Resource) {
-        self.problems.remove(resource.name());
+        self.problems.remove(&(resource.kind(), resource.name().to_owned()));
         match resource {
             Resource::Cluster(model) => {
                 let changed = self.clusters.upsert(model, &self.secrets, &self.resolver);
@@ -207,7 +207,7 @@ impl Control {
             }
             ResourceType::ExtensionConfig => {}
         }
-        self.problems.remove(&**name);
+        self.problems.remove(&(kind, name.to_string()));
     }
 
     fn table(&mut self, model: &RouteConfiguration) {
@@ -224,19 +224,19 @@ impl Control {
             }
             Err(error) => {
                 tracing::error!("{error}");
-                self.problems.insert(model.name.clone(), error.to_string());
+                self.problems.insert((ResourceType::Route, model.name.clone()), error.to_string());
             }
         }
     }
 
     fn secret(&mut self, reference: SecretReference, content: SecretContent) {
-        self.problems.remove(&reference.name);
+        self.problems.remove(&(ResourceType::Secret, reference.name.clone()));
         match self.secrets.insert(reference.clone(), content) {
             Ok(true) => {}
             Ok(false) => return,
             Err(invalid) => {
                 tracing::error!("a new secret is not used, the last one stays: {invalid}");
-                self.problems.insert(reference.name, invalid.to_string());
+                self.problems.insert((ResourceType::Secret, reference.name), invalid.to_string());
                 return;
             }
         }
@@ -282,9 +282,13 @@ impl Control {
             clusters: self.clusters.status(),
             route_tables,
             secrets,
-            problems: self.problems.clone().into_iter().collect(),
+            problems: self.problems.iter().map(problem).collect(),
         }
     }
+}
+
+fn problem(((kind, name), reason): (&(ResourceType, String), &String)) -> Problem {
+    Problem { kind: *kind, name: name.clone(), reason: reason.clone() }
 }
 
 fn secret_status(reference: &SecretReference, content: &SecretContent) -> SecretStatus {
@@ -294,3 +298,6 @@ fn secret_status(reference: &SecretReference, content: &SecretContent) -> Secret
     };
     SecretStatus { name: reference.name.clone(), certificates, has_key }
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,4 +11,4 @@ pub mod snapshot;
 mod status;
 
 pub use control::{Control, ControlInputs, ControlOptions};
-pub use status::{ClusterStatus, ConfigStatus, ListenerFailure, ListenerState, ListenerStatus, SecretStatus};
+pub use status::{ClusterStatus, ConfigStatus, ListenerFailure, ListenerState, ListenerStatus, Problem, SecretStatus};

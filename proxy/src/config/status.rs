@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use xds_client::ResourceType;
+
 /// A look at the whole configuration, taken after a change.
 #[derive(Debug, Clone, Default)]
 pub struct ConfigStatus {
@@ -18,8 +20,19 @@ pub struct ConfigStatus {
     pub route_tables: Vec<(Arc<str>, usize, usize)>,
     /// By name.
     pub secrets: Vec<SecretStatus>,
-    /// What could not be applied: resource and reason.
-    pub problems: Vec<(String, String)>,
+    /// What could not be applied, by kind and name.
+    pub problems: Vec<Problem>,
+}
+
+/// A resource that could not be applied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// Its kind.
+    pub kind: ResourceType,
+    /// Its name.
+    pub name: String,
+    /// Why.
+    pub reason: String,
 }
 
 /// One listener.

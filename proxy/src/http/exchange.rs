@@ -8,7 +8,7 @@ use h1::{BodyDecoder, BodyLength, Header, Method};
 use route::{Action, Forward, RouteMatch, VirtualHostIndex};
 
 use super::body::Body;
-use super::connection_manager::Connection;
+use super::connection::Connection;
 use super::forwarded::{self, Introduction, Source};
 use super::local_reply::{LocalReply, Location};
 use super::message::Memory;

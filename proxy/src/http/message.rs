@@ -48,7 +48,6 @@ impl MemoryPool {
         memory.scratch.clear();
         memory.scratch.shrink_to(MOST_KEPT);
         memory.replay.clear();
-        memory.replay.shrink_to(MOST_KEPT);
         memory.outcome.clear();
         spare.push(memory);
     }

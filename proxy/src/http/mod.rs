@@ -1,12 +1,12 @@
 //! HTTP: from a connection's first byte to the access log's last.
 //!
-//! [`connection_manager`] reads requests one after the other, [`exchange`] is the whole life of one of them, and every other module
+//! [`connection`] reads requests one after the other, [`exchange`] is the whole life of one of them, and every other module
 //! is a step of it, named after what it does.
 
 mod body;
 mod chain;
 mod client_certificate;
-mod connection_manager;
+mod connection;
 mod counters;
 mod exchange;
 mod filter;
@@ -22,6 +22,7 @@ mod upstream_request;
 mod view;
 
 pub use chain::HttpChain;
-pub use connection_manager::serve;
+pub use connection::serve;
 pub use counters::HttpCounters;
 pub use message::MemoryPool;
+pub use upstream_request::replay_limit;

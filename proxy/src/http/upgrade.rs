@@ -6,7 +6,7 @@ use std::pin::pin;
 use std::task::{Poll, ready};
 use std::time::Duration;
 
-use super::connection_manager::Connection;
+use super::connection::Connection;
 use crate::io::{Io, Stream, StreamWriter};
 use crate::worker::connection::Wish;
 use crate::worker::timer::Alarm;

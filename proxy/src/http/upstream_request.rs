@@ -16,6 +16,7 @@ use self::attempt::{Answering, Tried};
 use self::deadlines::Deadlines;
 pub(super) use self::deadlines::write_expected_timeout;
 pub(super) use self::replay::Replay;
+pub use self::replay::replay_limit;
 pub(super) use self::wait::poll_gone;
 use super::exchange::Exchange;
 use super::local_reply::LocalReply;
@@ -97,10 +98,7 @@ struct Sender<'x, 'a, 'c> {
 impl<'x, 'a, 'c> Sender<'x, 'a, 'c> {
     fn new(exchange: &'x mut Exchange<'a>, cluster: &'c Rc<Cluster>, forward: &Forward) -> Self {
         let deadlines = Deadlines::new(forward, exchange.chain.model(), &mut exchange.memory.outcome);
-        match forward.retry {
-            Some(_) => exchange.memory.replay.clear(),
-            None => exchange.memory.replay.refuse(),
-        }
+        exchange.memory.replay.begin(forward.retry.is_some());
         let mut sender = Self { exchange, cluster, tried: Vec::new(), trying: None, deadlines, retry: None };
         if sender.exchange.body.is_complete() {
             sender.request_received();
@@ -170,7 +168,8 @@ impl<'x, 'a, 'c> Sender<'x, 'a, 'c> {
     }
 
     /// The end of the last try is the answer.
-    fn answer(&self, tried: Tried<'c>, request: Permit) -> Answered<'c> {
+    fn answer(&mut self, tried: Tried<'c>, request: Permit) -> Answered<'c> {
+        self.exchange.memory.replay.clear();
         match tried {
             Tried::Answered(answering) => Answered::Upstream(UpstreamAnswer { answering, _request: request }),
             Tried::Failed(_, reply) => Answered::Local(reply.after(self.exchange.memory.outcome.attempts)),

@@ -2,13 +2,12 @@
 
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::net::TcpStream;
 use xds_model::listener::{Listener, TransportProtocol};
 
-use super::counters::{ConnectionCounters, Counted};
+use super::counters::ConnectionCounters;
 use super::generation::{Generation, ServedBy};
 use super::handshake::handshake;
 use super::live::Live;
@@ -18,6 +17,7 @@ use super::refusal::Refusal;
 use super::tls_inspector::{self, MAX_CLIENT_HELLO, Sniffed};
 use crate::config::snapshot::ChainTransport;
 use crate::io::Stream;
+use crate::telemetry::counter::Held;
 use crate::worker::connection::{Admission, ConnectionFacts};
 use crate::worker::timer::Alarm;
 use crate::{http, tcp};
@@ -27,7 +27,7 @@ const MAX_PENDING: usize = MAX_CLIENT_HELLO;
 
 /// Serves a connection from accept to close.
 pub(super) async fn admit(socket: TcpStream, peer: SocketAddr, listener: Rc<OpenListener>) {
-    let _open = Counted::new(&listener.totals, |totals| &totals.total_connections);
+    let _open = listener.totals.total_connections.hold();
     let Ok(local) = socket.local_addr() else { return }; // gone already
     let mut facts = new_facts(peer, local, &listener);
     let mut stream = Stream::new(socket, &listener.worker.io);
@@ -39,21 +39,21 @@ pub(super) async fn admit(socket: TcpStream, peer: SocketAddr, listener: Rc<Open
 }
 
 /// A chain that takes the connection, and its place in the count of active ones.
-struct Chosen {
+struct Chosen<'l> {
     position: usize,
-    active: Active,
+    active: Active<'l>,
 }
 
 /// Reads what the client says first, chooses a chain and secures the connection as the chain demands.
-async fn prepare(
+async fn prepare<'l>(
     stream: &mut Stream,
     facts: &mut ConnectionFacts,
     generation: &Generation,
-    listener: &OpenListener,
-) -> Result<Chosen, Refusal> {
+    listener: &'l OpenListener,
+) -> Result<Chosen<'l>, Refusal> {
     let alarm = Alarm::new(&listener.worker.timers);
     {
-        let _pending = Counted::new(&listener.counters.connections, |counters| &counters.downstream_pre_cx_active);
+        let _pending = listener.counters.connections.downstream_pre_cx_active.hold();
         alarm.set_after(generation.model.listener_filters_timeout);
         alarm.limit(look(stream, facts, &generation.model)).await.unwrap_or(Err(Refusal::ListenerFilterTimeout))?;
     }
@@ -126,7 +126,7 @@ async fn serve(
     stream: Stream,
     facts: ConnectionFacts,
     generation: Rc<Generation>,
-    chosen: Chosen,
+    chosen: Chosen<'_>,
     listener: &Rc<OpenListener>,
 ) {
     let Some(served_by) = listener.served_by(&generation, chosen.position) else { return };
@@ -167,21 +167,20 @@ fn new_facts(peer: SocketAddr, local: SocketAddr, listener: &OpenListener) -> Co
 }
 
 /// Counts a connection that a chain took, from then on.
-struct Active {
-    counters: Arc<ConnectionCounters>,
-    _gauge: Counted<ConnectionCounters>,
+struct Active<'l> {
+    counters: &'l ConnectionCounters,
+    _gauge: Held<'l>,
 }
 
-impl Active {
-    fn new(listener: &OpenListener) -> Self {
-        let counters = &listener.counters.connections;
+impl<'l> Active<'l> {
+    fn new(listener: &'l OpenListener) -> Self {
+        let counters = &*listener.counters.connections;
         counters.downstream_cx_total.increment();
-        let gauge = Counted::new(counters, |counters| &counters.downstream_cx_active);
-        Self { counters: counters.clone(), _gauge: gauge }
+        Self { counters, _gauge: counters.downstream_cx_active.hold() }
     }
 }
 
-impl Drop for Active {
+impl Drop for Active<'_> {
     fn drop(&mut self) {
         self.counters.downstream_cx_destroy.increment();
     }

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use crate::telemetry::counter::{Cell, Registry, counters};
+use crate::telemetry::counter::{Registry, counters};
 
 counters! {
     /// `listener.<address>.*`, as Envoy names them.
@@ -97,26 +97,6 @@ impl ListenerCounters {
             tls: registry.register(TlsCounters::new(format!("{prefix}ssl."))),
             secrets: registry.register(SecretCounters::new(format!("{prefix}server_ssl_socket_factory."))),
         }
-    }
-}
-
-/// Holds a gauge up while it lives.
-#[derive(Debug)]
-pub(super) struct Counted<G> {
-    counters: Arc<G>,
-    gauge: fn(&G) -> &Cell,
-}
-
-impl<G> Counted<G> {
-    pub(super) fn new(counters: &Arc<G>, gauge: fn(&G) -> &Cell) -> Self {
-        gauge(counters).increment();
-        Self { counters: counters.clone(), gauge }
-    }
-}
-
-impl<G> Drop for Counted<G> {
-    fn drop(&mut self) {
-        (self.gauge)(&self.counters).decrement();
     }
 }
 

@@ -61,6 +61,8 @@ counters! {
         upstream_rq_retry_overflow: Counter,
         /// Requests that failed after all their retries.
         upstream_rq_retry_limit_exceeded: Counter,
+        /// Requests whose body was not kept for retries, because it or all of them were too large.
+        retry_or_shadow_abandoned: Counter,
         /// Responses.
         upstream_rq_completed: Counter,
         /// Responses with a status of this class.

@@ -107,7 +107,8 @@ impl Pool {
             self.counters.upstream_rq_pending_overflow.increment();
             return Err(ObtainFailure::Overflow);
         };
-        let _waiting = Pending::new(&self.counters);
+        self.counters.upstream_rq_pending_total.increment();
+        let _waiting = self.counters.upstream_rq_pending_active.hold();
         loop {
             if self.closed.get() {
                 return Err(ObtainFailure::Gone);
@@ -299,23 +300,6 @@ impl Drop for Opening<'_> {
         if !self.succeeded.get() {
             self.pool.connection_gone();
         }
-    }
-}
-
-/// A request that has no connection yet.
-struct Pending<'counters>(&'counters ClusterCounters);
-
-impl<'counters> Pending<'counters> {
-    fn new(counters: &'counters ClusterCounters) -> Self {
-        counters.upstream_rq_pending_total.increment();
-        counters.upstream_rq_pending_active.increment();
-        Self(counters)
-    }
-}
-
-impl Drop for Pending<'_> {
-    fn drop(&mut self) {
-        self.0.upstream_rq_pending_active.decrement();
     }
 }
 

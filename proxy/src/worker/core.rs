@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use balance::Breaker;
+use balance::{Breaker, Limit};
 use hashbrown::HashMap;
 use xds_model::cluster::CircuitBreaker;
 
@@ -12,6 +12,7 @@ use super::clock::Clock;
 use super::random::Random;
 use super::tasks::Tasks;
 use super::timer::Timers;
+use crate::http::replay_limit;
 use crate::io::Io;
 use crate::telemetry::counter::Registry;
 
@@ -24,6 +25,8 @@ pub struct Process {
     pub local_address: IpAddr,
     /// Name of the machine, for `%HOSTNAME%`.
     pub host_name: String,
+    /// What is kept of request bodies for another try.
+    pub replay_limit: Limit,
     /// Circuit breakers count over the whole process.
     breakers: Mutex<HashMap<Arc<str>, (CircuitBreaker, Breaker)>>,
 }
@@ -31,7 +34,13 @@ pub struct Process {
 impl Process {
     /// With no counters yet.
     pub fn new(local_address: IpAddr, host_name: String) -> Self {
-        Self { registry: Registry::default(), local_address, host_name, breakers: Mutex::default() }
+        Self {
+            registry: Registry::default(),
+            local_address,
+            host_name,
+            replay_limit: replay_limit(),
+            breakers: Mutex::default(),
+        }
     }
 
     /// The circuit breakers of a cluster; the same for every worker as long as the thresholds are.

@@ -15,8 +15,11 @@ use std::time::{Duration, Instant};
 
 use super::clock::Clock;
 
-/// An alarm is looked at this often, however far its deadline is. Bounds the life of a heap entry that an earlier one replaced.
+/// An alarm is looked at this often, however far its deadline is.
 const HORIZON: Duration = Duration::from_secs(60);
+
+/// Stale entries that the heap may have beside as many as there are alarms.
+const SPARE_CHECKS: usize = 64;
 
 /// All alarms of a worker.
 #[derive(Debug)]
@@ -27,6 +30,7 @@ pub struct Timers {
 
 #[derive(Debug, Default)]
 struct State {
+    /// An alarm has one entry that counts, and may have stale ones: those that an earlier one replaced, or whose alarm is gone.
     checks: BinaryHeap<Reverse<(Instant, usize)>>,
     alarms: Vec<Entry>,
     free: Vec<usize>,
@@ -112,9 +116,21 @@ impl State {
         entry.check = Some(at);
         let earliest = self.checks.peek().is_none_or(|Reverse((first, _))| at < *first);
         self.checks.push(Reverse((at, index)));
+        self.drop_stale_checks();
         if earliest && let Some(task) = &self.task {
             task.wake_by_ref();
         }
+    }
+
+    /// Builds the heap anew once more than half of it is stale. Each time pays for at least as many entries as there are alarms, so
+    /// that setting an alarm is not made slower.
+    fn drop_stale_checks(&mut self) {
+        if self.checks.len() <= 2 * self.alarms.len() + SPARE_CHECKS {
+            return;
+        }
+        self.checks.clear();
+        let check = |(index, entry): (usize, &Entry)| entry.check.map(|at| Reverse((at, index)));
+        self.checks.extend(self.alarms.iter().enumerate().filter_map(check));
     }
 }
 
@@ -196,3 +212,6 @@ impl Drop for Alarm {
         drop(entry); // may drop a task, and with it other alarms
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -77,7 +77,7 @@ async fn requests_under_way_are_counted_over_all_workers() {
     let limits = CircuitBreaker { max_requests: 2, ..UNLIMITED };
     let site = Site::with(|plan| {
         plan.cluster.limits = limits;
-        plan.workers = 4;
+        plan.options.workers = 4;
     })
     .await;
     let mut answers = ask(&site, 12).await;

@@ -13,6 +13,8 @@ mod live;
 mod memory;
 mod retries;
 mod routing;
+#[path = "../kit/mod.rs"]
+mod shared;
 mod streams;
 mod timeouts;
 mod upstream_connections;

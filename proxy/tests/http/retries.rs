@@ -128,6 +128,51 @@ async fn a_body_that_is_too_large_to_keep_is_not_sent_again() {
     upstream.send(BUSY).await;
     assert_eq!(client.message().await.1, "busy");
     assert_eq!(site.edge.count("cluster.b.upstream_rq_retry"), 0);
+    assert_eq!(site.edge.count("cluster.b.retry_or_shadow_abandoned"), 1);
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn of_many_uploads_only_as_many_are_kept_as_the_process_may() {
+    const UPLOADS: usize = 40;
+    const KEPT: u64 = 8;
+    /// No try takes the connection of another.
+    const CLOSE: &str = "\r\nconnection: close\r\n\r\n";
+    let site = Site::with(|plan| {
+        plan.options.workers = 2;
+        // Each body takes two.
+        plan.options.replay_blocks = 2 * KEPT as u32 + 1;
+        retrying(ON_STATUS)(plan);
+    })
+    .await;
+    let body = "x".repeat(32 * 1024);
+    let request = format!("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+    for round in 1..=2 {
+        let mut clients = Vec::new();
+        let mut first_tries = Vec::new();
+        for _ in 0..UPLOADS {
+            let (client, mut upstream, head) = site.sent(&request).await;
+            assert_eq!(upstream.body(&head).await, body);
+            clients.push(client);
+            first_tries.push(upstream);
+        }
+        for upstream in &mut first_tries {
+            upstream.send(BUSY.replace("\r\n\r\n", CLOSE)).await;
+        }
+        for _ in 0..KEPT {
+            let mut upstream = site.backend.accept().await;
+            assert_eq!(upstream.message().await.1, body);
+            upstream.send(OK.replace("\r\n\r\n", CLOSE)).await;
+        }
+        let mut answers = Vec::new();
+        for client in &mut clients {
+            answers.push(client.message().await.1);
+        }
+        assert_eq!(answers.iter().filter(|answer| *answer == "ok").count() as u64, KEPT);
+        let count = |counter: &str| site.edge.count(&format!("cluster.b.{counter}"));
+        assert_eq!(count("upstream_rq_retry"), round * KEPT);
+        assert_eq!(count("retry_or_shadow_abandoned"), round * (UPLOADS as u64 - KEPT), "all room was given back");
+    }
     site.stop().await;
 }
 

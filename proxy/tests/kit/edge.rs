@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use balance::Limit;
 use selvedge::bootstrap::DrainSettings;
 use selvedge::config::dns::DnsResolver;
 use selvedge::config::publish::{Mailbox, Publisher};
@@ -20,6 +21,7 @@ use xds_model::cluster::Cluster;
 use xds_model::endpoint::ClusterLoadAssignment;
 use xds_model::listener::Listener;
 use xds_model::route::RouteConfiguration;
+use xds_model::secret::Secret;
 
 use super::wait::{eventually, within};
 
@@ -33,21 +35,42 @@ pub(crate) struct Edge {
     _control: JoinSet<()>,
 }
 
+/// How the gateway is to run.
+pub(crate) struct Options {
+    pub(crate) workers: usize,
+    /// What connections get whose listener or chain is gone, and all at the end.
+    pub(crate) drain: Duration,
+    /// Blocks of request bodies that may be kept for another try.
+    pub(crate) replay_blocks: u32,
+}
+
+impl Default for Options {
+    /// With two workers, and a drain that is longer than any test.
+    fn default() -> Self {
+        Self { workers: 2, drain: Duration::from_secs(600), replay_blocks: u32::MAX }
+    }
+}
+
 impl Edge {
-    /// With a drain that is longer than any test.
+    /// With so many workers.
     pub(crate) fn start(workers: usize) -> Self {
+        Self::with(Options { workers, ..Options::default() })
+    }
+
+    pub(crate) fn with(Options { workers, drain, replay_blocks }: Options) -> Self {
         let mailboxes: Vec<Arc<Mailbox>> = (0..workers).map(|_| Arc::default()).collect();
         let publisher = Publisher::new(mailboxes.iter().cloned());
-        let process = Arc::new(Process::new([10, 1, 2, 3].into(), "edge-1".to_owned()));
-        let long = Duration::from_secs(600);
+        let mut process = Process::new([10, 1, 2, 3].into(), "edge-1".to_owned());
+        process.replay_limit = Limit::new(replay_blocks);
+        let process = Arc::new(process);
         let settings = DrainSettings {
-            drain_duration: long,
-            termination_drain_duration: long,
+            drain_duration: drain,
+            termination_drain_duration: drain,
             exit_on_zero_active_connections: false,
             minimum_drain_duration: Duration::ZERO,
         };
-        let drain = Drain::default();
-        let options = WorkersOptions { mailboxes, process: process.clone(), drain: drain.subscribe(), settings };
+        let phase = Drain::default();
+        let options = WorkersOptions { mailboxes, process: process.clone(), drain: phase.subscribe(), settings };
         let running = Workers::start(options).unwrap();
         let (resolved_sender, resolved) = mpsc::channel(8);
         let (_agent_sender, agent_secrets) = mpsc::channel(1);
@@ -64,7 +87,7 @@ impl Edge {
         let inputs = ControlInputs { events: event_receiver, resolved, agent_secrets, questions: question_receiver };
         let mut tasks = JoinSet::new();
         tasks.spawn(control.run(inputs));
-        Self { drain, workers: running, process, events, questions, _control: tasks }
+        Self { drain: phase, workers: running, process, events, questions, _control: tasks }
     }
 
     pub(crate) async fn cluster(&self, cluster: Cluster) {
@@ -89,8 +112,16 @@ impl Edge {
         found.address
     }
 
+    pub(crate) async fn secret(&self, secret: Secret) {
+        self.upsert(Resource::Secret(Arc::new(secret))).await;
+    }
+
     pub(crate) async fn remove_cluster(&self, name: &str) {
         self.send(Event::Remove { kind: ResourceType::Cluster, name: name.into() }).await;
+    }
+
+    pub(crate) async fn remove_listener(&self, name: &str) {
+        self.send(Event::Remove { kind: ResourceType::Listener, name: name.into() }).await;
     }
 
     /// The sum of all counters whose name ends like this; there must be one.
@@ -103,6 +134,13 @@ impl Edge {
         eventually(&format!("{suffix} is {value}"), async || self.find_count(suffix) == Some(value)).await;
     }
 
+    /// Ends the gateway, which must not have panicked anywhere.
+    pub(crate) async fn stop(self) {
+        assert_eq!(self.count("server.connection_panics"), 0);
+        let stopped = self.workers.stop(Duration::from_secs(20));
+        assert_eq!(within("the end of the workers", stopped).await, Vec::<String>::new());
+    }
+
     fn find_count(&self, suffix: &str) -> Option<u64> {
         let all = self.process.registry.collect();
         let matching = all.iter().filter(|(name, _)| name.ends_with(suffix));
@@ -113,7 +151,7 @@ impl Edge {
         self.send(Event::Upsert(resource)).await;
     }
 
-    async fn status(&self) -> ConfigStatus {
+    pub(crate) async fn status(&self) -> ConfigStatus {
         let (answer, received) = oneshot::channel();
         self.questions.send(answer).await.unwrap();
         within("the status", received).await.unwrap()

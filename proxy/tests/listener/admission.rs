@@ -24,7 +24,7 @@ fn client_hello(name: &str) -> Vec<u8> {
 
 #[tokio::test]
 async fn a_proxy_header_says_who_the_client_is() {
-    let edge = Edge::start();
+    let edge = Edge::start(2);
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("log");
     let backend = Backend::start("b", Behaviour::GreetAndEcho).await;
@@ -64,7 +64,7 @@ async fn a_proxy_header_says_who_the_client_is() {
 
 #[tokio::test]
 async fn where_it_is_configured_a_proxy_header_is_required() {
-    let edge = Edge::start();
+    let edge = Edge::start(2);
     let backend = Backend::start("b", Behaviour::GreetAndEcho).await;
     edge.cluster(cluster("b", &[backend.address])).await;
     let mut model = listener("proxy", vec![tcp_chain("b")]);
@@ -87,7 +87,7 @@ async fn where_it_is_configured_a_proxy_header_is_required() {
 
 #[tokio::test]
 async fn a_client_that_says_nothing_is_not_waited_for() {
-    let edge = Edge::start();
+    let edge = Edge::start(2);
     let mut model = listener("silent", vec![passthrough(&["a.example.com"], "b")]);
     model.listener_filters_timeout = Some(Duration::from_millis(50));
     let address = edge.listener(model).await;
@@ -99,7 +99,7 @@ async fn a_client_that_says_nothing_is_not_waited_for() {
 
 #[tokio::test]
 async fn the_most_specific_server_name_decides_even_byte_by_byte() {
-    let edge = Edge::start();
+    let edge = Edge::start(2);
     let mut backends = Vec::new();
     let chains = [
         ("exact", &["shop.example.com"][..]),
@@ -138,7 +138,7 @@ async fn the_most_specific_server_name_decides_even_byte_by_byte() {
 
 #[tokio::test]
 async fn a_connection_that_no_chain_takes_is_closed_and_logged() {
-    let edge = Edge::start();
+    let edge = Edge::start(2);
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("log");
     let mut model = listener("sni", vec![passthrough(&["a.example.com"], "b")]);

@@ -10,8 +10,8 @@ use xds_model::tls::{DownstreamTls, TlsVersion};
 use selvedge::drain::Phase;
 
 use crate::kit::{
-    Authority, Backend, Behaviour, ClientOptions, Edge, ONLY_TLS12, TlsClient, certificate_secret, closes, cluster,
-    connect, connect_tls, eventually, listener, passthrough, says, secret, server_tls, tcp_chain, trust, uri,
+    Authority, Backend, Behaviour, ClientOptions, Edge, ONLY_TLS12, Options, TlsClient, certificate_secret, closes,
+    cluster, connect, connect_tls, eventually, listener, passthrough, says, secret, server_tls, tcp_chain, trust, uri,
 };
 
 const HOST: &str = "shop.example.com";
@@ -56,7 +56,7 @@ fn terminating(tls: DownstreamTls) -> FilterChain {
 
 #[tokio::test]
 async fn a_stream_outlives_changes_of_its_chain_cluster_and_endpoints() {
-    let edge = Edge::start();
+    let edge = Edge::start(2);
     let (old, new) =
         (Backend::start("old", Behaviour::GreetAndEcho).await, Backend::start("new", Behaviour::GreetAndEcho).await);
     edge.cluster(cluster("old", &[old.address])).await;
@@ -100,7 +100,7 @@ struct Secured {
 impl Secured {
     /// Both authorities are trusted; a certificate is optional.
     async fn start() -> Self {
-        let edge = Edge::start();
+        let edge = Edge::start(2);
         let backend = Backend::start("b", Behaviour::GreetAndEcho).await;
         edge.cluster(cluster("b", &[backend.address])).await;
         let (ours, theirs) = (Authority::new("ours"), Authority::new("theirs"));
@@ -230,7 +230,7 @@ async fn a_higher_minimum_version_closes_older_connections() {
 
 #[tokio::test]
 async fn a_chain_that_is_gone_drains_its_connections_alone() {
-    let edge = Edge::with(2, Duration::from_millis(200));
+    let edge = Edge::with(Options { drain: Duration::from_millis(200), ..Options::default() });
     let backend = Backend::start("b", Behaviour::GreetAndEcho).await;
     edge.cluster(cluster("b", &[backend.address])).await;
     let authority = Authority::new("ours");
@@ -254,7 +254,7 @@ async fn a_chain_that_is_gone_drains_its_connections_alone() {
 
 #[tokio::test]
 async fn a_listener_that_is_removed_refuses_at_once_and_closes_at_the_deadline() {
-    let edge = Edge::with(2, Duration::from_millis(500));
+    let edge = Edge::with(Options { drain: Duration::from_millis(500), ..Options::default() });
     let backend = Backend::start("b", Behaviour::GreetAndEcho).await;
     edge.cluster(cluster("b", &[backend.address])).await;
     let model = listener("tcp", vec![tcp_chain("b")]);
@@ -272,7 +272,7 @@ async fn a_listener_that_is_removed_refuses_at_once_and_closes_at_the_deadline()
 
 #[tokio::test]
 async fn a_listener_that_moves_keeps_its_connections() {
-    let edge = Edge::start();
+    let edge = Edge::start(2);
     let backend = Backend::start("b", Behaviour::GreetAndEcho).await;
     edge.cluster(cluster("b", &[backend.address])).await;
     let mut model = listener("tcp", vec![tcp_chain("b")]);
@@ -288,7 +288,7 @@ async fn a_listener_that_moves_keeps_its_connections() {
 
 #[tokio::test]
 async fn a_draining_process_accepts_until_it_closes() {
-    let edge = Edge::start();
+    let edge = Edge::start(2);
     let backend = Backend::start("b", Behaviour::GreetAndEcho).await;
     edge.cluster(cluster("b", &[backend.address])).await;
     let address = edge.listener(listener("tcp", vec![tcp_chain("b")])).await;

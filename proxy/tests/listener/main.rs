@@ -6,5 +6,7 @@ mod admission;
 mod exhaustion;
 mod kit;
 mod live;
+#[path = "../kit/mod.rs"]
+mod shared;
 mod tcp;
 mod tls;

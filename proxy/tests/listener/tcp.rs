@@ -21,7 +21,7 @@ fn with_proxy(mut chain: FilterChain, change: impl FnOnce(&mut TcpProxy)) -> Fil
 
 #[tokio::test]
 async fn a_server_may_speak_first_and_bytes_pass_both_ways() {
-    let edge = Edge::start();
+    let edge = Edge::start(2);
     let backend = Backend::start("first", Behaviour::GreetAndEcho).await;
     edge.cluster(cluster("first", &[backend.address])).await;
     let address = edge.listener(listener("tcp", vec![tcp_chain("first")])).await;
@@ -39,7 +39,7 @@ async fn a_server_may_speak_first_and_bytes_pass_both_ways() {
 
 #[tokio::test]
 async fn one_direction_goes_on_when_the_other_has_ended() {
-    let edge = Edge::start();
+    let edge = Edge::start(2);
     let backend = Backend::start("last words", Behaviour::EchoThenName).await;
     edge.cluster(cluster("b", &[backend.address])).await;
     let address = edge.listener(listener("tcp", vec![tcp_chain("b")])).await;
@@ -52,7 +52,7 @@ async fn one_direction_goes_on_when_the_other_has_ended() {
 
 #[tokio::test]
 async fn connections_are_shared_out_by_weight() {
-    let edge = Edge::start();
+    let edge = Edge::start(2);
     let (one, three) =
         (Backend::start("1", Behaviour::GreetAndEcho).await, Backend::start("3", Behaviour::GreetAndEcho).await);
     edge.cluster(cluster("one", &[one.address])).await;
@@ -72,7 +72,7 @@ async fn connections_are_shared_out_by_weight() {
 #[tokio::test]
 async fn a_slow_reader_holds_up_its_sender() {
     const MOST: u64 = 24 << 20;
-    let edge = Edge::start();
+    let edge = Edge::start(2);
     let backend = Backend::start("flood", Behaviour::Flood).await;
     edge.cluster(cluster("flood", &[backend.address])).await;
     let address = edge.listener(listener("tcp", vec![tcp_chain("flood")])).await;
@@ -100,7 +100,7 @@ async fn a_slow_reader_holds_up_its_sender() {
 
 #[tokio::test]
 async fn silence_and_age_end_a_connection() {
-    let edge = Edge::start();
+    let edge = Edge::start(2);
     let backend = Backend::start("b", Behaviour::GreetAndEcho).await;
     edge.cluster(cluster("b", &[backend.address])).await;
     let short = Some(Duration::from_millis(50));
@@ -117,7 +117,7 @@ async fn silence_and_age_end_a_connection() {
 
 #[tokio::test]
 async fn failures_are_logged_with_envoys_flags() {
-    let edge = Edge::start();
+    let edge = Edge::start(2);
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("log");
     let backend = Backend::start("b", Behaviour::GreetAndEcho).await;

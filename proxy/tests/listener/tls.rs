@@ -25,7 +25,7 @@ fn mutual(authority: &str) -> DownstreamTls {
 
 /// A gateway with a backend that greets, an authority, and secrets `server` and `ca` of it.
 async fn prepare() -> (Edge, Backend, Authority) {
-    let edge = Edge::start();
+    let edge = Edge::start(2);
     let backend = Backend::start("b", Behaviour::GreetAndEcho).await;
     edge.cluster(cluster("b", &[backend.address])).await;
     let authority = Authority::new("ours");

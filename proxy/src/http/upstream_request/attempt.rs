@@ -8,18 +8,19 @@ use std::time::Duration;
 
 use h1::{BodyError, BodyLength, RequestHead, chunked};
 
-use super::Sender;
 use super::answer::Answer;
 use super::deadlines::Expired;
 use super::wait::{Waited, poll_asked_or_late, poll_interrupt};
+use super::{Replay, Sender};
 use crate::http::HttpChain;
 use crate::http::body::{BodyFailure, Silence};
-use crate::http::connection_manager::Connection;
+use crate::http::connection::Connection;
 use crate::http::local_reply::LocalReply;
 use crate::http::message::Memory;
 use crate::http::retry::{Attempt, Retries};
 use crate::telemetry::counter::Held;
 use crate::upstream::{Cluster, ObtainFailure, Pick, PickFailure, Pool, UpstreamConnection, Wanted};
+use crate::worker::Process;
 use crate::worker::timer::Alarm;
 
 /// How one try ended.
@@ -183,9 +184,9 @@ impl<'c> Sender<'_, '_, 'c> {
     /// The part of the body that was received with the head.
     fn send_received(&mut self, connection: &mut UpstreamConnection) -> Result<(), BodyError> {
         let exchange = &mut *self.exchange;
-        let replay = &mut exchange.memory.replay;
+        let mut keep = keep(&mut exchange.memory.replay, self.cluster, &exchange.connection.worker.process);
         let (source, sink) = (&mut exchange.connection.stream, connection.stream.writer());
-        exchange.body.move_pending(source, &sink, |data| replay.keep(data))
+        exchange.body.move_pending(source, &sink, &mut keep)
     }
 
     /// The rest of the body, until it is sent or the upstream answers early.
@@ -198,11 +199,11 @@ impl<'c> Sender<'_, '_, 'c> {
         let silence = alarm.zip(self.deadlines.silence());
         let silence = silence.map(|(alarm, bound)| Silence { alarm, clock: &clock, bound, deadline });
         let (memory, chain) = (&mut *exchange.memory, &exchange.chain);
-        let (replay, response) = (&mut memory.replay, &mut memory.response);
+        let response = &mut memory.response;
         let client = &mut *exchange.connection;
+        let keep = keep(&mut memory.replay, self.cluster, &client.worker.process);
         let writer = connection.stream.writer();
-        let mut sending =
-            pin!(exchange.body.move_all(&mut client.stream, &writer, silence.as_ref(), |data| replay.keep(data)));
+        let mut sending = pin!(exchange.body.move_all(&mut client.stream, &writer, silence.as_ref(), keep));
         let mut answer = Answer::new(&mut connection.stream, &memory.request, response, chain, &client.writer);
         let admission = &client.admission;
         let mut broken = false;
@@ -281,6 +282,15 @@ impl<'c> Sender<'_, '_, 'c> {
                 client_counters.downstream_rq_idle_timeout.increment();
                 Tried::Refused(LocalReply::idle_timeout(self.exchange.body.is_complete()))
             }
+        }
+    }
+}
+
+/// Keeps what is sent of a body for another try, within the bounds.
+fn keep<'a>(replay: &'a mut Replay, cluster: &'a Cluster, process: &'a Process) -> impl FnMut(&[u8]) + 'a {
+    move |data| {
+        if !replay.keep(data, &process.replay_limit) {
+            cluster.counters().retry_or_shadow_abandoned.increment();
         }
     }
 }

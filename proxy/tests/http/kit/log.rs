@@ -4,7 +4,7 @@ use tempfile::{TempDir, tempdir};
 use xds_model::access_log::{AccessLog, AccessLogSink, LogFormat};
 use xds_model::format::Format;
 
-use super::wait::eventually;
+use super::eventually;
 
 /// A log file of its own.
 #[derive(Debug)]

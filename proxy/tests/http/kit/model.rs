@@ -1,46 +1,25 @@
 //! Models as istiod's resources become them.
 
-use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
-use xds_model::cluster::{
-    Balancer, CircuitBreaker, Cluster, Discovery, IstioMetadata, Transport, TransportSocket, UpstreamProtocol,
-};
-use xds_model::endpoint::{ClusterLoadAssignment, Endpoint, EndpointAddress, Health, Locality, LocalityEndpoints};
 use xds_model::format::Format;
 use xds_model::header::{HeaderAddition, HeaderAppend};
 use xds_model::http::{
     EscapedSlashes, ForwardClientCert, ForwardClientCertMode, HeadersWithUnderscores, HttpConnectionManager,
     PathNormalization, RouteSource, ServerHeader,
 };
-use xds_model::listener::{FilterChain, FilterChainMatch, Listener, TerminalFilter};
+use xds_model::listener::{Listener, TerminalFilter};
 use xds_model::matcher::{HeaderCondition, HeaderMatcher, StringMatcher, StringPattern};
 use xds_model::route::{
     DirectResponse, Forward, PathMatch, Redirect, RetryOn, RetryPolicy, Route, RouteAction, RouteConfiguration,
-    RouteHeaders, RouteMatch, VirtualHost, WeightedCluster,
+    RouteHeaders, RouteMatch, VirtualHost,
 };
 
-/// A listener on a free port of an address of its own: sockets are known by the address that was asked for.
+use crate::shared::model::{self, filter_chain, weighted_clusters};
+
+/// A listener for HTTP alone.
 pub(crate) fn listener(manager: HttpConnectionManager) -> Listener {
-    static NEXT: AtomicU16 = AtomicU16::new(1);
-    let [high, low] = NEXT.fetch_add(1, Ordering::Relaxed).to_be_bytes();
-    Listener {
-        name: "http".to_owned(),
-        address: ([127, 78, high, low], 0).into(),
-        proxy_protocol: false,
-        tls_inspector: false,
-        listener_filters_timeout: Some(Duration::from_secs(15)),
-        filter_chains: vec![FilterChain {
-            name: String::new(),
-            matches: FilterChainMatch::default(),
-            tls: None,
-            transport_socket_connect_timeout: Some(Duration::from_secs(15)),
-            terminal: TerminalFilter::Http(Box::new(manager)),
-        }],
-        default_filter_chain: None,
-        access_log: Vec::new(),
-    }
+    model::listener("http", vec![filter_chain(TerminalFilter::Http(Box::new(manager)))])
 }
 
 /// As istiod sets it up for a gateway.
@@ -136,14 +115,8 @@ pub(crate) fn forward(cluster: &str) -> RouteAction {
 
 /// Forwards to clusters by their weights.
 pub(crate) fn weighted(clusters: &[(&str, u32)]) -> RouteAction {
-    let clusters = clusters.iter().map(|(name, weight)| WeightedCluster {
-        name: (*name).to_owned(),
-        weight: *weight,
-        headers: RouteHeaders::default(),
-        host_rewrite: None,
-    });
     RouteAction::Forward(Box::new(Forward {
-        clusters: clusters.collect(),
+        clusters: weighted_clusters(clusters),
         cluster_not_found_status: 503,
         timeout: None,
         idle_timeout: None,
@@ -191,46 +164,4 @@ pub(crate) fn header_match(name: &str, value: &str) -> HeaderMatcher {
 pub(crate) fn mutation(name: &str, value: &str, append: HeaderAppend) -> HeaderAddition {
     let value = Format::parse(value).unwrap();
     HeaderAddition { name: name.to_owned(), value, append, keep_empty_value: false }
-}
-
-/// Endpoints in the clear.
-pub(crate) fn assignment(cluster: &str, addresses: &[SocketAddr]) -> ClusterLoadAssignment {
-    let endpoints = addresses.iter().map(|address| Endpoint {
-        address: EndpointAddress::Socket(*address),
-        additional_addresses: Vec::new(),
-        weight: 1,
-        health: Health::Healthy,
-        transport_match: Vec::new(),
-        workload: None,
-    });
-    let group =
-        LocalityEndpoints { locality: Locality::default(), priority: 0, weight: 1, endpoints: endpoints.collect() };
-    ClusterLoadAssignment { cluster_name: cluster.to_owned(), localities: vec![group], overprovisioning_factor: 140 }
-}
-
-/// A cluster with its endpoints, taken in turn.
-pub(crate) fn cluster(name: &str, addresses: &[SocketAddr]) -> Cluster {
-    discovered(name, Discovery::Static(assignment(name, addresses)))
-}
-
-/// A cluster whose endpoints are told apart from it.
-pub(crate) fn eds_cluster(name: &str) -> Cluster {
-    discovered(name, Discovery::Eds(name.to_owned()))
-}
-
-fn discovered(name: &str, discovery: Discovery) -> Cluster {
-    Cluster {
-        name: name.to_owned(),
-        discovery,
-        balancer: Balancer::RoundRobin,
-        panic_threshold: 0,
-        connect_timeout: Duration::from_secs(10),
-        protocol: UpstreamProtocol::Http1,
-        idle_timeout: None,
-        max_requests_per_connection: None,
-        tcp_keepalive: None,
-        limits: CircuitBreaker::UNLIMITED,
-        transport: Transport { matches: Vec::new(), default: TransportSocket::RawBuffer },
-        istio: IstioMetadata::default(),
-    }
 }

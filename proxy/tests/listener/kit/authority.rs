@@ -14,7 +14,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use xds_model::secret::TlsCertificate;
 
-use super::edge::connect;
+use super::connect;
 use super::within;
 
 /// Signs certificates.

@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use h1::{RequestError, Scheme};
 
+use super::HttpChain;
 use super::exchange::{self, After};
 use super::forwarded::Introduction;
 use super::local_reply::LocalReply;
 use super::message::Memory;
-use super::{HttpChain, HttpCounters};
 use crate::io::{HIGH_WATER, Stream, StreamWriter};
 use crate::worker::Worker;
 use crate::worker::connection::{Admission, Wish};
@@ -39,7 +39,9 @@ pub(super) struct Connection {
 
 /// Serves a connection until it ends.
 pub async fn serve(stream: Stream, admission: Rc<Admission<HttpChain>>, worker: Rc<Worker>) {
-    let _active = Active::new(admission.application());
+    let counters = admission.application().counters.clone();
+    counters.downstream_cx_total.increment();
+    let _active = counters.downstream_cx_active.hold();
     let mut connection = Connection {
         writer: stream.writer(),
         stream,
@@ -203,23 +205,5 @@ impl Connection {
             }
         };
         let _ = self.alarm.limit(drain).await;
-    }
-}
-
-/// Counts a connection as open.
-struct Active(Rc<HttpChain>);
-
-impl Active {
-    fn new(chain: Rc<HttpChain>) -> Self {
-        let counters: &HttpCounters = &chain.counters;
-        counters.downstream_cx_total.increment();
-        counters.downstream_cx_active.increment();
-        Self(chain)
-    }
-}
-
-impl Drop for Active {
-    fn drop(&mut self) {
-        self.0.counters.downstream_cx_active.decrement();
     }
 }

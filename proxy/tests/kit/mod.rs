@@ -1,0 +1,7 @@
+//! What the test programs share: a gateway in this process, waiting, models.
+
+#![allow(dead_code, reason = "each test program uses a part")]
+
+pub(crate) mod edge;
+pub(crate) mod model;
+pub(crate) mod wait;
