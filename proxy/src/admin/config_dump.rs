@@ -73,6 +73,12 @@ const LISTS: &[List] = &[
         name: "dynamic_active_secrets",
         resource: "secret",
     },
+    List {
+        kind: ResourceType::ExtensionConfig,
+        message: "EcdsConfigDump",
+        name: "ecds_filters",
+        resource: "ecds_filter",
+    },
 ];
 
 impl List {

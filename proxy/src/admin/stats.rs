@@ -22,12 +22,16 @@ const FILTER_SIZE_LIMIT: usize = 1 << 16;
 /// Every counter of the process: those of the workers, and those of control, by Envoy's names where it has them.
 pub(super) async fn values(admin: &Admin) -> BTreeMap<String, (Kind, u64)> {
     let mut values = admin.process.registry.collect();
-    let first_expiry = first_expiry(&admin.status().await);
+    let status = admin.status().await;
+    let first_expiry = first_expiry(&status);
     let mut put = |name: &str, kind: Kind, value: u64| {
         values.insert(name.to_owned(), (kind, value));
     };
     if let Some(expiry) = first_expiry {
         put("server.days_until_first_cert_expiring", Kind::Gauge, days_until(expiry));
+    }
+    for (name, reloads) in &status.extension_reloads {
+        put(&format!("extension_config_discovery.http_filter.{name}.config_reload"), Kind::Counter, *reloads);
     }
     put("filesystem.write_dropped", Kind::Counter, admin.logs.dropped());
     put("filesystem.write_failed", Kind::Counter, admin.logs.failed());

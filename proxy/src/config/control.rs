@@ -15,6 +15,7 @@ use xds_model::tls::{SecretReference, SecretServer};
 
 use super::clusters::{Changed, Clusters};
 use super::dns::{DnsResolver, Resolved};
+use super::extensions::Extensions;
 use super::listeners::{Listeners, Tools};
 use super::publish::Publisher;
 use super::secrets::SecretStore;
@@ -79,6 +80,7 @@ impl Control {
             sockets: SocketTable::default(),
             tickets: options.tickets,
             logs: options.logs,
+            extensions: Extensions::default(),
         };
         Self {
             publisher: options.publisher,
@@ -180,6 +182,10 @@ impl Control {
                 let reference = SecretReference { name: secret.name.clone(), server: SecretServer::Ads };
                 self.secret(reference, secret.content.clone());
             }
+            Resource::ExtensionConfig(config) => {
+                self.tools.extensions.insert(config.clone());
+                self.extension_changed(&config.name);
+            }
         }
     }
 
@@ -206,7 +212,10 @@ impl Control {
                     self.secrets.remove(&reference);
                 }
             }
-            ResourceType::ExtensionConfig => {}
+            ResourceType::ExtensionConfig => {
+                self.tools.extensions.remove(name);
+                self.extension_changed(name);
+            }
         }
         self.problems.remove(&**name);
     }
@@ -238,6 +247,12 @@ impl Control {
         let clusters = self.clusters.secret_changed(&reference, &self.secrets);
         self.publish_clusters(clusters);
         for (name, snapshot) in self.listeners.secret_changed(&reference, &self.secrets, &mut self.tools) {
+            self.publisher.listener(&name, Some(&snapshot));
+        }
+    }
+
+    fn extension_changed(&mut self, name: &str) {
+        for (name, snapshot) in self.listeners.extension_changed(name, &self.secrets, &mut self.tools) {
             self.publisher.listener(&name, Some(&snapshot));
         }
     }
@@ -276,6 +291,7 @@ impl Control {
             clusters: self.clusters.status(),
             route_tables,
             secrets,
+            extension_reloads: self.tools.extensions.reloads().clone(),
             problems: self.problems.clone().into_iter().collect(),
         }
     }
