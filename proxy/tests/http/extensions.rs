@@ -49,7 +49,7 @@ async fn the_configuration_of_a_filter_changes_under_a_live_connection() {
     assert_eq!(ask_until(&mut client, 200).await, "open");
     edge.remove_extension("guard").await;
     ask_until(&mut client, 500).await;
-    assert_eq!(edge.count("downstream_cx_total"), 1);
+    assert_eq!(edge.count("http.test.downstream_cx_total"), 1);
 }
 
 #[tokio::test]
