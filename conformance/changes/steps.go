@@ -31,6 +31,7 @@ var steps = []step{
 	{file: "secret", arrived: func(gateway string) error { return shows(gateway, "changes.test", "renewed.changes.test") }},
 	{file: "listener", arrived: func(gateway string) error { return answersBody(gateway, 8140, "port.changes.test", "port") }},
 	{file: "chain", arrived: func(gateway string) error { return shows(gateway, "chain.changes.test", "chain.changes.test") }},
+	{file: "extension", arrived: func(gateway string) error { return answers(gateway, 80, "changes.test", "server", "with-extension") }},
 	{file: "access-log"},
 	{file: "stricter", arrived: refusesStrangers, ends: []string{"https", "wss"}},
 }

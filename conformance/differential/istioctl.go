@@ -20,7 +20,8 @@ const istioctlName = "istioctl"
 // views are what "istioctl proxy-config" shows, and the admin page that it reads for that.
 var views = []struct {
 	name, page string
-	// columns is how many columns are compared; 0 means all. Secrets show serial numbers and times.
+	// columns is how many columns are compared; 0 means all. Secrets show serial numbers and times,
+	// filters by discovery their types: the agent beside the oracle changes those.
 	columns int
 }{
 	{"listeners", "/config_dump", 0},
@@ -28,6 +29,7 @@ var views = []struct {
 	{"clusters", "/config_dump", 0},
 	{"endpoints", "/clusters?format=json", 0},
 	{"secrets", "/config_dump", 1},
+	{"ecds", "/config_dump", 1},
 }
 
 // ownRows are rows about what a gateway brings along by itself, as Envoy does in its bootstrap.
@@ -57,9 +59,22 @@ func (r *Runner) Istioctl() ([]Difference, error) {
 		differences = append(differences, compareRows(request, oracle, subject)...)
 	}
 	for i, message := range r.notSynced {
-		differences = append(differences, Difference{Scenario: istioctlName, Request: "proxy-status", Field: fmt.Sprintf("message %d", i+1), Subject: message})
+		differences = append(differences, Difference{Scenario: istioctlName, Request: "proxy-status", Field: statusField(i, message), Subject: message})
 	}
 	return differences, nil
+}
+
+// statusField names a message of proxy-status: by what is not synced, by the first resource that is refused,
+// or else by its number.
+func statusField(index int, message string) string {
+	if _, kinds, found := strings.Cut(message, ": not synced: "); found {
+		return "not synced: " + kinds
+	}
+	if _, refused, found := strings.Cut(message, " refused, the rest applied: "); found {
+		name, _, _ := strings.Cut(refused, ": ")
+		return "refused: " + name
+	}
+	return fmt.Sprintf("message %d", index+1)
 }
 
 // show returns the rows of one view of one gateway.

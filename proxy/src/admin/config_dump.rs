@@ -80,6 +80,12 @@ const LISTS: &[List] = &[
         name: "dynamic_active_secrets",
         resource: "secret",
     },
+    List {
+        kind: ResourceType::ExtensionConfig,
+        message: "EcdsConfigDump",
+        name: "ecds_filters",
+        resource: "ecds_filter",
+    },
 ];
 
 /// What the pages are made of.

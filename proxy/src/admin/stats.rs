@@ -32,6 +32,9 @@ pub(super) async fn values(admin: &Admin) -> BTreeMap<String, (Kind, u64)> {
     let active = status.listeners.iter().filter(|listener| listener.state.serves()).count();
     put("listener_manager.total_listeners_active", Kind::Gauge, active as u64);
     put("listener_manager.listener_create_failure", Kind::Counter, status.listener_failures);
+    for (name, reloads) in &status.extension_reloads {
+        put(&format!("extension_config_discovery.http_filter.{name}.config_reload"), Kind::Counter, *reloads);
+    }
     put("filesystem.write_dropped", Kind::Counter, admin.logs.dropped());
     put("filesystem.write_failed", Kind::Counter, admin.logs.failed());
     if let Source::ControlPlane(session) = &admin.source {

@@ -15,6 +15,7 @@ use xds_model::tls::{SecretReference, SecretServer};
 
 use super::clusters::{Changed, Clusters};
 use super::dns::{DnsResolver, Resolved};
+use super::extensions::Extensions;
 use super::listeners::{Listeners, Tools};
 use super::publish::Publisher;
 use super::secrets::SecretStore;
@@ -79,6 +80,7 @@ impl Control {
             sockets: SocketTable::default(),
             tickets: options.tickets,
             logs: options.logs,
+            extensions: Extensions::default(),
         };
         Self {
             publisher: options.publisher,
@@ -179,6 +181,10 @@ impl Control {
                 let reference = SecretReference { name: secret.name.clone(), server: SecretServer::Ads };
                 self.secret(reference, secret.content.clone());
             }
+            Resource::ExtensionConfig(config) => {
+                self.tools.extensions.insert(config.clone());
+                self.extension_changed(&config.name);
+            }
         }
     }
 
@@ -205,7 +211,10 @@ impl Control {
                     self.secrets.remove(&reference);
                 }
             }
-            ResourceType::ExtensionConfig => {}
+            ResourceType::ExtensionConfig => {
+                self.tools.extensions.remove(name);
+                self.extension_changed(name);
+            }
         }
         self.problems.remove(&(kind, name.to_string()));
     }
@@ -247,6 +256,12 @@ impl Control {
         }
     }
 
+    fn extension_changed(&mut self, name: &str) {
+        for (name, snapshot) in self.listeners.extension_changed(name, &self.secrets, &mut self.tools) {
+            self.publisher.listener(&name, Some(&snapshot));
+        }
+    }
+
     fn publish_clusters(&self, changed: impl IntoIterator<Item = Changed>) {
         for (name, snapshot) in changed {
             self.publisher.cluster(&name, Some(&snapshot));
@@ -282,6 +297,7 @@ impl Control {
             clusters: self.clusters.status(),
             route_tables,
             secrets,
+            extension_reloads: self.tools.extensions.reloads().clone(),
             problems: self.problems.iter().map(problem).collect(),
         }
     }

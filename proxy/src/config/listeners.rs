@@ -11,6 +11,7 @@ use xds_model::http::{HttpConnectionManager, RouteSource};
 use xds_model::listener::{FilterChain, Listener, TerminalFilter};
 use xds_model::tls::SecretReference;
 
+use super::extensions::Extensions;
 use super::secrets::SecretStore;
 use super::snapshot::{
     Application, ChainSnapshot, ChainTransport, HttpSnapshot, ListenerSnapshot, Routes, TcpSnapshot,
@@ -27,6 +28,7 @@ pub(super) struct Tools {
     pub(super) sockets: SocketTable,
     pub(super) tickets: SessionTickets,
     pub(super) logs: Arc<AccessLogSinks>,
+    pub(super) extensions: Extensions,
 }
 
 /// All listeners by name.
@@ -77,6 +79,17 @@ impl Listeners {
         tools: &mut Tools,
     ) -> Vec<(Arc<str>, Arc<ListenerSnapshot>)> {
         self.rebuild_where(|entry| entry.secrets.contains(secret), secrets, tools)
+    }
+
+    /// Builds those anew that have a filter whose configuration has this name, and returns them.
+    pub(super) fn extension_changed(
+        &mut self,
+        name: &str,
+        secrets: &SecretStore,
+        tools: &mut Tools,
+    ) -> Vec<(Arc<str>, Arc<ListenerSnapshot>)> {
+        let named = |entry: &Entry| entry.model.discovered_filters().any(|filter| filter.name == name);
+        self.rebuild_where(named, secrets, tools)
     }
 
     /// Builds those again that failed, and returns those that no longer do.
@@ -182,7 +195,7 @@ fn build(
         if let ChainTransport::Waiting(secret) = &transport {
             waiting.push(secret.to_string());
         }
-        chains.push(Arc::new(ChainSnapshot { transport, application: application(chain, &tools.logs)? }));
+        chains.push(Arc::new(ChainSnapshot { transport, application: application(chain, tools)? }));
     }
     let access_log = loggers(&model.access_log, &tools.logs)?;
     let sockets = tools
@@ -206,24 +219,26 @@ fn transport(chain: &FilterChain, secrets: &SecretStore, tickets: &SessionTicket
     }
 }
 
-fn application(chain: &FilterChain, logs: &AccessLogSinks) -> Result<Application, String> {
+fn application(chain: &FilterChain, tools: &Tools) -> Result<Application, String> {
     Ok(match &chain.terminal {
-        TerminalFilter::Http(manager) => Application::Http(Arc::new(http(manager, logs)?)),
+        TerminalFilter::Http(manager) => Application::Http(Arc::new(http(manager, tools)?)),
         TerminalFilter::Tcp(proxy) => Application::Tcp(Arc::new(TcpSnapshot {
             model: (**proxy).clone(),
-            access_log: loggers(&proxy.access_log, logs)?,
+            access_log: loggers(&proxy.access_log, &tools.logs)?,
         })),
     })
 }
 
-fn http(manager: &HttpConnectionManager, logs: &AccessLogSinks) -> Result<HttpSnapshot, String> {
+fn http(manager: &HttpConnectionManager, tools: &Tools) -> Result<HttpSnapshot, String> {
     let routes = match &manager.routes {
         RouteSource::Rds(name) => Routes::Named(name.as_str().into()),
         RouteSource::Inline(table) => {
             Routes::Inline(Arc::new(RouteTable::compile(table).map_err(|error| error.to_string())?))
         }
     };
-    Ok(HttpSnapshot { model: manager.clone(), routes, access_log: loggers(&manager.access_log, logs)? })
+    let filters = tools.extensions.resolve(&manager.filters);
+    let access_log = loggers(&manager.access_log, &tools.logs)?;
+    Ok(HttpSnapshot { model: manager.clone(), filters, routes, access_log })
 }
 
 fn loggers(logs: &[AccessLog], sinks: &AccessLogSinks) -> Result<Arc<[AccessLogger]>, String> {

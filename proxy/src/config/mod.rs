@@ -3,6 +3,7 @@
 mod clusters;
 mod control;
 pub mod dns;
+mod extensions;
 mod listeners;
 pub mod local;
 pub mod publish;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use balance::Endpoints;
 use route::{FilterChainTable, RouteTable};
 use xds_model::cluster::Cluster;
-use xds_model::http::HttpConnectionManager;
+use xds_model::http::{HttpConnectionManager, HttpFilter};
 use xds_model::listener::{Listener, TcpProxy};
 
 use crate::listener::socket::ListeningSockets;
@@ -64,6 +64,8 @@ pub enum Application {
 pub struct HttpSnapshot {
     /// As the control plane said.
     pub model: HttpConnectionManager,
+    /// The filters of `model` with the configurations that were discovered; [`HttpFilter::Discovered`] is one without any.
+    pub filters: Vec<HttpFilter>,
     /// Where requests are routed.
     pub routes: Routes,
     /// Logs of requests.

@@ -1,5 +1,6 @@
 //! What is in force, and what is not and why: for the admin server, readiness and the summary at start.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -20,6 +21,8 @@ pub struct ConfigStatus {
     pub route_tables: Vec<(Arc<str>, usize, usize)>,
     /// By name.
     pub secrets: Vec<SecretStatus>,
+    /// How often the configuration of an HTTP filter was taken over that is a resource of its own, by name.
+    pub extension_reloads: BTreeMap<String, u64>,
     /// What could not be applied, by kind and name.
     pub problems: Vec<Problem>,
 }

@@ -52,7 +52,7 @@ impl HttpChain {
         let model = &snapshot.model;
         Rc::new(Self {
             counters,
-            filters: Filters::compile(&model.filters),
+            filters: Filters::compile(&snapshot.filters),
             limits: limits(model),
             response_limits: Limits { underscores: Underscores::Allow, ..Limits::DEFAULT },
             path: path_options(model),

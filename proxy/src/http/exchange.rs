@@ -184,6 +184,9 @@ impl<'a> Exchange<'a> {
         let Some(found) = routes.table.find(host, &view) else { return Err(self.no_route()) };
         self.memory.outcome.route_name = Some(found.route.name.clone());
         self.memory.outcome.route_config = found.route.istio_config.clone();
+        if let Some(reply) = self.chain.filters.refusal() {
+            return Err(self.refused(reply, routes, &found));
+        }
         let reply = match &found.route.action {
             Action::Forward(forward) => match self.prepare(routes, &found, forward) {
                 Ok((target, cluster)) => return Ok(Way { found, forward, target, cluster }),
@@ -235,8 +238,21 @@ impl<'a> Exchange<'a> {
     }
 
     fn no_route(&mut self) -> After {
-        self.chain.counters.no_route.increment();
-        self.reply(LocalReply::no_route(), None)
+        let reply = self.chain.filters.refusal().unwrap_or_else(|| {
+            self.chain.counters.no_route.increment();
+            LocalReply::no_route()
+        });
+        self.reply(reply, None)
+    }
+
+    /// A filter answers. The log tells where the request would have gone, and the route changes the answer, as in Envoy.
+    fn refused(&mut self, reply: LocalReply, routes: &WorkerRoutes, found: &RouteMatch<'_>) -> After {
+        if let Action::Forward(forward) = &found.route.action
+            && let Some(target) = forward.targets.pick(self.connection.worker.random.next())
+        {
+            self.memory.outcome.cluster = routes.table.clusters().get(target.cluster.index()).cloned();
+        }
+        self.reply(reply, Some(found))
     }
 
     fn client_gone(&mut self) -> After {

@@ -3,6 +3,8 @@
 use h1::{Fields, Header, HeaderSet};
 use xds_model::http::HttpFilter;
 
+use super::local_reply::LocalReply;
+
 /// Istio's peer metadata: how proxies of a mesh tell each other who they are.
 const PEER_METADATA: HeaderSet = HeaderSet::of(&[Header::XEnvoyPeerMetadata, Header::XEnvoyPeerMetadataId]);
 
@@ -13,6 +15,17 @@ pub(super) struct Filters {
     alpn: Option<Vec<Vec<u8>>>,
     /// `istio.metadata_exchange`.
     metadata_exchange: bool,
+    verdict: Verdict,
+}
+
+/// What the filters make of every request.
+#[derive(Debug, Default)]
+enum Verdict {
+    #[default]
+    Pass,
+    Deny,
+    /// A filter has no configuration.
+    Unknown,
 }
 
 impl Filters {
@@ -25,9 +38,27 @@ impl Filters {
                 }
                 HttpFilter::AlpnOverride(_) => {}
                 HttpFilter::MetadataExchange => filters.metadata_exchange = true,
+                HttpFilter::DenyAll => filters.judge(Verdict::Deny),
+                HttpFilter::Discovered(_) => filters.judge(Verdict::Unknown),
             }
         }
         filters
+    }
+
+    /// The first filter that lets nothing pass has the word.
+    fn judge(&mut self, verdict: Verdict) {
+        if matches!(self.verdict, Verdict::Pass) {
+            self.verdict = verdict;
+        }
+    }
+
+    /// The answer to a request that does not get past the filters.
+    pub(super) fn refusal(&self) -> Option<LocalReply> {
+        match self.verdict {
+            Verdict::Pass => None,
+            Verdict::Deny => Some(LocalReply::denied()),
+            Verdict::Unknown => Some(LocalReply::filter_without_configuration()),
+        }
     }
 
     /// What upstream connections offer by ALPN instead of their own list.

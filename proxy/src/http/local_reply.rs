@@ -166,6 +166,16 @@ impl LocalReply {
         Self::new(404, "", ResponseFlags::NONE, "absolute_path_rejected")
     }
 
+    /// The RBAC filter lets nothing pass.
+    pub(super) const fn denied() -> Self {
+        Self::new(403, "RBAC: access denied", ResponseFlags::NONE, "rbac_access_denied_matched_policy[none]")
+    }
+
+    /// A filter that comes by discovery has not come, and has no default. Envoy gives no details.
+    pub(super) const fn filter_without_configuration() -> Self {
+        Self::new(500, "", ResponseFlags::NO_FILTER_CONFIG_FOUND, "")
+    }
+
     /// No route takes it.
     pub(super) const fn no_route() -> Self {
         Self::new(404, "", ResponseFlags::NO_ROUTE_FOUND, "route_not_found")

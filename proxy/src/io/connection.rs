@@ -58,9 +58,13 @@ impl Connection {
         self.secure.borrow().as_ref().map(|secure| look(&secure.session))
     }
 
-    /// The [`Stream`](super::Stream) is gone.
+    /// The [`Stream`](super::Stream) is gone, and with it the socket: whoever cares whether the bytes arrive waits for them before
+    /// that. A task that waits for a peer which does not read would wait for ever; shutting the socket down wakes it.
     pub(super) fn abandon(&self) {
         self.owned.set(false);
+        if self.output.borrow().blocked {
+            drop(SockRef::from(&self.socket).shutdown(Shutdown::Both));
+        }
     }
 
     pub(super) fn backlog(&self) -> usize {
@@ -78,8 +82,15 @@ impl Connection {
         if output.blocked || output.dead {
             return false;
         }
-        output.blocked = !self.send(&mut output);
-        output.blocked
+        if self.send(&mut output) {
+            return false;
+        }
+        if !self.owned.get() {
+            output.fail(&self.io.blocks);
+            return false;
+        }
+        output.blocked = true;
+        true
     }
 
     /// Sends the rest of a flush that the socket did not take.
@@ -88,7 +99,6 @@ impl Connection {
             let writable = poll_fn(|context| self.socket.poll_write_ready(context)).await;
             let mut output = self.output.borrow_mut();
             if writable.is_err() || !self.owned.get() {
-                // Whoever cares whether the bytes arrive waits for them before the stream is dropped.
                 output.fail(&self.io.blocks);
                 output.wake();
                 return;

@@ -49,6 +49,8 @@ flags! {
     STREAM_IDLE_TIMEOUT = "SI",
     /// The client broke the protocol.
     DOWNSTREAM_PROTOCOL_ERROR = "DPE",
+    /// A filter that comes by discovery has no configuration.
+    NO_FILTER_CONFIG_FOUND = "NFCF",
     /// The connection or the stream reached its longest life.
     DURATION_TIMEOUT = "DT",
     /// The upstream broke the protocol.

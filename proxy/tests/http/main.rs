@@ -5,6 +5,7 @@
 mod access_log;
 mod bad_requests;
 mod breakers;
+mod extensions;
 mod failures;
 mod framing;
 mod headers;

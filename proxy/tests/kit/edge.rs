@@ -19,6 +19,7 @@ use tokio::task::JoinSet;
 use xds_client::{Event, Resource, ResourceType};
 use xds_model::cluster::Cluster;
 use xds_model::endpoint::ClusterLoadAssignment;
+use xds_model::http::ExtensionConfig;
 use xds_model::listener::Listener;
 use xds_model::route::RouteConfiguration;
 use xds_model::secret::Secret;
@@ -100,6 +101,14 @@ impl Edge {
 
     pub(crate) async fn routes(&self, table: RouteConfiguration) {
         self.upsert(Resource::Route(Arc::new(table))).await;
+    }
+
+    pub(crate) async fn extension(&self, config: ExtensionConfig) {
+        self.upsert(Resource::ExtensionConfig(Arc::new(config))).await;
+    }
+
+    pub(crate) async fn remove_extension(&self, name: &str) {
+        self.send(Event::Remove { kind: ResourceType::ExtensionConfig, name: name.into() }).await;
     }
 
     /// Sends a listener and returns where it listens. It may take a moment until every worker has heard of it.

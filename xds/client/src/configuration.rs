@@ -4,7 +4,8 @@
 //!   in force.
 //! * A cluster is told only when something refers to it, and endpoints, route configurations and secrets are asked for only then.
 //! * *Make before break*: a listener, route configuration or cluster that refers to something not received yet is held back, for a
-//!   limited time, and the version before it keeps all that it refers to. What the server removes stays as long as it is needed.
+//!   limited time, and the version before it keeps all that it refers to. What the server removes stays as long as it is needed;
+//!   an extension configuration does not: what it configured falls back to its default.
 //!
 //! No I/O and no clock: the caller passes the time.
 
@@ -38,6 +39,8 @@ pub struct Configuration {
     patience: Patience,
     /// What the consumer has been told.
     in_force: HashSet<Key>,
+    /// Extension configurations that were refused, removed or awaited in vain. What refers to them does not wait (any more).
+    done_without: HashSet<Key>,
     no_ops: BTreeMap<NoOp, u64>,
     synced: BTreeMap<ResourceType, bool>,
     events: Vec<Event>,
@@ -166,6 +169,7 @@ impl Configuration {
                 Err(refusal) => {
                     let reason = reason(&refusal);
                     self.cache.refuse(kind, received, &reason);
+                    self.do_without((kind, received.name.clone()));
                     refused(reason)
                 }
             },
@@ -189,7 +193,7 @@ impl Configuration {
         if key.0 != ResourceType::Listener && !self.references.is_needed(&key) {
             return;
         }
-        if let Resource::Endpoints(_) | Resource::Secret(_) = &resource {
+        if let Resource::Endpoints(_) | Resource::Secret(_) | Resource::ExtensionConfig(_) = &resource {
             self.put_in_force(key.clone(), resource);
             self.drop_if_hollow(&key.1);
             return;
@@ -214,7 +218,7 @@ impl Configuration {
 
     /// The server has removed a resource. What something refers to stays.
     fn withdraw(&mut self, key: &Key) {
-        if key.0 != ResourceType::Listener
+        if !matches!(key.0, ResourceType::Listener | ResourceType::ExtensionConfig)
             && self.references.is_needed(key)
             && self.cache.accepted(key.0, &key.1).is_some()
         {
@@ -222,6 +226,7 @@ impl Configuration {
             self.drop_if_hollow(&key.1);
         } else {
             self.forget(key);
+            self.do_without(key.clone());
         }
     }
 
@@ -246,6 +251,7 @@ impl Configuration {
 
     fn put_out_of_force(&mut self, key: &Key) {
         self.held_back.remove(key);
+        self.done_without.remove(key);
         self.references.remove(key);
         if self.in_force.remove(key) {
             self.removals.insert(key.clone());
@@ -254,6 +260,7 @@ impl Configuration {
 
     fn put_in_force(&mut self, key: Key, resource: Resource) {
         self.removals.remove(&key);
+        self.done_without.remove(&key);
         self.in_force.insert(key);
         self.events.push(Event::Upsert(resource));
     }

@@ -13,7 +13,8 @@ use crate::resource::Resource;
 pub enum Event {
     /// A resource is new or has changed, and all that it refers to has been told before (but see [`crate::configuration`]).
     Upsert(Resource),
-    /// A resource is gone, and nothing that was told refers to it any more.
+    /// A resource is gone, and nothing that was told refers to it any more. Extension configurations alone may still be referred to:
+    /// a default may take their place.
     Remove {
         /// Its kind.
         kind: ResourceType,

@@ -1,6 +1,6 @@
 //! What the resources in force refer to, and so what has to be asked for.
 //!
-//! A listener refers to route configurations, clusters and secrets, a route configuration to clusters, a cluster to its endpoints
+//! A listener refers to route configurations, extension configurations, clusters and secrets, a route configuration to clusters, a cluster to its endpoints
 //! and secrets. Edges are counted, so that a changed resource costs what it refers to itself, however large the rest is.
 
 mod targets;

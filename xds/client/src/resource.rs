@@ -7,6 +7,7 @@ use xds_model::cluster::{Cluster, TransportSocket};
 use xds_model::endpoint::ClusterLoadAssignment;
 use xds_model::error::Refusal;
 use xds_model::fate::Report;
+use xds_model::http::ExtensionConfig;
 use xds_model::listener::Listener;
 use xds_model::resource::Resource as Model;
 use xds_model::route::RouteConfiguration;
@@ -14,7 +15,7 @@ use xds_model::secret::{Secret, SecretContent};
 use xds_model::tls::CertificateSource;
 
 use crate::ResourceType;
-use crate::references::{self, Targets};
+use crate::references::{self, Key, Targets};
 
 /// A validated resource.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,6 +30,8 @@ pub enum Resource {
     Route(Arc<RouteConfiguration>),
     /// Of SDS.
     Secret(Arc<Secret>),
+    /// Of ECDS.
+    ExtensionConfig(Arc<ExtensionConfig>),
 }
 
 impl Resource {
@@ -44,6 +47,7 @@ impl Resource {
             Model::Listener(listener) => Self::Listener(Arc::from(listener)),
             Model::RouteConfiguration(routes) => Self::Route(Arc::from(routes)),
             Model::Secret(secret) => Self::Secret(Arc::from(secret)),
+            Model::ExtensionConfig(extension) => Self::ExtensionConfig(Arc::from(extension)),
         };
         if resource.name() != name {
             let reason = format!("is {:?} in the resource itself", resource.name());
@@ -61,6 +65,7 @@ impl Resource {
             Self::Listener(_) => ResourceType::Listener,
             Self::Route(_) => ResourceType::Route,
             Self::Secret(_) => ResourceType::Secret,
+            Self::ExtensionConfig(_) => ResourceType::ExtensionConfig,
         }
     }
 
@@ -73,6 +78,7 @@ impl Resource {
             Self::Listener(listener) => &listener.name,
             Self::Route(routes) => &routes.name,
             Self::Secret(secret) => &secret.name,
+            Self::ExtensionConfig(extension) => &extension.name,
         }
     }
 
@@ -83,11 +89,18 @@ impl Resource {
             Self::Cluster(cluster) => references::of_cluster(cluster),
             Self::Listener(listener) => references::of_listener(listener),
             Self::Route(routes) => references::of_route(routes),
-            Self::Endpoints(_) | Self::Secret(_) => Targets::new(),
+            Self::Endpoints(_) | Self::Secret(_) | Self::ExtensionConfig(_) => Targets::new(),
         }
     }
 
-    /// Whether it holds a private key.
+    /// Whether it can go into force without one of its targets that was not received yet.
+    pub(crate) fn serves_without(&self, target: &Key) -> bool {
+        let Self::Listener(listener) = self else { return false };
+        let mut named = listener.discovered_filters().filter(|filter| *filter.name == *target.1);
+        target.0 == ResourceType::ExtensionConfig && named.all(|filter| !filter.is_awaited)
+    }
+
+    /// Whether it holds a private key or another secret.
     #[must_use]
     pub fn is_confidential(&self) -> bool {
         let inline = |source: &CertificateSource| matches!(source, CertificateSource::Inline(_));
@@ -104,6 +117,7 @@ impl Resource {
                 let chains = listener.filter_chains.iter().chain(&listener.default_filter_chain);
                 chains.filter_map(|chain| chain.tls.as_ref()).any(|tls| tls.certificates.iter().any(inline))
             }
+            Self::ExtensionConfig(extension) => extension.is_confidential,
             Self::Endpoints(_) | Self::Route(_) => false,
         }
     }

@@ -9,6 +9,7 @@ use crate::event::Event;
 const HTTP: &str =
     "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
 const ROUTER: &str = "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router";
+const RBAC: &str = "type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC";
 const TCP: &str = "type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy";
 const DOWNSTREAM_TLS: &str = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext";
 
@@ -58,6 +59,31 @@ pub(crate) fn https_listener(name: &str, route: &str, secret: &str) -> Received 
 /// Two chains that take every connection are refused.
 pub(crate) fn bad_listener(name: &str) -> Received {
     listener(name, json!([http_chain("r"), http_chain("other")]))
+}
+
+/// With an HTTP filter that comes by discovery; `default` lets everything pass, and may serve before the filter has come.
+pub(crate) fn filtered_listener(name: &str, route: &str, filter: &str, default: bool) -> Received {
+    let mut discovery = json!({"configSource": {"ads": {}}, "typeUrls": [RBAC]});
+    if default {
+        discovery["defaultConfig"] = json!({"@type": RBAC});
+        discovery["applyDefaultConfigWithoutWarming"] = json!(true);
+    }
+    let mut chain = http_chain(route);
+    let filters = chain.pointer_mut("/filters/0/typedConfig/httpFilters").and_then(Value::as_array_mut).unwrap();
+    filters.insert(0, json!({"name": filter, "configDiscovery": discovery}));
+    listener(name, json!([chain]))
+}
+
+/// Rules that allow nothing; with a prefix for statistics that tells versions apart.
+pub(crate) fn extension(name: &str, prefix: &str) -> Received {
+    let rbac = json!({"@type": RBAC, "rules": {}, "rulesStatPrefix": prefix});
+    received(ResourceType::ExtensionConfig, name, json!({"name": name, "typedConfig": rbac}))
+}
+
+/// Lua is not supported.
+pub(crate) fn bad_extension(name: &str) -> Received {
+    let lua = json!({"@type": "type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua"});
+    received(ResourceType::ExtensionConfig, name, json!({"name": name, "typedConfig": lua}))
 }
 
 pub(crate) fn tcp_listener(name: &str, cluster: &str) -> Received {

@@ -130,7 +130,7 @@ impl<'a> Context<'a> {
     }
 
     /// The full name of the message in `any`; a `TypedStruct` stands for the message that it names.
-    fn message_name(&self, any: &Any) -> Result<String, Refusal> {
+    pub(crate) fn message_name(&self, any: &Any) -> Result<String, Refusal> {
         let inner = match any.type_name() {
             name if name == type_name(type_url::UDPA_TYPED_STRUCT) => {
                 self.decode::<xds_api::udpa::r#type::v1::TypedStruct>(any)?.type_url

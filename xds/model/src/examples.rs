@@ -131,6 +131,12 @@ fn http_filters() -> Value {
     ])
 }
 
+/// A filter that denies every request, as a resource of its own.
+pub(crate) fn extension() -> Value {
+    let rbac = json!({"rules": {}, "rules_stat_prefix": "wasm-default-deny"});
+    json!({"name": "edge.guard", "typed_config": any("envoy.extensions.filters.http.rbac.v3.RBAC", rbac)})
+}
+
 /// A listener with TLS pass-through and clear TCP.
 pub(crate) fn tcp_listener() -> Value {
     let tcp_proxy = |settings| any("envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy", settings);

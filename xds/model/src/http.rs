@@ -90,6 +90,51 @@ pub enum HttpFilter {
     AlpnOverride(AlpnOverride),
     /// `istio.metadata_exchange`: keeps `x-envoy-peer-metadata*` from crossing the edge.
     MetadataExchange,
+    /// `envoy.filters.http.rbac` with rules that allow nothing.
+    DenyAll,
+    /// A filter whose configuration is a resource of its own (`config_discovery`).
+    Discovered(Box<DiscoveredFilter>),
+}
+
+/// `HttpFilter.config_discovery` (`envoy.config.core.v3.ExtensionConfigSource`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DiscoveredFilter {
+    /// Name of the [`ExtensionConfig`].
+    pub name: String,
+    /// Full names of the messages that its configuration may be (`type_urls`).
+    pub types: Vec<String>,
+    /// What serves where there is no configuration (`default_config`).
+    pub default: Option<TypedFilter>,
+    /// The listener waits for the first configuration (not `apply_default_config_without_warming`).
+    pub is_awaited: bool,
+}
+
+impl DiscoveredFilter {
+    /// What serves while `known` is the newest configuration; `None` if nothing does, and requests are answered with 500.
+    #[must_use]
+    pub fn serving<'a>(&'a self, known: Option<&'a TypedFilter>) -> Option<&'a TypedFilter> {
+        known.filter(|known| self.types.contains(&known.type_name)).or(self.default.as_ref())
+    }
+}
+
+/// A filter by its `typed_config`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TypedFilter {
+    /// Full name of the message.
+    pub type_name: String,
+    /// What it does; `None` if it needs no action here.
+    pub filter: Option<HttpFilter>,
+}
+
+/// The configuration of a filter as a resource of its own (ECDS, `envoy.config.core.v3.TypedExtensionConfig`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExtensionConfig {
+    /// Resource name.
+    pub name: String,
+    /// What it says.
+    pub config: TypedFilter,
+    /// It holds a secret and must not be written down.
+    pub is_confidential: bool,
 }
 
 /// `istio.envoy.config.filter.http.alpn.v2alpha1.FilterConfig`, by upstream protocol.

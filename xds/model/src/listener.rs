@@ -9,7 +9,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use crate::access_log::AccessLog;
-use crate::http::HttpConnectionManager;
+use crate::http::{DiscoveredFilter, HttpConnectionManager, HttpFilter};
 use crate::route::WeightedCluster;
 use crate::tls::DownstreamTls;
 
@@ -34,6 +34,21 @@ pub struct Listener {
     pub default_filter_chain: Option<FilterChain>,
     /// Logs of connections that no filter chain took.
     pub access_log: Vec<AccessLog>,
+}
+
+impl Listener {
+    /// The HTTP filters of all chains whose configurations are resources of their own.
+    pub fn discovered_filters(&self) -> impl Iterator<Item = &DiscoveredFilter> {
+        let chains = self.filter_chains.iter().chain(&self.default_filter_chain);
+        let filters = chains.flat_map(|chain| match &chain.terminal {
+            TerminalFilter::Http(manager) => manager.filters.as_slice(),
+            TerminalFilter::Tcp(_) => &[],
+        });
+        filters.filter_map(|filter| match filter {
+            HttpFilter::Discovered(filter) => Some(&**filter),
+            _ => None,
+        })
+    }
 }
 
 /// One way to treat a connection: transport, then exactly one terminal network filter.

@@ -11,12 +11,13 @@ use xds_api::envoy::config::endpoint::v3 as endpoint;
 use xds_api::envoy::config::listener::v3 as listener;
 use xds_api::envoy::config::route::v3 as route;
 use xds_api::envoy::extensions::transport_sockets::tls::v3 as tls;
-use xds_api::{Any, type_url};
+use xds_api::type_url;
 
 use crate::cluster::Cluster;
 use crate::endpoint::ClusterLoadAssignment;
 use crate::error::Refusal;
 use crate::fate::Report;
+use crate::http::ExtensionConfig;
 use crate::listener::Listener;
 use crate::route::RouteConfiguration;
 use crate::secret::Secret;
@@ -34,6 +35,8 @@ pub enum Resource {
     ClusterLoadAssignment(Box<ClusterLoadAssignment>),
     /// SDS.
     Secret(Box<Secret>),
+    /// ECDS.
+    ExtensionConfig(Box<ExtensionConfig>),
 }
 
 impl Resource {
@@ -45,6 +48,7 @@ impl Resource {
             Self::Cluster(cluster) => &cluster.name,
             Self::ClusterLoadAssignment(assignment) => &assignment.cluster_name,
             Self::Secret(secret) => &secret.name,
+            Self::ExtensionConfig(extension) => &extension.name,
         }
     }
 }
@@ -52,7 +56,7 @@ impl Resource {
 /// Decodes and converts the resource in `value`, whose type `type_url` names.
 ///
 /// # Errors
-/// The type is not one of LDS, RDS, CDS, EDS and SDS, `value` is not an encoding of it, or a field is refused. A refusal that comes
+/// The type is not one of LDS, RDS, CDS, EDS, SDS and ECDS, `value` is not an encoding of it, or a field is refused. A refusal that comes
 /// before the name is known has an empty one.
 pub fn decode(type_url: &str, value: &Bytes, report: &mut Report) -> Result<Resource, Refusal> {
     match type_url {
@@ -76,19 +80,16 @@ pub fn decode(type_url: &str, value: &Bytes, report: &mut Report) -> Result<Reso
             let secret = Secret::from_wire(&message::<tls::Secret>(value)?, report)?;
             Ok(Resource::Secret(Box::new(secret)))
         }
-        type_url::EXTENSION => Err(extension(&message::<core::TypedExtensionConfig>(value)?)),
+        type_url::EXTENSION => {
+            let extension = ExtensionConfig::from_wire(&message::<core::TypedExtensionConfig>(value)?, report)?;
+            Ok(Resource::ExtensionConfig(Box::new(extension)))
+        }
         _ => Err(refusal("", "type_url", format!("{type_url:?} is not the type of a resource"))),
     }
 }
 
 fn message<M: Message + Name + Default>(value: &Bytes) -> Result<M, Refusal> {
     M::decode(value.clone()).map_err(|error| refusal("", "", format!("malformed {}: {error}", M::full_name())))
-}
-
-/// ECDS: nothing that is served refers to it.
-fn extension(wire: &core::TypedExtensionConfig) -> Refusal {
-    let kind = wire.typed_config.as_ref().map_or("nothing", Any::type_name);
-    refusal(&wire.name, "typed_config", format!("extensions by discovery (here {kind}) are not supported yet"))
 }
 
 fn refusal(resource: &str, field: &str, reason: String) -> Refusal {

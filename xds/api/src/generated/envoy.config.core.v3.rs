@@ -885,6 +885,50 @@ impl ::prost::Name for RetryPolicy {
         "type.googleapis.com/envoy.config.core.v3.RetryPolicy".into()
     }
 }
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct RemoteDataSource {
+    #[prost(message, optional, tag = "1")]
+    pub http_uri: ::core::option::Option<HttpUri>,
+    #[prost(string, tag = "2")]
+    pub sha256: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "3")]
+    pub retry_policy: ::core::option::Option<RetryPolicy>,
+}
+impl ::prost::Name for RemoteDataSource {
+    const NAME: &'static str = "RemoteDataSource";
+    const PACKAGE: &'static str = "envoy.config.core.v3";
+    fn full_name() -> ::prost::alloc::string::String {
+        "envoy.config.core.v3.RemoteDataSource".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "type.googleapis.com/envoy.config.core.v3.RemoteDataSource".into()
+    }
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct AsyncDataSource {
+    #[prost(oneof = "async_data_source::Specifier", tags = "1, 2")]
+    pub specifier: ::core::option::Option<async_data_source::Specifier>,
+}
+/// Nested message and enum types in `AsyncDataSource`.
+pub mod async_data_source {
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Specifier {
+        #[prost(message, tag = "1")]
+        Local(super::DataSource),
+        #[prost(message, tag = "2")]
+        Remote(super::RemoteDataSource),
+    }
+}
+impl ::prost::Name for AsyncDataSource {
+    const NAME: &'static str = "AsyncDataSource";
+    const PACKAGE: &'static str = "envoy.config.core.v3";
+    fn full_name() -> ::prost::alloc::string::String {
+        "envoy.config.core.v3.AsyncDataSource".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "type.googleapis.com/envoy.config.core.v3.AsyncDataSource".into()
+    }
+}
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct TransportSocket {
     #[prost(string, tag = "1")]

@@ -233,6 +233,11 @@ pub mod envoy {
                         include!("envoy.extensions.filters.http.stateful_session.v3.rs");
                     }
                 }
+                pub mod wasm {
+                    pub mod v3 {
+                        include!("envoy.extensions.filters.http.wasm.v3.rs");
+                    }
+                }
             }
             pub mod listener {
                 pub mod http_inspector {
@@ -446,6 +451,11 @@ pub mod envoy {
                 pub mod v3 {
                     include!("envoy.extensions.upstreams.http.v3.rs");
                 }
+            }
+        }
+        pub mod wasm {
+            pub mod v3 {
+                include!("envoy.extensions.wasm.v3.rs");
             }
         }
     }

@@ -191,3 +191,23 @@ fn listener_with<const COUNT: usize>(configs: [Any; COUNT]) -> Listener {
         ..Default::default()
     }
 }
+
+#[test]
+fn the_environment_of_a_module_is_not_shown() {
+    let variables = json!({"key_values": {"ISTIO_META_WASM_IMAGE_PULL_SECRET": "{\"auths\": \"hidden\"}"}});
+    let module = json!({
+        "@type": "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm",
+        "config": {"name": "edge.module", "vm_config": {"environment_variables": variables}},
+    });
+    let name = "envoy.config.core.v3.TypedExtensionConfig";
+    let encoded = from_json(name, json!({"name": "module", "typed_config": module})).unwrap();
+    let shown = to_redacted_json(name, &encoded).unwrap().to_string();
+    assert!(shown.contains("edge.module") && shown.contains("[redacted]") && !shown.contains("hidden"), "{shown}");
+}
+
+#[test]
+fn an_any_without_a_type_has_no_fields() {
+    let filter = Filter { name: "x".to_owned(), config_type: Some(filter::ConfigType::TypedConfig(Any::default())) };
+    let written = to_json("envoy.config.listener.v3.Filter", &filter.encode_to_vec()).unwrap();
+    assert_eq!(written, json!({"name": "x", "typed_config": {}}));
+}

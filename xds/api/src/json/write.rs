@@ -21,6 +21,9 @@ pub(super) enum Secrets {
     Inside,
 }
 
+/// Not marked as sensitive, but istiod puts image pull secrets among them.
+const MODULE_ENVIRONMENT: &str = "envoy.extensions.wasm.v3.EnvironmentVariables.key_values";
+
 const REDACTED: &str = "[redacted]";
 
 pub(super) fn message(descriptor: &MessageDescriptor, encoded: &[u8], secrets: Secrets) -> Result<Value, JsonError> {
@@ -136,6 +139,10 @@ fn own_form(message: &DynamicMessage, secrets: Secrets) -> Value {
 
 fn any(message: &DynamicMessage, secrets: Secrets, depth: usize) -> Result<Value, JsonError> {
     let any: Any = message.transcode_to().map_err(|error| JsonError::new(error.to_string()))?;
+    // An empty type would be malformed.
+    if any.type_url.is_empty() && any.value.is_empty() {
+        return Ok(Value::Object(Map::new()));
+    }
     let mut fields = match carried(&any, secrets, depth) {
         Ok(fields) => fields,
         Err(_) if secrets == Secrets::Inside => Map::from_iter([("value".to_owned(), REDACTED.into())]),
@@ -158,5 +165,5 @@ fn carried(any: &Any, secrets: Secrets, depth: usize) -> Result<Map<String, Valu
 }
 
 fn is_sensitive(field: &str) -> bool {
-    SENSITIVE_FIELDS.binary_search(&field).is_ok()
+    field == MODULE_ENVIRONMENT || SENSITIVE_FIELDS.binary_search(&field).is_ok()
 }

@@ -8,7 +8,7 @@ use crate::ResourceType;
 use crate::references::{Key, Targets};
 use crate::resource::Resource;
 
-/// How long endpoints and route configurations are waited for. Envoy's default for a first fetch; istiod answers for every name.
+/// How long endpoints, route configurations and extension configurations are waited for. Envoy's default for a first fetch; istiod answers for every name.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// How long a listener or cluster waits for its secrets. istiod answers within milliseconds, and not at all for secrets that are
@@ -63,7 +63,19 @@ impl Configuration {
 
     /// Lets go what has waited long enough, when nothing else can be let go. Returns whether there was any.
     pub(super) fn release_expired(&mut self, now: Instant) -> bool {
+        let expired = self.held_back.values().filter(|held_back| held_back.deadline <= now);
+        let in_vain =
+            expired.flat_map(|held_back| &held_back.targets).filter(|target| !self.in_force.contains(*target));
+        let extensions = in_vain.filter(|target| target.0 == ResourceType::ExtensionConfig);
+        self.done_without.extend(extensions.cloned().collect::<Vec<_>>());
         self.release(|_, held_back| held_back.deadline <= now)
+    }
+
+    /// The server has said that it has no extension configuration that could be used.
+    pub(super) fn do_without(&mut self, key: Key) {
+        if key.0 == ResourceType::ExtensionConfig && self.references.is_needed(&key) && !self.in_force.contains(&key) {
+            self.done_without.insert(key);
+        }
     }
 
     fn release(&mut self, condition: impl Fn(&Self, &HeldBack) -> bool) -> bool {
@@ -83,6 +95,11 @@ impl Configuration {
     pub(super) fn missing<'a>(&self, held_back: &'a HeldBack) -> Option<&'a Key> {
         held_back.targets.iter().find(|target| match target.0 {
             ResourceType::Secret => held_back.secret_deadline.is_some() && !self.in_force.contains(target),
+            ResourceType::ExtensionConfig => {
+                !self.in_force.contains(target)
+                    && !self.done_without.contains(target)
+                    && !held_back.resource.serves_without(target)
+            }
             // A cluster that does not exist is legal: requests to it are answered as such.
             ResourceType::Cluster => self.held_back.contains_key(target) && !self.in_force.contains(target),
             _ => !self.in_force.contains(target),

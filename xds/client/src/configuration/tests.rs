@@ -1,3 +1,5 @@
+mod extensions;
+
 use std::time::{Duration, Instant};
 
 use super::*;

@@ -1,7 +1,7 @@
 //! What each kind of resource refers to.
 
 use xds_model::cluster::{Cluster, Discovery, TransportSocket};
-use xds_model::http::RouteSource;
+use xds_model::http::{DiscoveredFilter, RouteSource};
 use xds_model::listener::{FilterChain, Listener, TerminalFilter};
 use xds_model::route::{RouteAction, RouteConfiguration, WeightedCluster};
 use xds_model::tls::{AuthoritySource, CertificateSource, SecretReference, SecretServer, Validation};
@@ -9,10 +9,11 @@ use xds_model::tls::{AuthoritySource, CertificateSource, SecretReference, Secret
 use super::Targets;
 use crate::ResourceType;
 
-/// Route configurations, clusters and secrets of a listener.
+/// Route configurations, extension configurations, clusters and secrets of a listener.
 #[must_use]
 pub fn of_listener(listener: &Listener) -> Targets {
-    let mut targets = Targets::new();
+    let extension = |filter: &DiscoveredFilter| (ResourceType::ExtensionConfig, filter.name.as_str().into());
+    let mut targets: Targets = listener.discovered_filters().map(extension).collect();
     for chain in listener.filter_chains.iter().chain(&listener.default_filter_chain) {
         add_chain(chain, &mut targets);
     }

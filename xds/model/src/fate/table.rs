@@ -7,9 +7,12 @@ use xds_api::envoy::config::cluster::v3 as cluster;
 use xds_api::envoy::config::core::v3 as core;
 use xds_api::envoy::config::endpoint::v3 as endpoint;
 use xds_api::envoy::config::listener::v3 as listener;
+use xds_api::envoy::config::rbac::v3 as rbac;
 use xds_api::envoy::config::route::v3 as route;
 use xds_api::envoy::extensions::access_loggers::{file::v3 as file, stream::v3 as stream};
-use xds_api::envoy::extensions::filters::http::router::v3 as router;
+use xds_api::envoy::extensions::filters::http::{
+    rbac::v3 as rbac_filter, router::v3 as router, wasm::v3 as wasm_filter,
+};
 use xds_api::envoy::extensions::filters::listener::proxy_protocol::v3 as proxy_protocol;
 use xds_api::envoy::extensions::filters::listener::tls_inspector::v3 as tls_inspector;
 use xds_api::envoy::extensions::filters::network::http_connection_manager::v3 as http;
@@ -17,6 +20,7 @@ use xds_api::envoy::extensions::filters::network::tcp_proxy::v3 as tcp_proxy;
 use xds_api::envoy::extensions::request_id::uuid::v3 as uuid;
 use xds_api::envoy::extensions::transport_sockets::tls::v3 as tls;
 use xds_api::envoy::extensions::upstreams::http::v3 as upstreams;
+use xds_api::envoy::extensions::wasm::v3 as wasm;
 use xds_api::envoy::r#type::matcher::v3 as matcher;
 use xds_api::envoy::r#type::v3 as types;
 use xds_api::istio::envoy::config::filter::http::alpn::v2alpha1 as alpn;
@@ -45,7 +49,7 @@ pub struct ExtensionTable {
 
 /// Every message that is converted, resource by resource.
 pub fn table() -> Vec<MessageFates> {
-    [listeners(), routes(), clusters(), endpoints(), secrets(), shared()].concat()
+    [listeners(), routes(), clusters(), endpoints(), secrets(), extension_configs(), shared()].concat()
 }
 
 /// Every place for extensions.
@@ -150,6 +154,9 @@ fn listeners() -> Vec<MessageFates> {
         alpn::FilterConfig,
         alpn::filter_config::AlpnOverride,
         router::Router,
+        rbac_filter::Rbac,
+        rbac::Rbac,
+        core::ExtensionConfigSource,
     ];
     rows.push(row::<core::HttpProtocolOptions, Downstream>());
     rows.extend(rows![
@@ -229,6 +236,11 @@ fn secrets() -> Vec<MessageFates> {
     let mut rows = rows![tls::Secret];
     rows.push(row::<tls::CertificateValidationContext, InSecret>());
     rows
+}
+
+/// What an [`ExtensionConfig`](crate::http::ExtensionConfig) alone can be.
+fn extension_configs() -> Vec<MessageFates> {
+    rows![wasm_filter::Wasm, wasm::PluginConfig]
 }
 
 fn shared() -> Vec<MessageFates> {

@@ -2,11 +2,14 @@
 
 mod alpn;
 mod client_cert;
+mod discovery;
 mod extensions;
 mod filters;
 pub(crate) mod options;
+mod rbac;
 #[cfg(test)]
 mod tests;
+mod wasm;
 
 use std::time::Duration;
 

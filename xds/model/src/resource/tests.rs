@@ -2,7 +2,7 @@ use bytes::Bytes;
 use prost::{Message, Name};
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
-use serde_json::Value;
+use serde_json::{Value, json};
 use xds_api::envoy::config::cluster::v3::Cluster;
 use xds_api::envoy::config::core::v3::TypedExtensionConfig;
 use xds_api::envoy::config::endpoint::v3::ClusterLoadAssignment;
@@ -10,9 +10,11 @@ use xds_api::envoy::config::listener::v3::Listener;
 use xds_api::envoy::config::route::v3::RouteConfiguration;
 use xds_api::envoy::extensions::transport_sockets::tls::v3::Secret;
 
+use crate::error::Refusal;
 use crate::examples::{self, parse};
 use crate::fate::Report;
-use crate::resource::decode;
+use crate::http::{ExtensionConfig, HttpFilter, TypedFilter};
+use crate::resource::{Resource, decode};
 
 /// Mutated encodings that are tried of each resource.
 const MUTATIONS: u32 = 10_000;
@@ -31,6 +33,7 @@ fn all() -> Vec<(String, Vec<u8>)> {
         encoded::<ClusterLoadAssignment>(&examples::endpoints()),
         encoded::<Secret>(&examples::certificate_secret()),
         encoded::<Secret>(&examples::authorities_secret()),
+        encoded::<TypedExtensionConfig>(&examples::extension()),
     ]
 }
 
@@ -63,13 +66,61 @@ fn malformed_bytes_of_every_type_are_refused() {
 fn what_is_no_resource_is_refused() {
     let refusal = decode("type.googleapis.com/x.Y", &Bytes::new(), &mut Report::default()).unwrap_err();
     assert!(refusal.reason.contains("x.Y"), "{refusal}");
+}
 
-    let (type_url, bytes) = encoded::<TypedExtensionConfig>(&serde_json::json!({
-        "name": "default.my-wasm",
-        "typed_config": examples::any("envoy.extensions.filters.http.router.v3.Router", serde_json::json!({})),
-    }));
-    let refusal = decode(&type_url, &Bytes::from(bytes), &mut Report::default()).unwrap_err();
-    assert_eq!((refusal.resource.as_str(), refusal.field.as_str()), ("default.my-wasm", "typed_config"));
+fn extension(value: &Value) -> (Result<ExtensionConfig, Refusal>, Report) {
+    let mut report = Report::default();
+    let (type_url, bytes) = encoded::<TypedExtensionConfig>(value);
+    let decoded = decode(&type_url, &Bytes::from(bytes), &mut report).map(|resource| match resource {
+        Resource::ExtensionConfig(extension) => *extension,
+        other => panic!("{other:?}"),
+    });
+    (decoded, report)
+}
+
+#[test]
+fn a_filter_as_a_resource_is_converted_as_in_a_listener() {
+    let (decoded, report) = extension(&examples::extension());
+    let config = TypedFilter {
+        type_name: "envoy.extensions.filters.http.rbac.v3.RBAC".to_owned(),
+        filter: Some(HttpFilter::DenyAll),
+    };
+    let expected = ExtensionConfig { name: "edge.guard".to_owned(), config, is_confidential: false };
+    assert_eq!((decoded, report.refusals), (Ok(expected), Vec::new()));
+    for filter in ["envoy.extensions.filters.http.router.v3.Router", "envoy.extensions.filters.http.lua.v3.Lua"] {
+        let refused = json!({"name": "edge.guard", "typed_config": examples::any(filter, json!({}))});
+        let refusal = extension(&refused).0.unwrap_err();
+        assert_eq!((refusal.resource.as_str(), refusal.field.as_str()), ("edge.guard", "typed_config"));
+    }
+    let refusal = extension(&examples::with(examples::extension(), "/name", json!(""))).0.unwrap_err();
+    assert_eq!(refusal.field, "name");
+}
+
+/// As Istio's agent, where it cannot fetch a module.
+#[test]
+fn what_a_module_leaves_behind_follows_from_its_failure_policy() {
+    let wasm = |config: Value| {
+        let settings = json!({"config": config});
+        json!({"name": "w", "typed_config": examples::any("envoy.extensions.filters.http.wasm.v3.Wasm", settings)})
+    };
+    let cases = [
+        (json!({}), true),
+        (json!({"fail_open": true}), false),
+        (json!({"fail_open": true, "failure_policy": "FAIL_CLOSED"}), true),
+        (json!({"failure_policy": "FAIL_RELOAD"}), true),
+        (json!({"failure_policy": "FAIL_OPEN"}), false),
+    ];
+    for (config, denies) in cases {
+        let (decoded, report) = extension(&wasm(config));
+        assert_eq!(decoded.unwrap().config.filter, denies.then_some(HttpFilter::DenyAll));
+        let [refusal] = report.refusals.as_slice() else { panic!("{report:?}") };
+        assert_eq!((refusal.resource.as_str(), refusal.field.as_str()), ("w", "typed_config"));
+        let expected = if denies { "requests are denied" } else { "requests pass without it" };
+        assert!(refusal.reason.contains("wasm.v3.Wasm") && refusal.reason.contains(expected), "{refusal}");
+    }
+    let environment = |name: &str| json!({"failure_policy": "FAIL_OPEN", "vm_config": {"environment_variables": {"key_values": {name: "x"}}}});
+    assert!(extension(&wasm(environment("ISTIO_META_WASM_IMAGE_PULL_SECRET"))).0.unwrap().is_confidential);
+    assert!(!extension(&wasm(environment("ISTIO_META_WASM_PLUGIN_RESOURCE_VERSION"))).0.unwrap().is_confidential);
 }
 
 #[test]

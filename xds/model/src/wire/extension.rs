@@ -13,7 +13,7 @@ pub(crate) fn typed_config<'w>(
     context: &mut Context<'_>,
 ) -> Result<&'w Any, Refusal> {
     fates! { context, wire => core::TypedExtensionConfig {
-        [elsewhere "for people; extensions are told apart by type"] name;
+        [elsewhere "of the resource, over ECDS; else for people: extensions are told apart by type"] name;
         [implemented] typed_config;
     } }
     typed_config.as_ref().ok_or_else(|| context.refusal("typed_config", "is missing"))

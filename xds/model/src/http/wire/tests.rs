@@ -6,8 +6,8 @@ use crate::context::Context;
 use crate::examples::{any, connection_manager, parse, routes, typed_struct, with};
 use crate::fate::Report;
 use crate::http::{
-    AlpnOverride, EscapedSlashes, ForwardClientCertMode, HeadersWithUnderscores, HttpConnectionManager, HttpFilter,
-    RouteSource, ServerHeader,
+    AlpnOverride, DiscoveredFilter, EscapedSlashes, ForwardClientCertMode, HeadersWithUnderscores,
+    HttpConnectionManager, HttpFilter, RouteSource, ServerHeader, TypedFilter,
 };
 
 fn convert(value: &Value) -> Result<HttpConnectionManager, String> {
@@ -90,7 +90,6 @@ fn optional_settings() {
 #[test]
 fn filters_that_do_something_else_are_refused() {
     let refused = [
-        "envoy.extensions.filters.http.rbac.v3.RBAC",
         "envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication",
         "envoy.extensions.filters.http.ext_authz.v3.ExtAuthz",
         "envoy.extensions.filters.http.grpc_web.v3.GrpcWeb",
@@ -149,4 +148,112 @@ fn refusals_name_the_field() {
         let refusal = convert(&with(value, pointer, change)).unwrap_err();
         assert!(refusal.starts_with(&format!("listener: {expected}")), "{pointer}: {refusal}");
     }
+}
+
+const RBAC: &str = "envoy.extensions.filters.http.rbac.v3.RBAC";
+
+fn with_filter(filter: Value) -> Result<Vec<HttpFilter>, String> {
+    convert(&with(connection_manager(), "/http_filters/1", filter)).map(|converted| converted.filters)
+}
+
+fn rbac(settings: Value) -> Value {
+    json!({"name": "rbac", "typed_config": any(RBAC, settings)})
+}
+
+#[test]
+fn rbac_without_policies_lets_everything_or_nothing_pass() {
+    let unmatched = |action: &str| rbac(json!({"rules": {"action": action}, "rules_stat_prefix": "x"}));
+    assert_eq!(with_filter(unmatched("ALLOW")).unwrap()[1], HttpFilter::DenyAll);
+    for passes in [unmatched("DENY"), unmatched("LOG"), rbac(json!({}))] {
+        assert!(!with_filter(passes).unwrap().contains(&HttpFilter::DenyAll));
+    }
+}
+
+#[test]
+fn what_rbac_cannot_do_is_refused_by_field() {
+    let policy = json!({"permissions": [{"any": true}], "principals": [{"any": true}]});
+    let cases = [
+        (json!({"rules": {"policies": {"ns[a]-policy[b]": policy}}}), "rules.policies[\"ns[a]-policy[b]\"]: "),
+        (json!({"rules": {"action": 9}}), "rules.action: 9"),
+        (json!({"rules": {"audit_logging_options": {"audit_condition": "ON_DENY"}}}), "rules.audit_logging_options: "),
+        (json!({"shadow_rules": {}}), "shadow_rules: "),
+        (json!({"matcher": {}}), "matcher: "),
+    ];
+    for (settings, expected) in cases {
+        let refusal = with_filter(rbac(settings)).unwrap_err();
+        assert!(refusal.starts_with(&format!("listener: http_filters[1].typed_config.{expected}")), "{refusal}");
+    }
+}
+
+fn discovery() -> Value {
+    json!({
+        "name": "guard",
+        "config_discovery": {
+            "config_source": {"ads": {}, "initial_fetch_timeout": "0s", "resource_api_version": "V3"},
+            "type_urls": [
+                "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm",
+                "type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC",
+            ],
+        },
+    })
+}
+
+fn discovered(filter: Value) -> DiscoveredFilter {
+    match with_filter(filter).unwrap().swap_remove(1) {
+        HttpFilter::Discovered(discovered) => *discovered,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_filter_by_discovery() {
+    let plain = discovered(discovery());
+    let types = ["envoy.extensions.filters.http.wasm.v3.Wasm", RBAC].map(str::to_owned).to_vec();
+    assert_eq!(plain, DiscoveredFilter { name: "guard".to_owned(), types, default: None, is_awaited: true });
+    let default = any(RBAC, json!({"rules": {}}));
+    let denies = TypedFilter { type_name: RBAC.to_owned(), filter: Some(HttpFilter::DenyAll) };
+    let with_default = with(discovery(), "/config_discovery/default_config", default);
+    let eager = with(with_default.clone(), "/config_discovery/apply_default_config_without_warming", json!(true));
+    assert_eq!(discovered(with_default), DiscoveredFilter { default: Some(denies.clone()), ..plain.clone() });
+    assert_eq!(
+        discovered(eager),
+        DiscoveredFilter { default: Some(denies.clone()), is_awaited: false, ..plain.clone() }
+    );
+
+    let passes = TypedFilter { type_name: RBAC.to_owned(), filter: None };
+    let other = TypedFilter { type_name: "another.Filter".to_owned(), filter: None };
+    let defended = DiscoveredFilter { default: Some(denies.clone()), ..plain.clone() };
+    assert_eq!(plain.serving(None), None);
+    assert_eq!(plain.serving(Some(&other)), None);
+    assert_eq!(plain.serving(Some(&passes)), Some(&passes));
+    assert_eq!(defended.serving(Some(&passes)), Some(&passes));
+    assert_eq!((defended.serving(None), defended.serving(Some(&other))), (Some(&denies), Some(&denies)));
+}
+
+#[test]
+fn a_discovery_that_cannot_work_is_refused_by_field() {
+    let router = any("envoy.extensions.filters.http.router.v3.Router", json!({}));
+    let fault = any("envoy.extensions.filters.http.fault.v3.HTTPFault", json!({}));
+    let lua = any("envoy.extensions.filters.http.lua.v3.Lua", json!({}));
+    let cases = [
+        ("/name", json!(""), "name: is empty"),
+        ("/config_discovery/config_source", json!({"path": "/x"}), "config_discovery.config_source.path: "),
+        ("/config_discovery/type_urls", json!([]), "config_discovery.type_urls: is empty"),
+        ("/config_discovery/default_config", router, "config_discovery.default_config: the router stands"),
+        ("/config_discovery/default_config", fault, "config_discovery.default_config: is of none of the types"),
+        ("/config_discovery/default_config", lua, "config_discovery.default_config: HTTP filter"),
+        (
+            "/config_discovery/apply_default_config_without_warming",
+            json!(true),
+            "config_discovery.apply_default_config_without_warming: there is no default_config",
+        ),
+    ];
+    for (pointer, change, expected) in cases {
+        let refusal = with_filter(with(discovery(), pointer, change)).unwrap_err();
+        assert!(refusal.starts_with(&format!("listener: http_filters[1].{expected}")), "{refusal}");
+    }
+    assert!(
+        convert(&with(connection_manager(), "/http_filters/6", discovery())).unwrap_err().contains("the last one"),
+        "the router itself is not discovered"
+    );
 }
