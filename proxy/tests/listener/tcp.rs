@@ -98,6 +98,37 @@ async fn a_slow_reader_holds_up_its_sender() {
     edge.stop().await;
 }
 
+/// A peer that does not read must not keep what has ended: neither the socket nor the bytes for it.
+#[tokio::test]
+async fn a_connection_that_ends_is_gone_although_its_client_reads_nothing() {
+    let edge = Edge::start(2);
+    let backend = Backend::start("flood", Behaviour::Flood).await;
+    edge.cluster(cluster("flood", &[backend.address])).await;
+    let short = Some(Duration::from_millis(300));
+    let idle = with_proxy(tcp_chain("flood"), |proxy| proxy.idle_timeout = short);
+    let address = edge.listener(listener("idle", vec![idle])).await;
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4 * 1024).unwrap();
+    let client = socket.connect(address).await.unwrap();
+    edge.counts("tcp.test.idle_timeout", 1).await;
+    eventually("nobody holds the socket", async || !is_held(address, client.local_addr().unwrap())).await;
+    edge.stop().await;
+}
+
+/// Whether a process has a descriptor of the TCP connection with these ends, seen from the first: a row of /proc/net/tcp with an
+/// inode (proc_net_tcp.txt of the kernel). What is left of a closed connection has none.
+fn is_held(local: SocketAddr, remote: SocketAddr) -> bool {
+    let hexadecimal = |address: SocketAddr| match address {
+        SocketAddr::V4(address) => format!("{:08X}:{:04X}", u32::from_le_bytes(address.ip().octets()), address.port()),
+        SocketAddr::V6(_) => panic!("the tests listen on IPv4"),
+    };
+    let (local, remote) = (hexadecimal(local), hexadecimal(remote));
+    std::fs::read_to_string("/proc/net/tcp").unwrap().lines().any(|line| {
+        let columns: Vec<_> = line.split_whitespace().collect();
+        columns[1..3] == [local.as_str(), remote.as_str()] && columns[9] != "0"
+    })
+}
+
 #[tokio::test]
 async fn silence_and_age_end_a_connection() {
     let edge = Edge::start(2);
