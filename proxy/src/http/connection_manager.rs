@@ -178,14 +178,13 @@ impl Connection {
         LocalReply::bad_request(error)
     }
 
-    async fn bytes(&mut self, limit: usize, wish: Wish) -> Woken {
-        poll_fn(|context| match self.stream.poll_fill(context, limit) {
+    fn bytes(&mut self, limit: usize, wish: Wish) -> impl Future<Output = Woken> {
+        poll_fn(move |context| match self.stream.poll_fill(context, limit) {
             Poll::Ready(Ok(count)) if count > 0 => Poll::Ready(Woken::Bytes),
             Poll::Ready(_) => Poll::Ready(Woken::End),
             Poll::Pending if self.admission.poll_wish(context, wish).is_ready() => Poll::Ready(Woken::Asked),
             Poll::Pending => self.alarm.poll_elapsed(context).map(|()| Woken::Timeout),
         })
-        .await
     }
 
     /// Sends what is left and closes, without cutting off an answer that the client has not read yet.

@@ -16,6 +16,7 @@ use super::upstream_request::{self, Answered};
 use super::view::View;
 use super::{HttpChain, client_certificate, response_forwarding};
 use crate::telemetry::access_log::{Record, UpstreamFacts};
+use crate::telemetry::response_flags::ResponseFlags;
 use crate::upstream::Cluster;
 use crate::worker::WorkerRoutes;
 
@@ -62,6 +63,14 @@ pub(super) struct Exchange<'a> {
     pub(super) body: Body,
     scheme: &'static str,
     client: std::net::SocketAddr,
+}
+
+/// Where a request goes.
+struct Way<'r> {
+    found: RouteMatch<'r>,
+    forward: &'r Forward,
+    target: &'r route::Target,
+    cluster: Rc<Cluster>,
 }
 
 /// Serves a request whose head was read.
@@ -139,21 +148,53 @@ impl<'a> Exchange<'a> {
     }
 
     async fn route(&mut self) -> After {
-        let worker = self.connection.worker.clone();
+        let Some((routes, host)) = self.find_host() else { return self.no_route() };
+        let way = match self.find_way(&routes, host) {
+            Ok(way) => way,
+            Err(after) => return after,
+        };
+        match upstream_request::send(self, &way.cluster, &way.found, way.forward).await {
+            Answered::Upstream(answer) => {
+                self.change_response(&way.found, way.target);
+                response_forwarding::deliver(self, answer, &way.cluster).await
+            }
+            Answered::Local(reply) => {
+                if self.memory.outcome.target.is_some() {
+                    self.body.skip_pending(&mut self.connection.stream);
+                }
+                self.reply(reply, Some(&way.found))
+            }
+            Answered::ClientGone => self.client_gone(),
+        }
+    }
+
+    fn find_host(&mut self) -> Option<(Rc<WorkerRoutes>, VirtualHostIndex)> {
         let request = &self.memory.request;
-        let routable = request.method != Method::Connect && !request.authority().is_empty();
-        let routes = self.chain.routes(&worker).filter(|_| routable);
-        let host = routes.as_ref().and_then(|routes| {
-            self.connection.host.look_up(routes, request.authority()).map(|host| (routes.clone(), host))
-        });
-        let Some((routes, host)) = host else { return self.no_route() };
-        let view = View { head: request, scheme: self.scheme };
-        let Some(found) = routes.table.find(host, &view) else { return self.no_route() };
+        if request.method == Method::Connect || request.authority().is_empty() {
+            return None;
+        }
+        let routes = self.chain.routes(&self.connection.worker)?;
+        let host = self.connection.host.look_up(&routes, request.authority())?;
+        Some((routes, host))
+    }
+
+    /// Where the request goes, already changed for it; otherwise it is answered.
+    fn find_way<'r>(&mut self, routes: &'r WorkerRoutes, host: VirtualHostIndex) -> Result<Way<'r>, After> {
+        let view = View { head: &self.memory.request, scheme: self.scheme };
+        let Some(found) = routes.table.find(host, &view) else { return Err(self.no_route()) };
         self.memory.outcome.route_name = Some(found.route.name.clone());
         self.memory.outcome.route_config = found.route.istio_config.clone();
-        match &found.route.action {
-            Action::Forward(forward) => self.forward(&routes, &found, forward).await,
-            Action::Redirect(redirect) => self.redirect(&found, redirect.status),
+        let reply = match &found.route.action {
+            Action::Forward(forward) => match self.prepare(routes, &found, forward) {
+                Ok((target, cluster)) => return Ok(Way { found, forward, target, cluster }),
+                Err(reply) => reply,
+            },
+            Action::Redirect(redirect) => {
+                self.chain.counters.rq_redirect.increment();
+                let view = View { head: &self.memory.request, scheme: self.scheme };
+                found.location(&view, &mut self.memory.scratch);
+                LocalReply::redirect(redirect.status)
+            }
             Action::DirectResponse(direct) => {
                 self.chain.counters.rq_direct_response.increment();
                 let mut reply = LocalReply::direct(direct.status, &direct.body);
@@ -161,13 +202,36 @@ impl<'a> Exchange<'a> {
                 if found.location(&view, &mut self.memory.scratch) {
                     reply.location = Location::Scratch;
                 }
-                self.reply(reply, Some(&found))
+                reply
             }
             Action::Refused(reason) => {
                 tracing::debug!("a request met a route that was refused: {reason}");
-                self.reply(LocalReply::route_refused(), None)
+                return Err(self.reply(LocalReply::route_refused(), None));
             }
+        };
+        Err(self.reply(reply, Some(&found)))
+    }
+
+    fn prepare<'r>(
+        &mut self,
+        routes: &WorkerRoutes,
+        found: &RouteMatch<'_>,
+        forward: &'r Forward,
+    ) -> Result<(&'r route::Target, Rc<Cluster>), LocalReply> {
+        let worker = &self.connection.worker;
+        self.chain.counters.rq_total.increment();
+        let target = forward.targets.pick(worker.random.next());
+        let cluster = target.and_then(|target| routes.cluster(target.cluster, &worker.clusters));
+        let (Some(target), Some(cluster)) = (target, cluster) else {
+            self.chain.counters.no_cluster.increment();
+            return Err(LocalReply::no_cluster(forward.cluster_not_found_status));
+        };
+        self.memory.outcome.cluster = Some(cluster.name().clone());
+        if cluster.protocol() == xds_model::cluster::UpstreamProtocol::Http2 {
+            return Err(LocalReply::http2_only());
         }
+        self.change_request(found, forward, target)?;
+        Ok((target, cluster))
     }
 
     fn no_route(&mut self) -> After {
@@ -175,66 +239,10 @@ impl<'a> Exchange<'a> {
         self.reply(LocalReply::no_route(), None)
     }
 
-    fn redirect(&mut self, found: &RouteMatch<'_>, status: u16) -> After {
-        self.chain.counters.rq_redirect.increment();
-        let view = View { head: &self.memory.request, scheme: self.scheme };
-        found.location(&view, &mut self.memory.scratch);
-        self.reply(LocalReply::redirect(status), Some(found))
-    }
-
-    async fn forward(&mut self, routes: &WorkerRoutes, found: &RouteMatch<'_>, forward: &Forward) -> After {
-        let worker = self.connection.worker.clone();
-        self.chain.counters.rq_total.increment();
-        let Some(target) = forward.targets.pick(worker.random.next()) else {
-            return self.no_cluster(found, forward);
-        };
-        let Some(cluster) = routes.cluster(target.cluster, &worker.clusters) else {
-            return self.no_cluster(found, forward);
-        };
-        self.memory.outcome.cluster = Some(cluster.name().clone());
-        if cluster.protocol() == xds_model::cluster::UpstreamProtocol::Http2 {
-            return self.reply(LocalReply::http2_only(), Some(found));
-        }
-        if let Err(reply) = self.change_request(found, forward, target) {
-            return self.reply(reply, Some(found));
-        }
-        let answered = upstream_request::send(self, &cluster, found, forward).await;
-        self.finish(answered, &cluster, found, target).await
-    }
-
-    fn no_cluster(&mut self, found: &RouteMatch<'_>, forward: &Forward) -> After {
-        self.chain.counters.no_cluster.increment();
-        self.reply(LocalReply::no_cluster(forward.cluster_not_found_status), Some(found))
-    }
-
-    /// Sends the answer on, or one of our own.
-    async fn finish(
-        &mut self,
-        answered: Answered<'_>,
-        cluster: &Cluster,
-        found: &RouteMatch<'_>,
-        target: &route::Target,
-    ) -> After {
-        match answered {
-            Answered::Upstream(answer) => {
-                self.change_response(found, target);
-                response_forwarding::deliver(self, answer, cluster).await
-            }
-            Answered::Local(reply) => {
-                if self.memory.outcome.target.is_some() {
-                    self.body.skip_pending(&mut self.connection.stream);
-                }
-                self.reply(reply, Some(found))
-            }
-            Answered::ClientGone => {
-                self.chain.counters.downstream_rq_rx_reset.increment();
-                self.memory.outcome.fail(
-                    crate::telemetry::response_flags::ResponseFlags::DOWNSTREAM_CONNECTION_TERMINATION,
-                    "downstream_remote_disconnect",
-                );
-                After::Close
-            }
-        }
+    fn client_gone(&mut self) -> After {
+        self.chain.counters.downstream_rq_rx_reset.increment();
+        self.memory.outcome.fail(ResponseFlags::DOWNSTREAM_CONNECTION_TERMINATION, "downstream_remote_disconnect");
+        After::Close
     }
 
     /// Answers without the upstream. A redirect's location is in the scratch memory.

@@ -19,47 +19,61 @@ use crate::worker::timer::Alarm;
 
 /// Passes an answer on whose head is in memory, its fields already changed.
 pub(super) async fn deliver(exchange: &mut Exchange<'_>, mut upstream: UpstreamAnswer<'_>, cluster: &Cluster) -> After {
-    let status = exchange.memory.response.status;
-    exchange.memory.outcome.status = status;
-    if exchange.memory.outcome.details.is_empty() {
-        exchange.memory.outcome.details = "via_upstream";
-    }
-    cluster.counters().response(status);
-    exchange.chain.counters.response(status);
+    cluster.counters().response(exchange.memory.response.status);
+    exchange.chain.counters.response(exchange.memory.response.status);
     if exchange.memory.response.tunnel {
         return tunnel(exchange, upstream.connection()).await;
     }
-    let version = exchange.memory.request.version;
-    let length = exchange.memory.response.body;
-    exchange.memory.response.body = length.towards(version);
-    let last = exchange.connection.is_last(&exchange.chain);
-    let unread = !exchange.body.is_complete();
-    let close = last
-        || unread
-        || !exchange.memory.request.keep_alive
-        || exchange.memory.response.body == BodyLength::UntilClose;
-    let writer = exchange.connection.writer.clone();
-    let response = &exchange.memory.response;
-    writer.put(|out| h1::write_response(response, version, close, out));
-    let mut body = Body::new(BodyDecoder::new(length), exchange.memory.response.body == BodyLength::Chunked);
-    let passed = match body.move_pending(&mut upstream.connection().stream, &writer, |_| {}) {
-        Err(_) => Err(Interrupted::Upstream),
-        Ok(()) if body.is_complete() => Ok(()),
-        Ok(()) => pass_body(exchange, upstream.connection(), &mut body).await,
-    };
-    exchange.memory.outcome.bytes_sent = body.moved;
+    let mut delivery = Delivery::begin(exchange);
+    let mut passed = delivery.pass_received(exchange, upstream.connection());
+    if passed.is_ok() && !delivery.body.is_complete() {
+        passed = pass_body(exchange, upstream.connection(), &mut delivery.body).await;
+    }
+    exchange.memory.outcome.bytes_sent = delivery.body.moved;
     if let Err(interrupted) = passed {
         interrupted.note(exchange, cluster);
         return After::Close;
     }
-    // An upstream that sends a body where there must be none would answer the next request with it.
-    let promised =
-        length == BodyLength::None && exchange.memory.response.content_length.is_some_and(|length| length > 0);
-    let suspicious = exchange.memory.request.method == Method::Head || promised;
-    if exchange.memory.response.keep_alive && !unread && !suspicious && length != BodyLength::UntilClose {
+    if delivery.reusable {
         upstream.release();
     }
-    if close { After::Close } else { After::NextRequest }
+    delivery.after
+}
+
+/// An answer on its way.
+struct Delivery {
+    body: Body,
+    /// Of the client's connection, if all goes well.
+    after: After,
+    /// The upstream's connection may serve other requests afterwards.
+    reusable: bool,
+}
+
+impl Delivery {
+    /// Puts the head.
+    fn begin(exchange: &mut Exchange<'_>) -> Self {
+        let last = exchange.connection.is_last(&exchange.chain);
+        let unread = !exchange.body.is_complete();
+        let (request, response) = (&exchange.memory.request, &mut exchange.memory.response);
+        let length = response.body;
+        response.body = length.towards(request.version);
+        let close = last || unread || !request.keep_alive || response.body == BodyLength::UntilClose;
+        exchange.connection.writer.put(|out| h1::write_response(response, request.version, close, out));
+        // An upstream that sends a body where there must be none would answer the next request with it.
+        let promised = length == BodyLength::None && response.content_length.is_some_and(|length| length > 0);
+        let suspicious = request.method == Method::Head || promised;
+        Self {
+            body: Body::new(BodyDecoder::new(length), response.body == BodyLength::Chunked),
+            after: if close { After::Close } else { After::NextRequest },
+            reusable: response.keep_alive && !unread && !suspicious && length != BodyLength::UntilClose,
+        }
+    }
+
+    /// Puts what came with the head.
+    fn pass_received(&mut self, exchange: &Exchange<'_>, upstream: &mut UpstreamConnection) -> Result<(), Interrupted> {
+        let moved = self.body.move_pending(&mut upstream.stream, &exchange.connection.writer, |_| {});
+        moved.map_err(|_| Interrupted::Upstream)
+    }
 }
 
 /// Why an answer did not get to its end.

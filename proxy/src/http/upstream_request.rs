@@ -64,43 +64,12 @@ pub(super) async fn send<'c>(
     };
     let mut retries = Retries::new(forward.retry.as_deref());
     let mut sender = Sender::new(exchange, cluster, forward);
-    // Held while the retry is under way.
-    let mut _retry = None;
     loop {
-        sender.exchange.memory.outcome.attempts += 1;
-        if found.virtual_host.include_request_attempt_count && sender.exchange.memory.outcome.attempts > 1 {
-            sender.write_attempt_count();
-        }
-        cluster.counters().upstream_rq_total.increment();
+        sender.begin_try(found);
         let tried = sender.attempt(&retries).await;
-        let attempt = match &tried {
-            Tried::Answered(_) => {
-                sender.exchange.memory.outcome.answered = Some(sender.exchange.connection.worker.io.clock.now());
-                Attempt::Response(sender.exchange.memory.response.status)
-            }
-            Tried::Failed(attempt, _) => *attempt,
-            Tried::Refused(_) | Tried::ClientGone => return sender.answer(tried, request),
-        };
-        let response = matches!(attempt, Attempt::Response(_)).then(|| sender.exchange.memory.response.fields());
-        if !retries.applies(attempt, response) || !sender.exchange.memory.replay.is_whole() {
-            if sender.exchange.memory.outcome.attempts > 1 && matches!(tried, Tried::Answered(_)) {
-                cluster.counters().upstream_rq_retry_success.increment();
-            }
+        if !sender.tries_again(&tried, &retries) {
             return sender.answer(tried, request);
         }
-        if retries.exhausted() {
-            cluster.counters().upstream_rq_retry_limit_exceeded.increment();
-            sender.exchange.memory.outcome.flags |= ResponseFlags::UPSTREAM_RETRY_LIMIT_EXCEEDED;
-            return sender.answer(tried, request);
-        }
-        drop(_retry.take());
-        _retry = cluster.admit_retry();
-        if _retry.is_none() {
-            cluster.counters().upstream_rq_retry_overflow.increment();
-            sender.exchange.memory.outcome.flags |= ResponseFlags::UPSTREAM_OVERFLOW;
-            return sender.answer(tried, request);
-        }
-        cluster.counters().upstream_rq_retry.increment();
         drop(tried);
         let endpoint = sender.trying.take();
         sender.tried.extend(endpoint);
@@ -120,6 +89,8 @@ struct Sender<'x, 'a, 'c> {
     /// The endpoint of the try under way.
     trying: Option<Rc<Pool>>,
     deadlines: Deadlines,
+    /// The right to the retry under way.
+    retry: Option<Permit>,
 }
 
 impl<'x, 'a, 'c> Sender<'x, 'a, 'c> {
@@ -129,11 +100,54 @@ impl<'x, 'a, 'c> Sender<'x, 'a, 'c> {
             Some(_) => exchange.memory.replay.clear(),
             None => exchange.memory.replay.refuse(),
         }
-        let mut sender = Self { exchange, cluster, tried: Vec::new(), trying: None, deadlines };
+        let mut sender = Self { exchange, cluster, tried: Vec::new(), trying: None, deadlines, retry: None };
         if sender.exchange.body.is_complete() {
             sender.request_received();
         }
         sender
+    }
+
+    fn begin_try(&mut self, found: &RouteMatch<'_>) {
+        self.exchange.memory.outcome.attempts += 1;
+        if found.virtual_host.include_request_attempt_count && self.exchange.memory.outcome.attempts > 1 {
+            self.write_attempt_count();
+        }
+        self.cluster.counters().upstream_rq_total.increment();
+    }
+
+    /// Whether the end of a try is not the answer.
+    fn tries_again(&mut self, tried: &Tried<'_>, retries: &Retries<'_>) -> bool {
+        let counters = self.cluster.counters();
+        let memory = &mut *self.exchange.memory;
+        let attempt = match tried {
+            Tried::Answered(_) => {
+                memory.outcome.answered = Some(self.exchange.connection.worker.io.clock.now());
+                Attempt::Response(memory.response.status)
+            }
+            Tried::Failed(attempt, _) => *attempt,
+            Tried::Refused(_) | Tried::ClientGone => return false,
+        };
+        let response = matches!(attempt, Attempt::Response(_)).then(|| memory.response.fields());
+        if !retries.applies(attempt, response) || !memory.replay.is_whole() {
+            if memory.outcome.attempts > 1 && matches!(tried, Tried::Answered(_)) {
+                counters.upstream_rq_retry_success.increment();
+            }
+            return false;
+        }
+        if retries.exhausted() {
+            counters.upstream_rq_retry_limit_exceeded.increment();
+            memory.outcome.flags |= ResponseFlags::UPSTREAM_RETRY_LIMIT_EXCEEDED;
+            return false;
+        }
+        drop(self.retry.take());
+        self.retry = self.cluster.admit_retry();
+        if self.retry.is_none() {
+            counters.upstream_rq_retry_overflow.increment();
+            memory.outcome.flags |= ResponseFlags::UPSTREAM_OVERFLOW;
+            return false;
+        }
+        counters.upstream_rq_retry.increment();
+        true
     }
 
     fn request_received(&mut self) {

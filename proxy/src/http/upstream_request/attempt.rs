@@ -1,6 +1,6 @@
 //! One try: picking an endpoint, getting a connection, sending, waiting for the head of the answer.
 
-use std::future::{Future as _, poll_fn};
+use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
@@ -14,7 +14,9 @@ use super::deadlines::Expired;
 use super::wait::{Waited, poll_asked_or_late, poll_interrupt};
 use crate::http::HttpChain;
 use crate::http::body::{BodyFailure, Silence};
+use crate::http::connection_manager::Connection;
 use crate::http::local_reply::LocalReply;
+use crate::http::message::Memory;
 use crate::http::retry::{Attempt, Retries};
 use crate::telemetry::counter::Held;
 use crate::upstream::{Cluster, ObtainFailure, Pick, PickFailure, Pool, UpstreamConnection, Wanted};
@@ -41,45 +43,61 @@ pub(super) struct Answering<'c> {
 impl<'c> Sender<'_, '_, 'c> {
     pub(super) async fn attempt(&mut self, retries: &Retries<'_>) -> Tried<'c> {
         let active = self.cluster.counters().upstream_rq_active.hold();
-        let picked = match self.pick(retries) {
-            Err(PickFailure::Warming) => self.pick_when_known(retries).await,
-            picked => picked,
+        let taken = match self.take(retries) {
+            Err(PickFailure::Warming) => self.take_when_known(retries).await,
+            taken => taken,
         };
-        let Ok(pick) = picked else { return Tried::Refused(LocalReply::no_healthy_upstream()) };
-        self.exchange.memory.outcome.target = Some(pick.pool.target());
-        self.trying = Some(pick.pool.clone());
-        let mut connection =
-            match pick.pool.checkout(&wanted(&self.exchange.memory.request, &self.exchange.chain, self.cluster)) {
-                Some(connection) => connection,
-                None => match self.obtain(&pick.pool).await {
-                    Ok(connection) => connection,
-                    Err(tried) => return tried,
-                },
-            };
-        let outcome = &mut self.exchange.memory.outcome;
-        outcome.upstream_remote = Some(connection.remote);
-        outcome.upstream_local = connection.local;
-        outcome.upstream_failure.clear();
-        match self.converse(&mut connection, retries.per_try_timeout()).await {
+        let (pick, idle) = match taken {
+            Ok(taken) => taken,
+            Err(_) => return Tried::Refused(LocalReply::no_healthy_upstream()),
+        };
+        let mut connection = match idle {
+            Some(connection) => connection,
+            None => match self.obtain(&pick.pool).await {
+                Ok(connection) => connection,
+                Err(tried) => return tried,
+            },
+        };
+        if let Err(error) = self.begin_sending(&mut connection, retries.per_try_timeout()) {
+            return self.failed(Waited::BadBody(error));
+        }
+        let mut waited = Waited::Sent;
+        if !self.exchange.body.is_complete() {
+            waited = self.send_rest(&mut connection).await;
+        }
+        if matches!(waited, Waited::Sent) {
+            self.request_sent();
+            waited = self.await_head(&mut connection).await;
+        }
+        match waited {
             Waited::Answered => Tried::Answered(Answering { connection, _endpoint: pick, _active: active }),
             other => self.failed(other),
         }
     }
 
-    fn pick(&self, retries: &Retries<'_>) -> Result<Pick, PickFailure> {
+    /// An endpoint, and an idle connection to it if there is one.
+    fn take(&mut self, retries: &Retries<'_>) -> Result<(Pick, Option<Box<UpstreamConnection>>), PickFailure> {
         let attempts = retries.host_selection_attempts();
         let tried = if attempts.is_some() { self.tried.as_slice() } else { &[] };
-        self.cluster.pick(tried, attempts.unwrap_or(0))
+        let pick = self.cluster.pick(tried, attempts.unwrap_or(0))?;
+        self.exchange.memory.outcome.target = Some(pick.pool.target());
+        self.trying = Some(pick.pool.clone());
+        let wanted = wanted(&self.exchange.memory.request, &self.exchange.chain, self.cluster);
+        let idle = pick.pool.checkout(&wanted);
+        Ok((pick, idle))
     }
 
-    async fn pick_when_known(&self, retries: &Retries<'_>) -> Result<Pick, PickFailure> {
+    async fn take_when_known(
+        &mut self,
+        retries: &Retries<'_>,
+    ) -> Result<(Pick, Option<Box<UpstreamConnection>>), PickFailure> {
         let worker = self.exchange.connection.worker.clone();
         let alarm = Alarm::new(&worker.timers);
         alarm.set_after(Some(self.cluster.model().connect_timeout));
         // If it does not become known in time the next pick says so.
         let _ = alarm.limit(self.cluster.endpoints_known()).await;
         worker.io.clock.invalidate();
-        self.pick(retries)
+        self.take(retries)
     }
 
     async fn obtain(&mut self, pool: &Rc<Pool>) -> Result<Box<UpstreamConnection>, Tried<'c>> {
@@ -118,25 +136,29 @@ impl<'c> Sender<'_, '_, 'c> {
         LocalReply::upstream_timeout()
     }
 
-    /// Sends the request and waits for the head of the answer.
-    async fn converse(&mut self, connection: &mut UpstreamConnection, per_try: Option<Duration>) -> Waited {
+    /// Sends what is here of the request.
+    fn begin_sending(
+        &mut self,
+        connection: &mut UpstreamConnection,
+        per_try: Option<Duration>,
+    ) -> Result<(), BodyError> {
+        let outcome = &mut self.exchange.memory.outcome;
+        outcome.upstream_remote = Some(connection.remote);
+        outcome.upstream_local = connection.local;
+        outcome.upstream_failure.clear();
         self.send_head(connection);
-        if let Err(error) = self.send_received(connection) {
-            return Waited::BadBody(error);
-        }
-        let worker = self.exchange.connection.worker.clone();
-        self.deadlines.attempt_begins(worker.io.clock.now(), per_try);
         if !self.exchange.body.is_complete() {
-            self.deadlines.arm(&worker);
-            match self.send_rest(connection).await {
-                Waited::Sent => {}
-                other => return other,
-            }
+            self.send_received(connection)?;
         }
+        self.deadlines.attempt_begins(self.exchange.connection.worker.io.clock.now(), per_try);
+        Ok(())
+    }
+
+    fn request_sent(&mut self) {
         self.request_received();
+        let worker = &self.exchange.connection.worker;
         self.exchange.memory.outcome.sent = Some(worker.io.clock.now());
-        self.deadlines.arm(&worker);
-        self.await_head(connection).await
+        self.deadlines.arm(worker);
     }
 
     /// The head, and the body as far as an earlier try sent it.
@@ -168,6 +190,7 @@ impl<'c> Sender<'_, '_, 'c> {
 
     /// The rest of the body, until it is sent or the upstream answers early.
     async fn send_rest(&mut self, connection: &mut UpstreamConnection) -> Waited {
+        self.deadlines.arm(&self.exchange.connection.worker);
         let exchange = &mut *self.exchange;
         let clock = exchange.connection.worker.io.clock.clone();
         let alarm = self.deadlines.alarm();
@@ -205,18 +228,16 @@ impl<'c> Sender<'_, '_, 'c> {
     }
 
     /// The request is sent: waits for the head of the answer.
-    async fn await_head(&mut self, connection: &mut UpstreamConnection) -> Waited {
+    fn await_head<'s>(&'s mut self, upstream: &'s mut UpstreamConnection) -> impl Future<Output = Waited> {
         let exchange = &mut *self.exchange;
-        let (memory, client) = (&mut *exchange.memory, &mut *exchange.connection);
-        let response = &mut memory.response;
-        let mut answer =
-            Answer::new(&mut connection.stream, &memory.request, response, &exchange.chain, &client.writer);
+        let Connection { stream, writer, admission, .. } = &mut *exchange.connection;
+        let Memory { request, response, .. } = &mut *exchange.memory;
+        let mut answer = Answer::new(&mut upstream.stream, request, response, &exchange.chain, writer);
         let alarm = self.deadlines.alarm();
-        poll_fn(|context| match answer.poll(context) {
+        poll_fn(move |context| match answer.poll(context) {
             Poll::Ready(waited) => Poll::Ready(waited),
-            Poll::Pending => poll_interrupt(context, &mut client.stream, &client.admission, alarm),
+            Poll::Pending => poll_interrupt(context, stream, admission, alarm),
         })
-        .await
     }
 
     fn failed(&mut self, waited: Waited) -> Tried<'c> {
