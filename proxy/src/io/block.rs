@@ -55,6 +55,7 @@ impl Blocks {
     }
 }
 
+#[inline(always)]
 fn keep(spare: &RefCell<Vec<Vec<u8>>>, buffer: Vec<u8>, most: usize) {
     let mut spare = spare.borrow_mut();
     if spare.len() < most {

@@ -9,27 +9,27 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendFlags, recv, send};
+use rustix::net::{SendFlags, send};
 use socket2::SockRef;
 use tokio::io::Interest;
 use tokio::net::TcpStream;
-use tokio::task::coop::has_budget_remaining;
 
 use super::output::{HIGH_WATER, Output};
+use super::receive::receive;
 use super::secure::Secure;
 use super::{Input, Io};
 
 /// What the owner, the flusher and a task that waits for the socket share.
 pub(super) struct Connection {
     io: Rc<Io>,
-    socket: TcpStream,
+    pub(super) socket: TcpStream,
     output: RefCell<Output>,
     secure: RefCell<Option<Box<Secure>>>,
     /// The [`Stream`](super::Stream) still exists.
     owned: Cell<bool>,
-    /// The waker (never dereferenced) of the task that the runtime will wake when there is something to receive; null if there
-    /// is none. Whoever waits already does not wait anew: that costs as much as parsing three fields.
-    awaiting: Cell<*const ()>,
+    /// The waker (never dereferenced) of the task that the runtime will wake when there is something to receive. Whoever waits
+    /// already does not wait anew: that costs as much as parsing a field.
+    pub(super) awaiting: Cell<Option<*const ()>>,
 }
 
 impl Connection {
@@ -40,7 +40,7 @@ impl Connection {
             output: RefCell::default(),
             secure: RefCell::new(None),
             owned: Cell::new(true),
-            awaiting: Cell::new(std::ptr::null()),
+            awaiting: Cell::new(None),
         })
     }
 
@@ -196,49 +196,6 @@ impl Connection {
         self.socket.try_io(Interest::READABLE, || Ok(())).is_err()
     }
 
-    /// Receives by `receive`, which is called when the runtime has heard that there may be something.
-    fn poll_receive(
-        &self,
-        context: &mut Context<'_>,
-        mut receive: impl FnMut(&TcpStream) -> io::Result<Received>,
-    ) -> Poll<io::Result<usize>> {
-        let task = context.waker().data();
-        loop {
-            let awaiting = self.awaiting.replace(std::ptr::null()) == task;
-            if !awaiting && self.socket.poll_read_ready(context)?.is_pending() {
-                // Who has used up its turn is not waiting, although it is told to.
-                if has_budget_remaining() {
-                    self.awaiting.set(task);
-                }
-                return Poll::Pending;
-            }
-            match self.try_receive(&mut receive) {
-                Some(Err(error)) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Some(result) => return Poll::Ready(result),
-                None if awaiting => {
-                    self.awaiting.set(task);
-                    return Poll::Pending;
-                }
-                None => {}
-            }
-        }
-    }
-
-    /// Receives unless there is nothing, as far as the runtime has heard.
-    fn try_receive(&self, receive: &mut impl FnMut(&TcpStream) -> io::Result<Received>) -> Option<io::Result<usize>> {
-        let mut received = None;
-        let _ = self.socket.try_io(Interest::READABLE, || {
-            let result = received.insert(receive(&self.socket));
-            // The runtime hears without another system call that this was all.
-            match result {
-                Ok(Received { count: 1.., is_all: true }) => Err(io::ErrorKind::WouldBlock.into()),
-                Err(error) => Err(error.kind().into()),
-                Ok(_) => Ok(()),
-            }
-        });
-        Some(received?.map(|received| received.count))
-    }
-
     /// Receives more input, `limit` bytes pending at most. Memory is lent when there is something to receive, not before.
     pub(super) fn poll_fill(
         self: &Rc<Self>,
@@ -324,20 +281,6 @@ impl Connection {
             self.queue();
         }
     }
-}
-
-/// What one receive took.
-#[derive(Clone, Copy)]
-struct Received {
-    count: usize,
-    /// There was room for more.
-    is_all: bool,
-}
-
-fn receive(socket: &TcpStream, into: &mut [u8]) -> io::Result<Received> {
-    let room = into.len();
-    let (count, _) = recv(socket, into, RecvFlags::empty())?;
-    Ok(Received { count, is_all: count < room })
 }
 
 impl fmt::Debug for Connection {

@@ -10,6 +10,7 @@ mod connection;
 mod flusher;
 mod input;
 mod output;
+mod receive;
 mod secure;
 mod stream;
 

@@ -1,0 +1,72 @@
+//! Receiving from a socket, with as little asking of the runtime as possible.
+
+use std::io;
+use std::task::{Context, Poll};
+
+use rustix::net::{RecvFlags, recv};
+use tokio::io::Interest;
+use tokio::net::TcpStream;
+use tokio::task::coop::has_budget_remaining;
+
+use super::connection::Connection;
+
+impl Connection {
+    /// Receives by `receive`, which is called when the runtime has heard that there may be something.
+    pub(super) fn poll_receive(
+        &self,
+        context: &mut Context<'_>,
+        mut receive: impl FnMut(&TcpStream) -> io::Result<Received>,
+    ) -> Poll<io::Result<usize>> {
+        let task = context.waker().data();
+        loop {
+            let awaiting = self.awaiting.take() == Some(task);
+            if !awaiting && self.socket.poll_read_ready(context)?.is_pending() {
+                // Who has used up its turn is not waiting, although it is told to.
+                if has_budget_remaining() {
+                    self.awaiting.set(Some(task));
+                }
+                return Poll::Pending;
+            }
+            match self.try_receive(&mut receive) {
+                Some(Err(error)) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Some(result) => return Poll::Ready(result),
+                None if awaiting => {
+                    self.awaiting.set(Some(task));
+                    return Poll::Pending;
+                }
+                None => {}
+            }
+        }
+    }
+
+    /// Receives unless there is nothing, as far as the runtime has heard.
+    fn try_receive(&self, receive: &mut impl FnMut(&TcpStream) -> io::Result<Received>) -> Option<io::Result<usize>> {
+        let (mut asked, mut count) = (false, None);
+        let result = self.socket.try_io(Interest::READABLE, || {
+            asked = true;
+            let received = receive(&self.socket)?;
+            count = Some(received.count);
+            // The runtime hears without another system call that this was all.
+            if received.is_all { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
+        });
+        match count {
+            Some(count) => Some(Ok(count)),
+            None => asked.then(|| result.map(|()| 0)),
+        }
+    }
+}
+
+/// What one receive took.
+#[derive(Clone, Copy)]
+pub(super) struct Received {
+    pub(super) count: usize,
+    /// There was room for more, and it is not the end.
+    is_all: bool,
+}
+
+/// Receives once.
+pub(super) fn receive(socket: &TcpStream, into: &mut [u8]) -> io::Result<Received> {
+    let room = into.len();
+    let (count, _) = recv(socket, into, RecvFlags::empty())?;
+    Ok(Received { count, is_all: (1..room).contains(&count) })
+}
