@@ -170,6 +170,7 @@ impl Fields {
     }
 
     /// Gives back memory above `bytes` bytes; for owners that keep heads in a pool.
+    #[inline]
     pub fn shrink_to(&mut self, bytes: usize) {
         self.bytes.shrink_to(bytes);
         self.table.shrink_to(bytes / 64);

@@ -106,6 +106,7 @@ impl RequestHead {
     }
 
     /// Gives back memory above `bytes` bytes; for owners that keep heads in a pool.
+    #[inline]
     pub fn shrink_to(&mut self, bytes: usize) {
         self.fields.shrink_to(bytes);
         self.scratch.shrink_to(bytes);

@@ -70,6 +70,7 @@ impl ResponseHead {
     }
 
     /// Gives back memory above `bytes` bytes; for owners that keep heads in a pool.
+    #[inline]
     pub fn shrink_to(&mut self, bytes: usize) {
         self.fields.shrink_to(bytes);
     }

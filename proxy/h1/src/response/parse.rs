@@ -91,7 +91,7 @@ impl ResponseHead {
             b'0' => Version::Http10,
             _ => return Err(ResponseError::StatusLine),
         };
-        if !status.iter().all(u8::is_ascii_digit) || status[0] == b'0' || !is_field_value(reason) {
+        if !status.iter().all(u8::is_ascii_digit) || status[0] == b'0' || !(reason == b"OK" || is_field_value(reason)) {
             return Err(ResponseError::StatusLine);
         }
         self.status = status.iter().fold(0, |number, digit| number * 10 + u16::from(digit - b'0'));
