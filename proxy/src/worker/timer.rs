@@ -109,9 +109,6 @@ impl State {
     fn arm(&mut self, index: usize, deadline: Instant, now: Instant) {
         let Some(entry) = self.alarms.get_mut(index) else { return };
         // No check is ever further away than the horizon.
-        if entry.check.is_some_and(|check| check <= deadline) {
-            return;
-        }
         let at = deadline.min(now + HORIZON);
         entry.check = Some(at);
         let earliest = self.checks.peek().is_none_or(|Reverse((first, _))| at < *first);
@@ -155,10 +152,12 @@ impl Alarm {
     /// Sets or clears the deadline.
     pub fn set(&self, deadline: Option<Instant>) {
         let mut state = self.timers.state.borrow_mut();
-        if let Some(entry) = state.alarms.get_mut(self.index) {
-            entry.deadline = deadline;
-        }
-        if let Some(deadline) = deadline {
+        let Some(entry) = state.alarms.get_mut(self.index) else { return };
+        entry.deadline = deadline;
+        // Almost always a check comes before.
+        if let Some(deadline) = deadline
+            && entry.check.is_none_or(|check| check > deadline)
+        {
             state.arm(self.index, deadline, self.timers.clock.now());
         }
     }
