@@ -189,22 +189,24 @@ fn transport(chain: &FilterChain, secrets: &SecretStore, tickets: &SessionTicket
 
 fn application(chain: &FilterChain, logs: &AccessLogSinks) -> Result<Application, String> {
     Ok(match &chain.terminal {
-        TerminalFilter::Http(manager) => Application::Http(Arc::new(http(manager, logs)?)),
+        TerminalFilter::Http(manager) => Application::Http(Arc::new(http(chain, manager, logs)?)),
         TerminalFilter::Tcp(proxy) => Application::Tcp(Arc::new(TcpSnapshot {
+            chain: chain.name.as_str().into(),
             model: (**proxy).clone(),
             access_log: loggers(&proxy.access_log, logs)?,
         })),
     })
 }
 
-fn http(manager: &HttpConnectionManager, logs: &AccessLogSinks) -> Result<HttpSnapshot, String> {
+fn http(chain: &FilterChain, manager: &HttpConnectionManager, logs: &AccessLogSinks) -> Result<HttpSnapshot, String> {
     let routes = match &manager.routes {
         RouteSource::Rds(name) => Routes::Named(name.as_str().into()),
         RouteSource::Inline(table) => {
             Routes::Inline(Arc::new(RouteTable::compile(table).map_err(|error| error.to_string())?))
         }
     };
-    Ok(HttpSnapshot { model: manager.clone(), routes, access_log: loggers(&manager.access_log, logs)? })
+    let access_log = loggers(&manager.access_log, logs)?;
+    Ok(HttpSnapshot { chain: chain.name.as_str().into(), model: manager.clone(), routes, access_log })
 }
 
 fn loggers(logs: &[AccessLog], sinks: &AccessLogSinks) -> Result<Arc<[AccessLogger]>, String> {

@@ -62,6 +62,8 @@ pub enum Application {
 /// An HTTP connection manager.
 #[derive(Debug)]
 pub struct HttpSnapshot {
+    /// Name of the filter chain, for logs.
+    pub chain: Box<str>,
     /// As the control plane said.
     pub model: HttpConnectionManager,
     /// Where requests are routed.
@@ -82,6 +84,8 @@ pub enum Routes {
 /// A TCP proxy.
 #[derive(Debug)]
 pub struct TcpSnapshot {
+    /// Name of the filter chain, for logs.
+    pub chain: Box<str>,
     /// As the control plane said.
     pub model: TcpProxy,
     /// Logs of connections.

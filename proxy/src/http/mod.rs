@@ -5,7 +5,7 @@
 
 mod body;
 mod chain;
-mod client_certificate;
+pub(crate) mod client_certificate;
 mod connection_manager;
 mod counters;
 mod exchange;

@@ -183,6 +183,8 @@ fn log(admission: &Admission<TcpChain>, chain: &TcpChain, worker: &Worker, summa
     }
     let facts = &admission.facts;
     let record = Record {
+        log_type: "TcpConnectionEnd",
+        filter_chain: &chain.snapshot.chain,
         duration: worker.io.clock.now().saturating_duration_since(facts.accepted),
         flags: summary.flags,
         bytes_received: summary.received,
