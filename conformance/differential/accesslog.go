@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net"
+	"regexp"
 	"strings"
 )
 
@@ -20,6 +21,12 @@ var presentLogFields = []string{
 	"downstream_local_address", "downstream_remote_address", "duration", "request_id", "start_time",
 	"upstream_host", "upstream_local_address", "upstream_service_time", "upstream_transport_failure_reason",
 }
+
+// formOnly begins the keys of a scenario's own log that are compared by the form of their values.
+const formOnly = "form "
+
+// digits are numbers and identities that differ from one request to the next.
+var digits = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f-]{27}|-?[0-9]+`)
 
 // parseLog reads the JSON lines of a gateway's output, by connection (connectionKey).
 func parseLog(output []byte) map[string][]map[string]any {
@@ -70,9 +77,15 @@ func logFields(prefix string, line map[string]any, fields map[string]string) {
 			fields[prefix+key] = "set"
 		}
 	}
-	for key := range line {
-		if _, known := fields[prefix+key]; !known {
-			fields[prefix+key] = "unknown key"
+	// Those of a scenario's own log.
+	for key, value := range line {
+		if _, known := fields[prefix+key]; known {
+			continue
+		}
+		written, _ := json.Marshal(value)
+		fields[prefix+key] = string(written)
+		if strings.HasPrefix(key, formOnly) {
+			fields[prefix+key] = digits.ReplaceAllString(string(written), "0")
 		}
 	}
 }

@@ -221,15 +221,16 @@ fn transport(chain: &FilterChain, secrets: &SecretStore, tickets: &SessionTicket
 
 fn application(chain: &FilterChain, tools: &Tools) -> Result<Application, String> {
     Ok(match &chain.terminal {
-        TerminalFilter::Http(manager) => Application::Http(Arc::new(http(manager, tools)?)),
+        TerminalFilter::Http(manager) => Application::Http(Arc::new(http(chain, manager, tools)?)),
         TerminalFilter::Tcp(proxy) => Application::Tcp(Arc::new(TcpSnapshot {
+            chain: chain.name.as_str().into(),
             model: (**proxy).clone(),
             access_log: loggers(&proxy.access_log, &tools.logs)?,
         })),
     })
 }
 
-fn http(manager: &HttpConnectionManager, tools: &Tools) -> Result<HttpSnapshot, String> {
+fn http(chain: &FilterChain, manager: &HttpConnectionManager, tools: &Tools) -> Result<HttpSnapshot, String> {
     let routes = match &manager.routes {
         RouteSource::Rds(name) => Routes::Named(name.as_str().into()),
         RouteSource::Inline(table) => {
@@ -238,7 +239,7 @@ fn http(manager: &HttpConnectionManager, tools: &Tools) -> Result<HttpSnapshot, 
     };
     let filters = tools.extensions.resolve(&manager.filters);
     let access_log = loggers(&manager.access_log, &tools.logs)?;
-    Ok(HttpSnapshot { model: manager.clone(), filters, routes, access_log })
+    Ok(HttpSnapshot { chain: chain.name.as_str().into(), model: manager.clone(), filters, routes, access_log })
 }
 
 fn loggers(logs: &[AccessLog], sinks: &AccessLogSinks) -> Result<Arc<[AccessLogger]>, String> {

@@ -62,6 +62,8 @@ pub enum Application {
 /// An HTTP connection manager.
 #[derive(Debug)]
 pub struct HttpSnapshot {
+    /// Name of the filter chain, for logs.
+    pub chain: Box<str>,
     /// As the control plane said.
     pub model: HttpConnectionManager,
     /// The filters of `model` with the configurations that were discovered; [`HttpFilter::Discovered`] is one without any.
@@ -84,6 +86,8 @@ pub enum Routes {
 /// A TCP proxy.
 #[derive(Debug)]
 pub struct TcpSnapshot {
+    /// Name of the filter chain, for logs.
+    pub chain: Box<str>,
     /// As the control plane said.
     pub model: TcpProxy,
     /// Logs of connections.

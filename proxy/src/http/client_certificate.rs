@@ -74,7 +74,8 @@ fn element(out: &mut Vec<u8>, key: &str, value: &str) {
     out.extend_from_slice(value.as_bytes());
 }
 
-fn url_encoded_pem(chain: &[Vec<u8>]) -> String {
+/// Certificates as PEM, in the letters of a URL.
+pub(crate) fn url_encoded_pem(chain: &[Vec<u8>]) -> String {
     use base64::Engine as _;
     let mut pem = String::new();
     for certificate in chain {

@@ -3,6 +3,7 @@
 mod changes;
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use h1::{BodyDecoder, BodyLength, Header, Method};
 use route::{Action, Forward, RouteMatch, VirtualHostIndex};
@@ -303,14 +304,17 @@ impl<'a> Exchange<'a> {
     pub(super) fn record(&self) -> Record<'_> {
         let outcome = &self.memory.outcome;
         let since = |time: Option<std::time::Instant>| time.map(|time| time.saturating_duration_since(outcome.began));
+        // What came with its head was there when it began.
+        let whole = (outcome.understood && self.body.is_complete()).then_some(Duration::ZERO);
         Record {
             connection: &self.connection.admission.facts,
+            log_type: "DownstreamEnd",
             client: self.client,
             host_name: &self.connection.worker.process.host_name,
-            filter_chain: "",
+            filter_chain: &self.chain.snapshot.chain,
             started: outcome.began_unix,
             duration: self.connection.worker.io.clock.now().saturating_duration_since(outcome.began),
-            request_duration: since(outcome.received),
+            request_duration: since(outcome.received).filter(|_| outcome.understood).or(whole),
             request_sent_duration: since(outcome.sent),
             response_duration: since(outcome.answered),
             request: outcome.understood.then_some(&self.memory.request),

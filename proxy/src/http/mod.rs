@@ -5,7 +5,7 @@
 
 mod body;
 mod chain;
-mod client_certificate;
+pub(crate) mod client_certificate;
 mod connection;
 mod counters;
 mod exchange;

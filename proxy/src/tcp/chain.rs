@@ -56,7 +56,7 @@ mod tests {
             max_downstream_connection_duration: None,
             access_log: Vec::new(),
         };
-        let snapshot = Arc::new(TcpSnapshot { model, access_log: Arc::new([]) });
+        let snapshot = Arc::new(TcpSnapshot { chain: "".into(), model, access_log: Arc::new([]) });
         TcpChain::new(&snapshot, Arc::new(TcpCounters::new("tcp.test.")))
     }
 

@@ -146,7 +146,11 @@ async fn relay(
         summary.sent += returned;
     };
     let asked = |context: &mut Context<'_>| admission.poll_wish(context, Wish::Close);
-    match copy(stream, other_side, &worker.io, &limits, moved, asked).await {
+    let ending = copy(stream, other_side, &worker.io, &limits, moved, asked).await;
+    if ending == Ending::UpstreamBroken {
+        summary.flags |= ResponseFlags::UPSTREAM_REMOTE_RESET;
+    }
+    match ending {
         Ending::Finished | Ending::DownstreamBroken | Ending::UpstreamBroken => {
             alarm.set_after(Some(model.idle_timeout.map_or(LONGEST_FLUSH, |idle| idle.min(LONGEST_FLUSH))));
             flush(stream, other_side, &alarm).await;
@@ -183,6 +187,8 @@ fn log(admission: &Admission<TcpChain>, chain: &TcpChain, worker: &Worker, summa
     }
     let facts = &admission.facts;
     let record = Record {
+        log_type: "TcpConnectionEnd",
+        filter_chain: &chain.snapshot.chain,
         duration: worker.io.clock.now().saturating_duration_since(facts.accepted),
         flags: summary.flags,
         bytes_received: summary.received,

@@ -1,5 +1,6 @@
 //! Bytes through the gateway.
 
+use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 

@@ -34,6 +34,8 @@ pub struct HttpConnectionManager {
     pub generate_request_id: bool,
     /// Keep the client's `x-request-id` even at the edge (`preserve_external_request_id`).
     pub preserve_external_request_id: bool,
+    /// Tracing is configured: the upstream is told the name of the operation.
+    pub tracing: bool,
     /// Send `x-request-id` back to the client (`always_set_request_id_in_response`).
     pub always_set_request_id_in_response: bool,
     /// Append the listener's port as `x-forwarded-port`.

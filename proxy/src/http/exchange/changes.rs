@@ -23,7 +23,9 @@ impl Exchange<'_> {
             request.fields_mut().remove(Header::Expect);
             self.connection.writer.put(|out| out.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n"));
         }
-        if let Some(operation) = &found.route.decorator_operation {
+        if model.tracing
+            && let Some(operation) = &found.route.decorator_operation
+        {
             // A configured name with control characters is not worth failing a request for; so below.
             let _ = request.fields_mut().set_known(Header::XEnvoyDecoratorOperation, operation.as_bytes());
         }

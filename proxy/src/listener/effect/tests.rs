@@ -34,7 +34,11 @@ fn snapshot(model: &FilterChain) -> ChainSnapshot {
             None => ChainTransport::Raw,
             Some(_) => ChainTransport::Waiting("certificate".into()),
         },
-        application: Application::Tcp(Arc::new(TcpSnapshot { model: proxy(), access_log: Arc::new([]) })),
+        application: Application::Tcp(Arc::new(TcpSnapshot {
+            chain: "".into(),
+            model: proxy(),
+            access_log: Arc::new([]),
+        })),
     }
 }
 

@@ -1,12 +1,18 @@
 //! The values of Envoy's command operators, for log lines and for header values.
 
-use std::io::Write;
-use std::net::{IpAddr, SocketAddr};
+mod grpc;
+mod values;
+
+use std::net::SocketAddr;
 use std::time::Duration;
 
-use xds_model::format::{Format, HeaderOperand, Operator, PlainOperator, Segment};
+use xds_model::format::{Format, HeaderOperand, Operator, PlainOperator, Segment, TimePoint};
 
+pub use self::values::address;
+use self::values::{between, host, list, milliseconds, moment, network, number, optional, port, socket, text};
 use super::{Record, time};
+use crate::http::client_certificate;
+use crate::telemetry::response_flags::ResponseFlags;
 use crate::worker::connection::{CertificateFacts, TlsFacts};
 
 /// What stands for a value that is missing.
@@ -50,6 +56,12 @@ pub fn put(operator: &Operator, record: &Record<'_>, out: &mut Vec<u8>) -> Writt
         Operator::RequestWithoutQuery(operand) => {
             header(operand, |name| request_header(name, record).map(without_query), out)
         }
+        Operator::Response(operand) if operand.name == ":status" => {
+            record.response.map_or(Written::Missing, |response| {
+                number(u64::from(response.status), out);
+                Written::Text
+            })
+        }
         Operator::Response(operand) => {
             header(operand, |name| record.response.and_then(|response| response.fields().find(name.as_bytes())), out)
         }
@@ -57,6 +69,17 @@ pub fn put(operator: &Operator, record: &Record<'_>, out: &mut Vec<u8>) -> Writt
         Operator::StartTime(format) => {
             time::put(record.started, format, out);
             Written::Text
+        }
+        Operator::EmitTime(format) => {
+            time::put(record.started.saturating_add(record.duration), format, out);
+            Written::Text
+        }
+        Operator::CommonDuration { start, end, unit } => {
+            between(time_point(*start, record), time_point(*end, record), *unit, out)
+        }
+        Operator::GrpcStatus(form) => grpc::status(*form, record, out),
+        Operator::Network { address, prefix_length } => {
+            socket_of(*address, record).map_or(Written::Missing, |value| network(value.ip(), *prefix_length, out))
         }
         Operator::Environment(value) => text(value, out),
         Operator::Metadata(path) => match path.iter().map(String::as_str).collect::<smallvec::SmallVec<[_; 4]>>()[..] {
@@ -73,53 +96,68 @@ fn plain(operator: PlainOperator, record: &Record<'_>, out: &mut Vec<u8>) -> Wri
     let connection = record.connection;
     let upstream = record.upstream;
     match operator {
+        Op::Absent | Op::VirtualClusterName => Written::Missing,
+        Op::AccessLogType => text(record.log_type, out),
+        Op::AlwaysEmpty => Written::Text,
+        Op::UpstreamRemoteAddressEndpointId => upstream.map_or(Written::Missing, |_| Written::Text),
+        Op::AlwaysZero => number(0, out),
         Op::BytesReceived => number(record.bytes_received, out),
         Op::BytesSent => number(record.bytes_sent, out),
         Op::ConnectionId => number(connection.id, out),
         Op::ConnectionTerminationDetails => text(record.termination_details, out),
-        Op::DownstreamDirectRemoteAddress => socket(Some(connection.direct_remote), out),
-        Op::DownstreamDirectRemoteAddressWithoutPort => address(connection.direct_remote.ip(), out),
-        Op::DownstreamLocalAddress => socket(Some(connection.local), out),
-        Op::DownstreamLocalAddressWithoutPort => address(connection.local.ip(), out),
-        Op::DownstreamLocalPort => number(u64::from(connection.local.port()), out),
-        Op::DownstreamRemoteAddress => socket(Some(record.client), out),
-        Op::DownstreamRemoteAddressWithoutPort => address(record.client.ip(), out),
-        Op::DownstreamRemotePort => number(u64::from(record.client.port()), out),
+        Op::DownstreamDirectRemoteAddress
+        | Op::DownstreamLocalAddress
+        | Op::DownstreamRemoteAddress
+        | Op::UpstreamLocalAddress
+        | Op::UpstreamRemoteAddress => socket(socket_of(operator, record), out),
+        Op::DownstreamDirectRemoteAddressWithoutPort
+        | Op::DownstreamLocalAddressWithoutPort
+        | Op::DownstreamRemoteAddressWithoutPort
+        | Op::UpstreamLocalAddressWithoutPort
+        | Op::UpstreamRemoteAddressWithoutPort => host(socket_of(operator, record), out),
+        Op::DownstreamDirectRemotePort
+        | Op::DownstreamLocalPort
+        | Op::DownstreamRemotePort
+        | Op::UpstreamLocalPort
+        | Op::UpstreamRemotePort => port(socket_of(operator, record), out),
         Op::DownstreamTransportFailureReason => text(record.downstream_failure, out),
         Op::Duration => milliseconds(Some(record.duration), out),
         Op::FilterChainName => text(record.filter_chain, out),
-        Op::GrpcStatus => grpc_status(record, out),
         Op::Hostname => text(record.host_name, out),
         // Of a request that could not be understood the protocol is known all the same.
         Op::Protocol if record.request.is_none() && record.status != 0 => text("HTTP/1.1", out),
         Op::Protocol => optional(record.request.map(|request| request.version.as_str()), out),
         Op::RequestedServerName => optional(connection.server_name.as_deref(), out),
         Op::RequestDuration => milliseconds(record.request_duration, out),
+        Op::RequestHeadersBytes => number(record.request.map_or(0, |request| request_bytes(request, record)), out),
         Op::RequestTxDuration => milliseconds(record.request_sent_duration, out),
         Op::ResponseCode => number(u64::from(record.status), out),
         Op::ResponseCodeDetails => text(record.details, out),
         Op::ResponseDuration => milliseconds(record.response_duration, out),
-        Op::ResponseFlags => response_flags(record, out),
+        Op::ResponseFlags => response_flags(record, |flags, out| flags.put(record.request.is_some(), out), out),
+        Op::ResponseFlagsLong => {
+            response_flags(record, |flags, out| flags.put_long(record.request.is_some(), out), out)
+        }
+        Op::ResponseHeadersBytes => number(record.response.map_or(0, response_bytes), out),
         Op::ResponseTxDuration => {
             milliseconds(record.response_duration.map(|first| record.duration.saturating_sub(first)), out)
         }
         Op::RouteName => text(record.route_name, out),
+        Op::StreamId => {
+            header_value(record.request.and_then(|request| request.fields().get(h1::Header::XRequestId)), out)
+        }
         Op::UpstreamCluster => optional(record.cluster, out),
         Op::UpstreamHost => optional(upstream.map(|upstream| upstream.address), out),
-        Op::UpstreamLocalAddress => socket(upstream.and_then(|upstream| upstream.local), out),
-        Op::UpstreamLocalAddressWithoutPort => host(upstream.and_then(|upstream| upstream.local), out),
-        Op::UpstreamLocalPort => port(upstream.and_then(|upstream| upstream.local), out),
         Op::UpstreamProtocol => optional(record.request.and(upstream).map(|_| "HTTP/1.1"), out),
-        Op::UpstreamRemoteAddress => socket(upstream.and_then(|upstream| upstream.remote), out),
-        Op::UpstreamRemoteAddressWithoutPort => host(upstream.and_then(|upstream| upstream.remote), out),
-        Op::UpstreamRemotePort => port(upstream.and_then(|upstream| upstream.remote), out),
         Op::UpstreamRequestAttemptCount => number(u64::from(record.attempts), out),
         Op::UpstreamTransportFailureReason => text(record.upstream_failure, out),
-        Op::VirtualClusterName => Written::Missing,
-        Op::DownstreamLocalSubject
+        Op::DownstreamLocalDnsSan
+        | Op::DownstreamLocalSubject
         | Op::DownstreamLocalUriSan
+        | Op::DownstreamPeerCert
         | Op::DownstreamPeerCertVEnd
         | Op::DownstreamPeerCertVStart
+        | Op::DownstreamPeerDnsSan
         | Op::DownstreamPeerFingerprint256
         | Op::DownstreamPeerIssuer
         | Op::DownstreamPeerSerial
@@ -141,6 +179,11 @@ fn tls(operator: PlainOperator, facts: &TlsFacts, out: &mut Vec<u8>) -> Written 
         Op::DownstreamTlsCipher => text(facts.cipher, out),
         Op::DownstreamTlsVersion => text(facts.version, out),
         Op::DownstreamLocalSubject => optional(facts.local.as_ref().map(|local| local.subject.as_str()), out),
+        Op::DownstreamLocalDnsSan => list(facts.local.as_ref().map(|local| local.dns_names.as_slice()), out),
+        Op::DownstreamPeerDnsSan => list(peer.map(|peer| peer.dns_names.as_slice()), out),
+        Op::DownstreamPeerCert => peer.and_then(|peer| peer.chain.first()).map_or(Written::Missing, |leaf| {
+            text(&client_certificate::url_encoded_pem(std::slice::from_ref(leaf)), out)
+        }),
         Op::DownstreamLocalUriSan => list(facts.local.as_ref().map(|local| local.uri_names.as_slice()), out),
         Op::DownstreamPeerUriSan => list(peer.map(|peer| peer.uri_names.as_slice()), out),
         Op::DownstreamPeerFingerprint256 => optional(of_peer(|peer| &peer.sha256), out),
@@ -151,6 +194,64 @@ fn tls(operator: PlainOperator, facts: &TlsFacts, out: &mut Vec<u8>) -> Written 
         Op::DownstreamPeerCertVEnd => moment(peer.map(|peer| peer.not_after), out),
         _ => Written::Missing,
     }
+}
+
+/// The address that an operator is about.
+fn socket_of(operator: PlainOperator, record: &Record<'_>) -> Option<SocketAddr> {
+    use PlainOperator as Op;
+    match operator {
+        Op::DownstreamDirectRemoteAddress
+        | Op::DownstreamDirectRemoteAddressWithoutPort
+        | Op::DownstreamDirectRemotePort => Some(record.connection.direct_remote),
+        Op::DownstreamLocalAddress | Op::DownstreamLocalAddressWithoutPort | Op::DownstreamLocalPort => {
+            Some(record.connection.local)
+        }
+        Op::DownstreamRemoteAddress | Op::DownstreamRemoteAddressWithoutPort | Op::DownstreamRemotePort => {
+            Some(record.client)
+        }
+        Op::UpstreamLocalAddress | Op::UpstreamLocalAddressWithoutPort | Op::UpstreamLocalPort => {
+            record.upstream?.local
+        }
+        Op::UpstreamRemoteAddress | Op::UpstreamRemoteAddressWithoutPort | Op::UpstreamRemotePort => {
+            record.upstream?.remote
+        }
+        _ => None,
+    }
+}
+
+/// Since the beginning.
+fn time_point(point: TimePoint, record: &Record<'_>) -> Option<Duration> {
+    let of_connection = record.log_type == "TcpConnectionEnd";
+    match point {
+        TimePoint::ConnectionBegin => of_connection.then_some(Duration::ZERO),
+        TimePoint::ConnectionEnd => of_connection.then_some(record.duration),
+        TimePoint::Begin => Some(Duration::ZERO),
+        TimePoint::RequestReceived => record.request_duration,
+        TimePoint::RequestSent => record.request_sent_duration,
+        TimePoint::ResponseBegan => record.response_duration,
+        TimePoint::End => Some(record.duration),
+    }
+}
+
+/// Names and values, without what HTTP/1 writes between them; the request line counts as the fields that HTTP/2 makes of it.
+fn request_bytes(request: &h1::RequestHead, record: &Record<'_>) -> u64 {
+    let pseudo = ":authority".len() + ":path".len() + ":method".len() + ":scheme".len();
+    let line = request.authority().len() + request.path_and_query().len() + request.method.as_str().len();
+    (pseudo + line + record.scheme.len() + field_bytes(request.fields())) as u64
+}
+
+fn response_bytes(response: &h1::ResponseHead) -> u64 {
+    let length = match response.content_length {
+        Some(length) if !response.fields().contains(h1::Header::ContentLength) => {
+            "content-length".len() + itoa::Buffer::new().format(length).len()
+        }
+        _ => 0,
+    };
+    (":status".len() + 3 + length + field_bytes(response.fields())) as u64
+}
+
+fn field_bytes(fields: &h1::Fields) -> usize {
+    fields.iter().map(|field| field.name.len() + field.value.len()).sum()
 }
 
 /// A request header; the pseudo-headers and `host` are read from the head itself.
@@ -169,6 +270,10 @@ pub fn request_header<'a>(name: &str, record: &Record<'a>) -> Option<&'a [u8]> {
 fn header<'a>(operand: &HeaderOperand, look_up: impl Fn(&str) -> Option<&'a [u8]>, out: &mut Vec<u8>) -> Written {
     let value = look_up(&operand.name).or_else(|| look_up(operand.alternative.as_ref()?));
     value.map_or(Written::Missing, |value| shortened(value, operand.max_length, out))
+}
+
+fn header_value(value: Option<&[u8]>, out: &mut Vec<u8>) -> Written {
+    value.map_or(Written::Missing, |value| shortened(value, None, out))
 }
 
 fn query_parameter(name: &str, max_length: Option<usize>, record: &Record<'_>, out: &mut Vec<u8>) -> Written {
@@ -193,129 +298,10 @@ fn without_query(path: &[u8]) -> &[u8] {
 }
 
 /// `-` for none, even where other missing values are null.
-fn response_flags(record: &Record<'_>, out: &mut Vec<u8>) -> Written {
-    if record.flags.is_empty() {
-        out.push(b'-');
-    } else {
-        record.flags.put(record.request.is_some(), out);
+fn response_flags(record: &Record<'_>, put: impl FnOnce(ResponseFlags, &mut Vec<u8>), out: &mut Vec<u8>) -> Written {
+    match record.flags.is_empty() {
+        true => out.push(b'-'),
+        false => put(record.flags, out),
     }
-    Written::Text
-}
-
-fn grpc_status(record: &Record<'_>, out: &mut Vec<u8>) -> Written {
-    const NAMES: [&str; 17] = [
-        "OK",
-        "Canceled",
-        "Unknown",
-        "InvalidArgument",
-        "DeadlineExceeded",
-        "NotFound",
-        "AlreadyExists",
-        "PermissionDenied",
-        "ResourceExhausted",
-        "FailedPrecondition",
-        "Aborted",
-        "OutOfRange",
-        "Unimplemented",
-        "Internal",
-        "Unavailable",
-        "DataLoss",
-        "Unauthenticated",
-    ];
-    let Some(value) = record.response.and_then(|response| response.fields().find(b"grpc-status")) else {
-        return Written::Missing;
-    };
-    let code = std::str::from_utf8(value).ok().and_then(|value| value.parse::<usize>().ok());
-    match code.and_then(|code| NAMES.get(code)) {
-        Some(name) => text(name, out),
-        None => {
-            out.extend_from_slice(value);
-            Written::Text
-        }
-    }
-}
-
-fn text(value: &str, out: &mut Vec<u8>) -> Written {
-    out.extend_from_slice(value.as_bytes());
-    if value.is_empty() { Written::Missing } else { Written::Text }
-}
-
-fn optional(value: Option<&str>, out: &mut Vec<u8>) -> Written {
-    text(value.unwrap_or_default(), out)
-}
-
-fn list(values: Option<&[String]>, out: &mut Vec<u8>) -> Written {
-    let Some(values) = values.filter(|values| !values.is_empty()) else { return Written::Missing };
-    for (index, value) in values.iter().enumerate() {
-        if index > 0 {
-            out.push(b',');
-        }
-        out.extend_from_slice(value.as_bytes());
-    }
-    Written::Text
-}
-
-fn number(value: u64, out: &mut Vec<u8>) -> Written {
-    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
-    Written::Number
-}
-
-fn milliseconds(value: Option<Duration>, out: &mut Vec<u8>) -> Written {
-    value.map_or(Written::Missing, |value| number(value.as_millis() as u64, out))
-}
-
-fn moment(value: Option<Duration>, out: &mut Vec<u8>) -> Written {
-    let Some(value) = value else { return Written::Missing };
-    time::put(value, "", out);
-    Written::Text
-}
-
-/// Appends an address without its port.
-pub fn address(value: IpAddr, out: &mut Vec<u8>) -> Written {
-    match value {
-        IpAddr::V4(value) => put_dotted(value.octets(), out),
-        // Writing to a vector cannot fail.
-        IpAddr::V6(value) => drop(write!(out, "{value}")),
-    }
-    Written::Text
-}
-
-/// Every request has an address of its client written: put together on the stack, copied once.
-fn put_dotted(octets: [u8; 4], out: &mut Vec<u8>) {
-    let mut text = [b'.'; 15];
-    let mut length = 0;
-    for (index, octet) in octets.into_iter().enumerate() {
-        length += usize::from(index > 0);
-        for (least, divisor) in [(100, 100), (10, 10), (0, 1)] {
-            if octet >= least
-                && let Some(place) = text.get_mut(length)
-            {
-                *place = b'0' + octet / divisor % 10;
-                length += 1;
-            }
-        }
-    }
-    out.extend_from_slice(text.get(..length).unwrap_or_default());
-}
-
-fn host(value: Option<SocketAddr>, out: &mut Vec<u8>) -> Written {
-    value.map_or(Written::Missing, |value| address(value.ip(), out))
-}
-
-fn port(value: Option<SocketAddr>, out: &mut Vec<u8>) -> Written {
-    value.map_or(Written::Missing, |value| number(u64::from(value.port()), out))
-}
-
-fn socket(value: Option<SocketAddr>, out: &mut Vec<u8>) -> Written {
-    let Some(value) = value else { return Written::Missing };
-    if value.is_ipv6() {
-        out.push(b'[');
-    }
-    address(value.ip(), out);
-    if value.is_ipv6() {
-        out.push(b']');
-    }
-    out.push(b':');
-    out.extend_from_slice(itoa::Buffer::new().format(value.port()).as_bytes());
     Written::Text
 }

@@ -13,6 +13,8 @@ use crate::worker::connection::ConnectionFacts;
 pub struct Record<'a> {
     /// The client's connection.
     pub connection: &'a ConnectionFacts,
+    /// What kind of event it is, in Envoy's words.
+    pub log_type: &'static str,
     /// The client as far as we believe those in front of us (`x-forwarded-for`).
     pub client: SocketAddr,
     /// Name of our machine.
@@ -68,6 +70,7 @@ impl<'a> Record<'a> {
     pub fn of_connection(connection: &'a ConnectionFacts, host_name: &'a str) -> Self {
         Self {
             connection,
+            log_type: "NotSet",
             client: connection.remote,
             host_name,
             filter_chain: "",

@@ -43,6 +43,7 @@ pub(crate) fn manager() -> HttpConnectionManager {
         server_header: ServerHeader::Overwrite,
         generate_request_id: true,
         preserve_external_request_id: false,
+        tracing: true,
         always_set_request_id_in_response: false,
         append_x_forwarded_port: false,
         skip_xff_append: false,

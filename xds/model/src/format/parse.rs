@@ -1,6 +1,9 @@
 //! Reading a format.
 
-use crate::format::{Format, HeaderOperand, Operator, PlainOperator, Segment};
+mod plain;
+
+use self::plain::plain;
+use crate::format::{Format, GrpcStatusForm, HeaderOperand, Operator, Segment, TimePoint};
 
 /// Why a text is not a format. It names the operator that is to blame.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -109,10 +112,16 @@ impl<'a> Written<'a> {
                 self.no_length()?;
                 Ok(Operator::StartTime(self.arguments.unwrap_or_default().to_owned()))
             }
+            "EMIT_TIME" => {
+                self.no_length()?;
+                Ok(Operator::EmitTime(self.arguments.unwrap_or_default().to_owned()))
+            }
+            "COMMON_DURATION" => self.common_duration(),
+            "GRPC_STATUS" | "GRPC_STATUS_NUMBER" => self.grpc_status(),
             "ENVIRONMENT" => Ok(Operator::Environment(self.environment()?)),
             "METADATA" => Ok(Operator::Metadata(self.path(3)?)),
             "DYNAMIC_METADATA" => Ok(Operator::DynamicMetadata(self.path(1)?)),
-            "FILTER_STATE" => {
+            "FILTER_STATE" | "UPSTREAM_FILTER_STATE" => {
                 self.no_length()?;
                 Ok(Operator::FilterState(self.required()?.to_owned()))
             }
@@ -121,6 +130,13 @@ impl<'a> Written<'a> {
                 self.no_length()?;
                 match self.arguments {
                     None => Ok(Operator::Plain(plain)),
+                    // There is none in ours.
+                    Some("ALLOW_WHITESPACES") if name == "RESPONSE_CODE_DETAILS" => Ok(Operator::Plain(plain)),
+                    Some(length) if name.ends_with("_ADDRESS_WITHOUT_PORT") => {
+                        let prefix_length = length.parse().ok().filter(|length| *length <= 128);
+                        let prefix_length = prefix_length.ok_or_else(|| self.problem("needs a number of bits"))?;
+                        Ok(Operator::Network { address: plain, prefix_length })
+                    }
                     Some(_) => Err(self.problem("takes no arguments here")),
                 }
             }
@@ -147,6 +163,43 @@ impl<'a> Written<'a> {
             "NQ" => Ok(Operator::RequestWithoutQuery(header)),
             _ => Err(self.problem("needs WQ or NQ")),
         }
+    }
+
+    /// `COMMON_DURATION(START:END:PRECISION)`.
+    fn common_duration(&self) -> Result<Operator, FormatError> {
+        self.no_length()?;
+        let parts: Vec<&str> = self.required()?.split(':').collect();
+        let [start, end, unit] = parts[..] else { return Err(self.problem("needs START:END:PRECISION")) };
+        let unit = match unit {
+            "ms" => 1_000_000,
+            "us" => 1_000,
+            "ns" => 1,
+            _ => return Err(self.problem("needs ms, us or ns for its precision")),
+        };
+        Ok(Operator::CommonDuration { start: self.time_point(start)?, end: self.time_point(end)?, unit })
+    }
+
+    fn time_point(&self, name: &str) -> Result<TimePoint, FormatError> {
+        Ok(match name {
+            "DS_CX_BEG" => TimePoint::ConnectionBegin,
+            "DS_CX_END" => TimePoint::ConnectionEnd,
+            "DS_RX_BEG" => TimePoint::Begin,
+            "DS_RX_END" => TimePoint::RequestReceived,
+            "US_TX_END" => TimePoint::RequestSent,
+            "US_RX_BEG" => TimePoint::ResponseBegan,
+            "DS_TX_END" => TimePoint::End,
+            _ => return Err(self.problem("measures a time that is not noted")),
+        })
+    }
+
+    fn grpc_status(&self) -> Result<Operator, FormatError> {
+        self.no_length()?;
+        Ok(Operator::GrpcStatus(match (self.name, self.arguments.unwrap_or_default()) {
+            ("GRPC_STATUS", "" | "CAMEL_STRING") => GrpcStatusForm::Camel,
+            ("GRPC_STATUS", "SNAKE_STRING") => GrpcStatusForm::Snake,
+            ("GRPC_STATUS", "NUMBER") | ("GRPC_STATUS_NUMBER", "") => GrpcStatusForm::Number,
+            _ => return Err(self.problem("needs CAMEL_STRING, SNAKE_STRING or NUMBER")),
+        }))
     }
 
     /// `NAME` or `NAME?ALTERNATIVE`.
@@ -209,61 +262,4 @@ impl<'a> Written<'a> {
 /// RFC 9110 5.6.2: the letters of a field name.
 fn is_name_letter(letter: u8) -> bool {
     letter.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&letter)
-}
-
-fn plain(name: &str) -> Option<PlainOperator> {
-    use PlainOperator as Plain;
-    Some(match name {
-        "BYTES_RECEIVED" => Plain::BytesReceived,
-        "BYTES_SENT" => Plain::BytesSent,
-        "CONNECTION_ID" => Plain::ConnectionId,
-        "CONNECTION_TERMINATION_DETAILS" => Plain::ConnectionTerminationDetails,
-        "DOWNSTREAM_DIRECT_REMOTE_ADDRESS" => Plain::DownstreamDirectRemoteAddress,
-        "DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT" => Plain::DownstreamDirectRemoteAddressWithoutPort,
-        "DOWNSTREAM_LOCAL_ADDRESS" => Plain::DownstreamLocalAddress,
-        "DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT" => Plain::DownstreamLocalAddressWithoutPort,
-        "DOWNSTREAM_LOCAL_PORT" => Plain::DownstreamLocalPort,
-        "DOWNSTREAM_LOCAL_SUBJECT" => Plain::DownstreamLocalSubject,
-        "DOWNSTREAM_LOCAL_URI_SAN" => Plain::DownstreamLocalUriSan,
-        "DOWNSTREAM_PEER_CERT_V_END" => Plain::DownstreamPeerCertVEnd,
-        "DOWNSTREAM_PEER_CERT_V_START" => Plain::DownstreamPeerCertVStart,
-        "DOWNSTREAM_PEER_FINGERPRINT_256" => Plain::DownstreamPeerFingerprint256,
-        "DOWNSTREAM_PEER_ISSUER" => Plain::DownstreamPeerIssuer,
-        "DOWNSTREAM_PEER_SERIAL" => Plain::DownstreamPeerSerial,
-        "DOWNSTREAM_PEER_SUBJECT" => Plain::DownstreamPeerSubject,
-        "DOWNSTREAM_PEER_URI_SAN" => Plain::DownstreamPeerUriSan,
-        "DOWNSTREAM_REMOTE_ADDRESS" => Plain::DownstreamRemoteAddress,
-        "DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT" => Plain::DownstreamRemoteAddressWithoutPort,
-        "DOWNSTREAM_REMOTE_PORT" => Plain::DownstreamRemotePort,
-        "DOWNSTREAM_TLS_CIPHER" => Plain::DownstreamTlsCipher,
-        "DOWNSTREAM_TLS_VERSION" => Plain::DownstreamTlsVersion,
-        "DOWNSTREAM_TRANSPORT_FAILURE_REASON" => Plain::DownstreamTransportFailureReason,
-        "DURATION" => Plain::Duration,
-        "FILTER_CHAIN_NAME" => Plain::FilterChainName,
-        "GRPC_STATUS" => Plain::GrpcStatus,
-        "HOSTNAME" => Plain::Hostname,
-        "PROTOCOL" => Plain::Protocol,
-        "REQUESTED_SERVER_NAME" => Plain::RequestedServerName,
-        "REQUEST_DURATION" => Plain::RequestDuration,
-        "REQUEST_TX_DURATION" => Plain::RequestTxDuration,
-        "RESPONSE_CODE" => Plain::ResponseCode,
-        "RESPONSE_CODE_DETAILS" => Plain::ResponseCodeDetails,
-        "RESPONSE_DURATION" => Plain::ResponseDuration,
-        "RESPONSE_FLAGS" => Plain::ResponseFlags,
-        "RESPONSE_TX_DURATION" => Plain::ResponseTxDuration,
-        "ROUTE_NAME" => Plain::RouteName,
-        "UPSTREAM_CLUSTER" | "UPSTREAM_CLUSTER_RAW" => Plain::UpstreamCluster,
-        "UPSTREAM_HOST" => Plain::UpstreamHost,
-        "UPSTREAM_LOCAL_ADDRESS" => Plain::UpstreamLocalAddress,
-        "UPSTREAM_LOCAL_ADDRESS_WITHOUT_PORT" => Plain::UpstreamLocalAddressWithoutPort,
-        "UPSTREAM_LOCAL_PORT" => Plain::UpstreamLocalPort,
-        "UPSTREAM_PROTOCOL" => Plain::UpstreamProtocol,
-        "UPSTREAM_REMOTE_ADDRESS" => Plain::UpstreamRemoteAddress,
-        "UPSTREAM_REMOTE_ADDRESS_WITHOUT_PORT" => Plain::UpstreamRemoteAddressWithoutPort,
-        "UPSTREAM_REMOTE_PORT" => Plain::UpstreamRemotePort,
-        "UPSTREAM_REQUEST_ATTEMPT_COUNT" => Plain::UpstreamRequestAttemptCount,
-        "UPSTREAM_TRANSPORT_FAILURE_REASON" => Plain::UpstreamTransportFailureReason,
-        "VIRTUAL_CLUSTER_NAME" => Plain::VirtualClusterName,
-        _ => return None,
-    })
 }

@@ -1,4 +1,4 @@
-use crate::format::{Format, HeaderOperand, Operator, PlainOperator, Segment};
+use crate::format::{Format, GrpcStatusForm, HeaderOperand, Operator, PlainOperator, Segment, TimePoint};
 
 fn literal(text: &str) -> Segment {
     Segment::Literal(text.to_owned())
@@ -34,6 +34,19 @@ fn operators_with_arguments() {
         ("%FILTER_STATE(upstream_peer:PLAIN)%", Operator::FilterState("upstream_peer:PLAIN".to_owned())),
         ("%UPSTREAM_CLUSTER%", Operator::Plain(PlainOperator::UpstreamCluster)),
         ("%UPSTREAM_CLUSTER_RAW%", Operator::Plain(PlainOperator::UpstreamCluster)),
+        ("%EMIT_TIME(%s)%", Operator::EmitTime("%s".to_owned())),
+        (
+            "%COMMON_DURATION(DS_RX_BEG:US_TX_END:us)%",
+            Operator::CommonDuration { start: TimePoint::Begin, end: TimePoint::RequestSent, unit: 1_000 },
+        ),
+        ("%GRPC_STATUS%", Operator::GrpcStatus(GrpcStatusForm::Camel)),
+        ("%GRPC_STATUS(SNAKE_STRING)%", Operator::GrpcStatus(GrpcStatusForm::Snake)),
+        ("%GRPC_STATUS_NUMBER%", Operator::GrpcStatus(GrpcStatusForm::Number)),
+        (
+            "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT(24)%",
+            Operator::Network { address: PlainOperator::DownstreamRemoteAddressWithoutPort, prefix_length: 24 },
+        ),
+        ("%RESPONSE_CODE_DETAILS(ALLOW_WHITESPACES)%", Operator::Plain(PlainOperator::ResponseCodeDetails)),
     ];
     for (text, expected) in cases {
         assert_eq!(operator(text), expected, "{text}");
@@ -79,6 +92,17 @@ fn what_is_wrong_is_named() {
         ("%REQ(a):x%", "operator %REQ(a):x%: the length is not a number"),
         ("%REQ(a)x%", "operator %REQ(a)x%: has text after its arguments"),
         ("%PROTOCOL(x)%", "operator %PROTOCOL(x)%: takes no arguments here"),
+        ("%UPSTREAM_TLS_CIPHER%", "operator %UPSTREAM_TLS_CIPHER% is not known"),
+        ("%COMMON_DURATION(DS_RX_BEG:ms)%", "operator %COMMON_DURATION(DS_RX_BEG:ms)%: needs START:END:PRECISION"),
+        (
+            "%COMMON_DURATION(DS_RX_BEG:US_CX_END:ms)%",
+            "operator %COMMON_DURATION(DS_RX_BEG:US_CX_END:ms)%: measures a time that is not noted",
+        ),
+        ("%GRPC_STATUS(BOTH)%", "operator %GRPC_STATUS(BOTH)%: needs CAMEL_STRING, SNAKE_STRING or NUMBER"),
+        (
+            "%UPSTREAM_LOCAL_ADDRESS_WITHOUT_PORT(a)%",
+            "operator %UPSTREAM_LOCAL_ADDRESS_WITHOUT_PORT(a)%: needs a number of bits",
+        ),
         ("%PROTOCOL:3%", "operator %PROTOCOL:3%: takes no length here"),
         ("%METADATA(ROUTE)%", "operator %METADATA(ROUTE)%: has an empty or missing part"),
     ];

@@ -115,6 +115,7 @@ impl HttpConnectionManager {
             server_header: server_header(*server_header_transformation, context)?,
             generate_request_id: generate_request_id.unwrap_or(true),
             preserve_external_request_id: *preserve_external_request_id,
+            tracing: tracing.is_some(),
             always_set_request_id_in_response: *always_set_request_id_in_response,
             append_x_forwarded_port: *append_x_forwarded_port,
             skip_xff_append: *skip_xff_append,
