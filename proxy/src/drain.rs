@@ -1,6 +1,6 @@
 //! How the process ends: one place that says how far a drain has come, told to everything that has to act on it.
 //!
-//! SIGTERM, `/drain_listeners` and `/quitquitquit` lead here. Readiness fails first, so that load balancers look elsewhere;
+//! SIGTERM and `/drain_listeners` lead here (`/quitquitquit` ends the process at once). Readiness fails first, so that load balancers look elsewhere;
 //! connections are still accepted until the minimum has passed, and whatever is open at the end is closed.
 
 use std::time::Duration;

@@ -9,6 +9,7 @@ mod clusters;
 mod config_dump;
 mod listeners;
 mod logging;
+mod problems;
 mod prometheus;
 mod readiness;
 mod routes;
@@ -23,6 +24,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use xds_client::session::{HeldResource, Session};
 
 use crate::config::ConfigStatus;
+use crate::config::local::FolderStatus;
 use crate::drain::Drain;
 use crate::telemetry::access_log::AccessLogSinks;
 use crate::worker::Process;
@@ -64,7 +66,7 @@ pub enum Source {
     /// istiod.
     ControlPlane(Session),
     /// A folder.
-    Local(watch::Receiver<Arc<Vec<HeldResource>>>),
+    Local(watch::Receiver<FolderStatus>),
 }
 
 impl Source {
@@ -72,7 +74,7 @@ impl Source {
     pub fn held(&self) -> Vec<HeldResource> {
         match self {
             Self::ControlPlane(session) => session.held(),
-            Self::Local(held) => held.borrow().to_vec(),
+            Self::Local(folder) => folder.borrow().held.clone(),
         }
     }
 }

@@ -3,7 +3,7 @@
 use http::{Method, StatusCode};
 
 use super::server::{Access, Call, Reply, json, reply, text};
-use super::{Admin, clusters, config_dump, listeners, logging, prometheus, server_info, stats};
+use super::{Admin, clusters, config_dump, listeners, logging, problems, prometheus, server_info, stats};
 use crate::drain::Phase;
 
 const HELP: &str = "admin commands are:
@@ -14,6 +14,7 @@ const HELP: &str = "admin commands are:
   /healthcheck/ready, /ready: whether traffic should come
   /listeners[?format=json]: listeners and their state
   /logging (POST)[?level=]: level of the process's log
+  /problems[?format=json]: what is not as configured, and why
   /quitquitquit (POST): end at once
   /server_info: version and state
   /stats[?filter=][&usedonly][&format=json|prometheus]: counters
@@ -38,6 +39,7 @@ async fn all(admin: &Admin, call: &Call) -> Reply {
         "/clusters" => clusters::page(&admin.status().await, call),
         "/config_dump" => config_dump::page(admin, &admin.status().await, call),
         "/listeners" => listeners::page(&admin.status().await, call),
+        "/problems" => problems::page(admin, call).await,
         "/ready" | "/healthcheck/ready" => ready(admin).await,
         "/server_info" => json(&server_info::server_info(admin).await),
         "/stats" => stats::page(admin, call).await,

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use xds_client::ResourceType;
 
 use super::server::{Call, Reply, json as json_page, reply, text};
-use super::{Admin, Source, prometheus};
+use super::{Admin, Source, problems, prometheus};
 use crate::config::ConfigStatus;
 use crate::telemetry::counter::Kind;
 use crate::tls::certificate_facts;
@@ -32,6 +32,7 @@ pub(super) async fn values(admin: &Admin) -> BTreeMap<String, (Kind, u64)> {
     let active = status.listeners.iter().filter(|listener| listener.state.serves()).count();
     put("listener_manager.total_listeners_active", Kind::Gauge, active as u64);
     put("listener_manager.listener_create_failure", Kind::Counter, status.listener_failures);
+    put("configuration.problems", Kind::Gauge, problems::lines(admin, &status).len() as u64);
     for (name, reloads) in &status.extension_reloads {
         put(&format!("extension_config_discovery.http_filter.{name}.config_reload"), Kind::Counter, *reloads);
     }

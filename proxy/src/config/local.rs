@@ -39,7 +39,7 @@ pub async fn start(
     options: LocalOptions,
     events: mpsc::Sender<Vec<Event>>,
     tasks: &mut JoinSet<()>,
-) -> anyhow::Result<watch::Receiver<Arc<Vec<HeldResource>>>> {
+) -> anyhow::Result<watch::Receiver<FolderStatus>> {
     let mut watch = options.control_plane().watch();
     let generated = match watch.next().await {
         xds_local::Event::Loaded(generated) => *generated,
@@ -48,11 +48,19 @@ pub async fn start(
             bail!("{} cannot be served:\n  {}", options.directory.display(), lines.join("\n  "));
         }
     };
-    let (held_sender, held) = watch::channel(Arc::default());
-    let source =
-        LocalSource { watch, current: None, configuration: Configuration::default(), events, held: held_sender };
+    let (status, look) = watch::channel(FolderStatus::default());
+    let source = LocalSource { watch, current: None, configuration: Configuration::default(), events, status };
     tasks.spawn(source.run(generated));
-    Ok(held)
+    Ok(look)
+}
+
+/// What is known of a folder.
+#[derive(Debug, Default)]
+pub struct FolderStatus {
+    /// Its resources.
+    pub held: Vec<HeldResource>,
+    /// Why it, or a resource of it, is not in force as it is now; a line each.
+    pub problems: Vec<String>,
 }
 
 struct LocalSource {
@@ -60,7 +68,7 @@ struct LocalSource {
     current: Option<Generated>,
     configuration: Configuration,
     events: mpsc::Sender<Vec<Event>>,
-    held: watch::Sender<Arc<Vec<HeldResource>>>,
+    status: watch::Sender<FolderStatus>,
 }
 
 impl LocalSource {
@@ -80,7 +88,11 @@ impl LocalSource {
                         tracing::info!("the folder was loaded again: {} resources", generated.resources.len());
                         next = Some(*generated);
                     }
-                    xds_local::Event::Rejected(problems) => report("the last good configuration stays in force", &problems),
+                    xds_local::Event::Rejected(problems) => {
+                        report("the last good configuration stays in force", &problems);
+                        let lines = problems.iter().map(|problem| format!("folder: {problem}")).collect();
+                        self.status.send_modify(|status| status.problems = lines);
+                    }
                 },
                 () = sleep_until(deadline) => self.configuration.tick(Instant::now()),
             }
@@ -90,13 +102,16 @@ impl LocalSource {
     fn take_over(&mut self, generated: Generated) {
         report("loaded with warnings", &generated.warnings);
         let changes = generated.changes_since(self.current.as_ref());
+        self.status.send_modify(|status| status.problems.clear());
         for kind in ResourceType::ALL {
             let (resources, removed) = of_kind(&changes, kind);
             if resources.is_empty() && removed.is_empty() {
                 continue;
             }
             for refused in self.configuration.apply(kind, &resources, &removed, Instant::now()) {
-                tracing::error!("{kind} `{}` is refused: {}", refused.name, refused.reason);
+                let line = format!("{kind} {}: refused: {}", refused.name, refused.reason);
+                tracing::error!("{line}");
+                self.status.send_modify(|status| status.problems.push(line));
             }
         }
         self.current = Some(generated);
@@ -106,7 +121,8 @@ impl LocalSource {
     async fn hand_on(&mut self) -> bool {
         drop(self.configuration.take_subscriptions());
         let events = self.configuration.take_events();
-        self.held.send_replace(Arc::new(held(&self.configuration)));
+        let held = held(&self.configuration);
+        self.status.send_modify(|status| status.held = held);
         events.is_empty() || self.events.send(events).await.is_ok()
     }
 }

@@ -107,7 +107,8 @@ impl Body {
     ) -> Result<(), BodyFailure> {
         while !self.decoder.is_complete() {
             sink.room().await.map_err(|_| BodyFailure::Sink)?;
-            let received = source.fill(BLOCK_SIZE).await.unwrap_or(0);
+            // A reset is not an end, not even of a body that ends with the connection.
+            let received = source.fill(BLOCK_SIZE).await.map_err(|_| BodyFailure::Source(BodyError::Truncated))?;
             if received == 0 {
                 self.decoder.end().map_err(BodyFailure::Source)?;
                 if self.chunked {

@@ -1,7 +1,9 @@
 //! Receiving from a socket, with as little asking of the runtime as possible.
 
+use std::future::Future as _;
 use std::io;
-use std::task::{Context, Poll};
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
 
 use rustix::net::{RecvFlags, recv};
 use tokio::io::Interest;
@@ -37,6 +39,13 @@ impl Connection {
                 None => {}
             }
         }
+    }
+
+    /// Whether the peer has closed its side, as far as the worker heard; no system call. There may be bytes before the end.
+    pub(super) fn is_peer_done(&self) -> bool {
+        let ready = pin!(self.socket.ready(Interest::READABLE));
+        let known = ready.poll(&mut Context::from_waker(Waker::noop()));
+        matches!(known, Poll::Ready(Ok(ready)) if ready.is_read_closed())
     }
 
     /// Receives unless there is nothing, as far as the runtime has heard.

@@ -180,6 +180,11 @@ impl StreamWriter {
         self.connection.backlog()
     }
 
+    /// Whether the peer has closed its side, as far as the worker heard, though what it sent before may not be read yet.
+    pub fn is_peer_done(&self) -> bool {
+        self.connection.is_peer_done()
+    }
+
     /// Whether sending failed.
     pub fn is_broken(&self) -> bool {
         self.connection.is_broken()

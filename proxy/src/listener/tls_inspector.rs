@@ -146,7 +146,9 @@ fn parse_server_name(body: &mut Reader<'_>) -> Option<Option<String>> {
         let kind = names.take(1)?;
         let name = names.vector16()?;
         if kind == [HOST_NAME] {
-            let text = std::str::from_utf8(name).ok().filter(|text| !text.is_empty() && text.is_ascii())?;
+            // Names are logged and shown: control characters would forge lines.
+            let is_sane = !name.is_empty() && name.iter().all(u8::is_ascii_graphic);
+            let text = std::str::from_utf8(name).ok().filter(|_| is_sane)?;
             return Some(Some(text.to_ascii_lowercase()));
         }
     }
@@ -226,6 +228,17 @@ mod tests {
             bytes.extend_from_slice(part);
         }
         bytes
+    }
+
+    #[test]
+    fn a_name_with_control_characters_is_not_one() {
+        let hello = hello("forged.example.com", &[]);
+        let position = hello.windows(6).position(|window| window == b"forged").unwrap();
+        for byte in [b'\n', b'\r', b' ', 0x1b, 0, 0x7f, 0xc3] {
+            let mut changed = hello.clone();
+            changed[position + 3] = byte;
+            assert!(!matches!(sniff(&changed), Sniffed::Tls(_)), "{byte}");
+        }
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Backends and clients that break off, or talk nonsense.
 
+use std::time::Duration;
+
 use crate::kit::{Refusing, Site, cluster, eventually};
 
 const GET: &str = "GET / HTTP/1.1\r\nhost: a\r\n\r\n";
@@ -166,4 +168,45 @@ async fn a_client_that_goes_away_within_the_response_ends_it() {
     })
     .await;
     site.stop().await;
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_an_upload_is_noticed_although_the_upstream_reads_nothing() {
+    let site = Site::start().await;
+    let (client, _upstream, _) = site.sent("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 100000000\r\n\r\n").await;
+    // Until all buffers on the way are full.
+    let (piece, mut refusals) = ([b'x'; 64 * 1024], 0);
+    eventually("the upload is held up", async || {
+        while client.stream.try_write(&piece).is_ok() {
+            refusals = 0;
+        }
+        refusals += 1;
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        refusals > 20
+    })
+    .await;
+    assert_eq!(site.edge.count("downstream_rq_active"), 1);
+    drop(client);
+    for gauge in ["downstream_rq_active", "downstream_cx_active", "cluster.b.upstream_rq_active"] {
+        eventually(gauge, async || site.edge.count(gauge) == 0).await;
+    }
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn an_answer_without_a_length_that_is_cut_by_a_reset_is_not_complete() {
+    for reset in [true, false] {
+        let site = Site::start().await;
+        let (mut client, mut upstream, _) = site.sent(GET).await;
+        upstream.send("HTTP/1.1 200 OK\r\n\r\nhalf").await;
+        assert_eq!(client.head().await.get("transfer-encoding"), Some("chunked"));
+        client.says("4\r\nhalf\r\n").await;
+        if reset {
+            upstream.reset();
+        } else {
+            drop(upstream);
+        }
+        assert_eq!(client.closes().await, if reset { "" } else { "0\r\n\r\n" });
+        site.stop().await;
+    }
 }

@@ -58,8 +58,6 @@ pub struct HttpConnectionManager {
     pub request_timeout: Option<Duration>,
     /// Bound on the time a request's headers may take to arrive.
     pub request_headers_timeout: Option<Duration>,
-    /// How long a draining connection is given; Envoy's default is 5 s.
-    pub drain_timeout: Duration,
     /// Close connections without a request for this long; `None` for never. Envoy's default is 1 h.
     pub idle_timeout: Option<Duration>,
     /// Drain connections older than this.

@@ -10,7 +10,7 @@ use h1::{BodyError, BodyLength, RequestHead, chunked};
 
 use super::answer::Answer;
 use super::deadlines::Expired;
-use super::wait::{Waited, poll_asked_or_late, poll_interrupt};
+use super::wait::{Waited, poll_asked_or_late, poll_departure, poll_interrupt};
 use super::{Replay, Sender};
 use crate::http::HttpChain;
 use crate::http::body::{BodyFailure, Silence};
@@ -18,6 +18,7 @@ use crate::http::connection::Connection;
 use crate::http::local_reply::LocalReply;
 use crate::http::message::Memory;
 use crate::http::retry::{Attempt, Retries};
+use crate::io::HIGH_WATER;
 use crate::telemetry::counter::Held;
 use crate::upstream::{Cluster, ObtainFailure, Pick, PickFailure, Pool, UpstreamConnection, Wanted};
 use crate::worker::Process;
@@ -205,7 +206,8 @@ impl<'c> Sender<'_, '_, 'c> {
         let writer = connection.stream.writer();
         let mut sending = pin!(exchange.body.move_all(&mut client.stream, &writer, silence.as_ref(), keep));
         let mut answer = Answer::new(&mut connection.stream, &memory.request, response, chain, &client.writer);
-        let admission = &client.admission;
+        let (admission, client_writer) = (&client.admission, &client.writer);
+        let departure = Alarm::new(&client.worker.timers);
         let mut broken = false;
         poll_fn(|context| {
             if !broken {
@@ -222,6 +224,10 @@ impl<'c> Sender<'_, '_, 'c> {
             }
             if let Poll::Ready(waited) = answer.poll(context) {
                 return Poll::Ready(waited);
+            }
+            // While the upstream takes nothing, nothing is read from the client: its end would not be met.
+            if writer.backlog() > HIGH_WATER && poll_departure(context, &departure, client_writer).is_ready() {
+                return Poll::Ready(Waited::ClientGone);
             }
             poll_asked_or_late(context, admission, alarm)
         })

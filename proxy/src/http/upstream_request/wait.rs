@@ -1,16 +1,20 @@
 //! Waiting for an upstream, and what else may end the wait.
 
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use h1::BodyError;
 
 use crate::http::HttpChain;
-use crate::io::Stream;
+use crate::io::{Stream, StreamWriter};
 use crate::worker::connection::{Admission, Wish};
 use crate::worker::timer::Alarm;
 
 /// Bytes of a next request that may arrive while the answer to this one is awaited.
 const PIPELINED: usize = 16 * 1024;
+
+/// How often a client is looked at from which nothing is read.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// Why waiting for the upstream ended.
 pub(super) enum Waited {
@@ -50,6 +54,19 @@ pub(super) fn poll_asked_or_late(
         return Poll::Ready(Waited::Closing);
     }
     alarm.map_or(Poll::Pending, |alarm| alarm.poll_elapsed(context).map(|()| Waited::Timeout))
+}
+
+/// Ready when the client has gone away, for the time in which nothing is read from it: the runtime then does not tell, so it is
+/// asked from time to time.
+pub(super) fn poll_departure(context: &mut Context<'_>, look: &Alarm, client: &StreamWriter) -> Poll<()> {
+    while !client.is_peer_done() {
+        if look.deadline().is_none() {
+            look.set_after(Some(LOOK));
+        }
+        ready!(look.poll_elapsed(context));
+        look.set(None);
+    }
+    Poll::Ready(())
 }
 
 /// Ready when the client has gone away. Reads ahead a little meanwhile.

@@ -59,7 +59,6 @@ pub(crate) fn manager() -> HttpConnectionManager {
         stream_idle_timeout: None,
         request_timeout: None,
         request_headers_timeout: None,
-        drain_timeout: Duration::from_secs(5),
         idle_timeout: Some(Duration::from_secs(3600)),
         max_connection_duration: None,
         max_stream_duration: None,

@@ -23,7 +23,7 @@ use crate::http::{
     EscapedSlashes, HeadersWithUnderscores, HttpConnectionManager, PathNormalization, RouteSource, ServerHeader,
 };
 use crate::route::RouteConfiguration;
-use crate::wire::number::{bound, duration};
+use crate::wire::number::bound;
 use crate::wire::source;
 
 pub(crate) use extensions::REQUEST_ID_EXTENSIONS;
@@ -33,8 +33,6 @@ pub(crate) use filters::HTTP_FILTERS;
 const DEFAULT_SERVER_NAME: &str = "envoy";
 /// Envoy's default of `stream_idle_timeout`.
 const DEFAULT_STREAM_IDLE_TIMEOUT: Duration = Duration::from_secs(300);
-/// Envoy's default of `drain_timeout`.
-const DEFAULT_DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 /// Envoy's default of `common_http_protocol_options.idle_timeout`.
 const DEFAULT_IDLE_TIMEOUT: Duration = Duration::from_secs(3600);
 /// Envoy's default of `max_request_headers_kb`, and the most it takes.
@@ -50,7 +48,7 @@ impl HttpConnectionManager {
                 [implemented "AUTO and HTTP1"] codec_type;
                 [implemented] stat_prefix, http_filters, tracing, common_http_protocol_options, http_protocol_options, server_name,
                     server_header_transformation, max_request_headers_kb, stream_idle_timeout, request_timeout,
-                    request_headers_timeout, drain_timeout, access_log, use_remote_address, xff_num_trusted_hops,
+                    request_headers_timeout, access_log, use_remote_address, xff_num_trusted_hops,
                     internal_address_config, skip_xff_append, generate_request_id, preserve_external_request_id,
                     always_set_request_id_in_response, forward_client_cert_details, set_current_client_cert_details,
                     proxy_100_continue, upgrade_configs, normalize_path, merge_slashes, path_with_escaped_slashes_action,
@@ -58,6 +56,7 @@ impl HttpConnectionManager {
                 [no_op "HTTP/2 is not offered yet, so its limits have nothing to limit"] http2_protocol_options;
                 [no_op "HTTP/3 is not offered"] http3_protocol_options;
                 [no_op "a connection is closed with Envoy's default delay"] delayed_close_timeout;
+                [no_op "time between the two notices of HTTP/2; HTTP/1 has none"] drain_timeout;
                 [no_op "spreads the ends of connections; they are spread anyway"] drain_timeout_jitter;
                 [no_op "no filter reads it"] add_proxy_protocol_connection_state;
                 [refused "User-Agent is passed as it is"] add_user_agent if *add_user_agent == Some(true);
@@ -136,7 +135,6 @@ impl HttpConnectionManager {
             )?,
             request_timeout: bound("request_timeout", request_timeout, None, context)?,
             request_headers_timeout: bound("request_headers_timeout", request_headers_timeout, None, context)?,
-            drain_timeout: duration("drain_timeout", drain_timeout, context)?.unwrap_or(DEFAULT_DRAIN_TIMEOUT),
             idle_timeout: common.idle_timeout.map_or(Some(DEFAULT_IDLE_TIMEOUT), non_zero),
             max_connection_duration: common.max_connection_duration,
             max_stream_duration: common.max_stream_duration,

@@ -55,7 +55,6 @@ fn defaults_are_those_of_envoy() {
     assert!(matches!(converted.routes, RouteSource::Inline(table) if table.virtual_hosts.len() == 2));
     assert_eq!(converted.server_name, "envoy");
     assert_eq!(converted.stream_idle_timeout, Some(Duration::from_secs(300)));
-    assert_eq!(converted.drain_timeout, Duration::from_secs(5));
     assert_eq!((converted.request_timeout, converted.request_headers_timeout), (None, None));
     assert_eq!(converted.forward_client_cert.mode, ForwardClientCertMode::Sanitize);
     assert!(!converted.use_remote_address && !converted.path_normalization.normalize);
