@@ -17,9 +17,9 @@ counters! {
         downstream_cx_protocol_error: Counter,
         /// Connections closed by a drain.
         downstream_cx_drain_close: Counter,
-        /// Bytes of request bodies.
+        /// Bytes received, before TLS.
         downstream_cx_rx_bytes_total: Counter,
-        /// Bytes of response bodies.
+        /// Bytes sent, before TLS.
         downstream_cx_tx_bytes_total: Counter,
         /// Requests.
         downstream_rq_total: Counter,

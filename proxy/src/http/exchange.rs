@@ -16,6 +16,7 @@ use super::message::Memory;
 use super::upstream_request::{self, Answered};
 use super::view::View;
 use super::{HttpChain, client_certificate, response_forwarding};
+use crate::io::Traffic;
 use crate::telemetry::access_log::{Record, UpstreamFacts};
 use crate::telemetry::response_flags::ResponseFlags;
 use crate::upstream::Cluster;
@@ -342,8 +343,9 @@ impl<'a> Exchange<'a> {
 
     fn log(&mut self) {
         self.memory.outcome.bytes_received = self.body.moved;
-        self.chain.counters.downstream_cx_rx_bytes_total.add(self.memory.outcome.bytes_received);
-        self.chain.counters.downstream_cx_tx_bytes_total.add(self.memory.outcome.bytes_sent);
+        let Traffic { received, sent } = self.connection.stream.take_traffic();
+        self.chain.counters.downstream_cx_rx_bytes_total.add(received);
+        self.chain.counters.downstream_cx_tx_bytes_total.add(sent);
         if self.chain.snapshot.access_log.is_empty() {
             return;
         }

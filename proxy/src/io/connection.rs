@@ -30,6 +30,8 @@ pub(super) struct Connection {
     /// The waker (never dereferenced) of the task that the runtime will wake when there is something to receive. Whoever waits
     /// already does not wait anew: that costs as much as parsing a field.
     pub(super) awaiting: Cell<Option<*const ()>>,
+    /// Bytes put and not counted yet.
+    pub(super) sent: Cell<u64>,
 }
 
 impl Connection {
@@ -41,6 +43,7 @@ impl Connection {
             secure: RefCell::new(None),
             owned: Cell::new(true),
             awaiting: Cell::new(None),
+            sent: Cell::new(0),
         })
     }
 
@@ -158,7 +161,10 @@ impl Connection {
             if output.dead {
                 return;
             }
-            append(output.buffer_for(count, &self.io.blocks));
+            let buffer = output.buffer_for(count, &self.io.blocks);
+            let before = buffer.len();
+            append(buffer);
+            self.sent.set(self.sent.get() + (buffer.len() - before) as u64);
             !output.queued && !output.blocked
         };
         if idle {

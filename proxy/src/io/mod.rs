@@ -21,7 +21,7 @@ pub use block::{BLOCK_SIZE, Blocks};
 pub use flusher::Flusher;
 pub use input::Input;
 pub use output::HIGH_WATER;
-pub use stream::{Stream, StreamWriter};
+pub use stream::{Stream, StreamWriter, Traffic};
 
 use crate::worker::clock::Clock;
 

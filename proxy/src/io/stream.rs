@@ -17,12 +17,23 @@ use super::{Input, Io};
 pub struct Stream {
     connection: Rc<Connection>,
     input: Input,
+    /// Bytes received and not counted yet.
+    received: u64,
+}
+
+/// Bytes in both directions, before TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Traffic {
+    /// From the peer.
+    pub received: u64,
+    /// To the peer.
+    pub sent: u64,
 }
 
 impl Stream {
     /// A clear connection. The socket must be registered with the runtime of this worker.
     pub fn new(socket: TcpStream, io: &Rc<Io>) -> Self {
-        Self { input: Input::new(io), connection: Connection::new(socket, io) }
+        Self { input: Input::new(io), connection: Connection::new(socket, io), received: 0 }
     }
 
     /// Speaks TLS from here on; pending input counts as ciphertext. Call [`Self::handshake`] next.
@@ -73,7 +84,16 @@ impl Stream {
     /// # Errors
     /// The connection broke.
     pub fn poll_fill(&mut self, context: &mut Context<'_>, limit: usize) -> Poll<io::Result<usize>> {
-        self.connection.poll_fill(context, &mut self.input, limit)
+        let filled = self.connection.poll_fill(context, &mut self.input, limit);
+        if let Poll::Ready(Ok(count)) = filled {
+            self.received += count as u64;
+        }
+        filled
+    }
+
+    /// What was received and put since this was asked last.
+    pub fn take_traffic(&mut self) -> Traffic {
+        Traffic { received: std::mem::take(&mut self.received), sent: self.connection.sent.take() }
     }
 
     /// Reads, pending input first; 0 means that the peer will send no more.
@@ -83,7 +103,11 @@ impl Stream {
     pub fn poll_read(&mut self, context: &mut Context<'_>, into: &mut [u8]) -> Poll<io::Result<usize>> {
         let pending = self.input.bytes();
         if pending.is_empty() {
-            return self.connection.poll_read(context, into);
+            let read = self.connection.poll_read(context, into);
+            if let Poll::Ready(Ok(count)) = read {
+                self.received += count as u64;
+            }
+            return read;
         }
         let count = pending.len().min(into.len());
         into[..count].copy_from_slice(&pending[..count]);

@@ -147,7 +147,9 @@ impl Pool {
             self.counters.upstream_cx_overflow.increment();
             return Err(ObtainFailure::Overflow);
         };
-        self.connect(&target, wanted, permit).await.map_err(ObtainFailure::Connect)
+        let mut connection = self.connect(&target, wanted, permit).await.map_err(ObtainFailure::Connect)?;
+        connection.counted = true;
+        Ok(connection)
     }
 
     /// Tells it what its endpoint is like now.

@@ -172,3 +172,22 @@ async fn a_new_endpoint_is_reached_by_connections_that_were_open_before() {
     assert_eq!(client.ask(GET).await.1, "new");
     site.stop().await;
 }
+
+#[tokio::test]
+async fn bytes_are_counted_on_both_sides() {
+    let site = Site::start().await;
+    let request = "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 3\r\n\r\nabc";
+    let (mut client, mut upstream, head) = site.sent(request).await;
+    upstream.says("abc").await;
+    let answer = "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello";
+    upstream.send(answer).await;
+    let (returned, body) = client.message().await;
+    assert_eq!(body, "hello");
+    let bytes = |name: &str| site.edge.count(name);
+    eventually("the request is counted", async || bytes("downstream_cx_tx_bytes_total") > 0).await;
+    assert_eq!(bytes("downstream_cx_rx_bytes_total"), request.len() as u64);
+    assert_eq!(bytes("downstream_cx_tx_bytes_total"), returned.wire_length() + 5);
+    assert_eq!(bytes("cluster.b.upstream_cx_tx_bytes_total"), head.wire_length() + 3);
+    assert_eq!(bytes("cluster.b.upstream_cx_rx_bytes_total"), answer.len() as u64);
+    site.stop().await;
+}

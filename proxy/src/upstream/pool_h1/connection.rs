@@ -9,7 +9,7 @@ use balance::Permit;
 
 use super::{Pool, Target};
 use crate::config::snapshot::ClientTransport;
-use crate::io::Stream;
+use crate::io::{Stream, Traffic};
 use crate::tls::ClientTls;
 use crate::upstream::connector::{Connected, Wanted};
 
@@ -24,6 +24,8 @@ pub struct UpstreamConnection {
     pub remote: SocketAddr,
     pool: Rc<Pool>,
     served: u32,
+    /// Whoever copies its bytes counts them, too.
+    pub(super) counted: bool,
     pub(super) idle_since: Instant,
     security: Option<Security>,
     _permit: Permit,
@@ -61,6 +63,7 @@ impl UpstreamConnection {
             remote: connected.remote,
             pool: pool.clone(),
             served: 0,
+            counted: false,
             idle_since: pool.core.io.clock.now(),
             security,
             _permit: permit,
@@ -71,6 +74,7 @@ impl UpstreamConnection {
     pub fn release(mut self: Box<Self>) {
         let pool = self.pool.clone();
         self.served += 1;
+        self.count_traffic();
         if pool.closed.get() || !self.stream.is_quiet() {
             return;
         }
@@ -83,6 +87,15 @@ impl UpstreamConnection {
         if pool.queued.get() > 0 {
             pool.returned.notify_one();
         }
+    }
+
+    fn count_traffic(&mut self) {
+        let Traffic { received, sent } = self.stream.take_traffic();
+        if self.counted {
+            return;
+        }
+        self.pool.counters.upstream_cx_rx_bytes_total.add(received);
+        self.pool.counters.upstream_cx_tx_bytes_total.add(sent);
     }
 
     pub(super) fn fits(&self, transport: &ClientTransport, wanted: &Wanted<'_>) -> bool {
@@ -100,6 +113,7 @@ impl UpstreamConnection {
 
 impl Drop for UpstreamConnection {
     fn drop(&mut self) {
+        self.count_traffic();
         self.pool.counters.upstream_cx_active.decrement();
         self.pool.counters.upstream_cx_destroy.increment();
         self.pool.connection_gone();

@@ -153,6 +153,12 @@ impl Wire {
 }
 
 impl Head {
+    /// Bytes that it took, with the empty line.
+    pub(crate) fn wire_length(&self) -> u64 {
+        let fields = self.fields.iter().map(|(name, value)| name.len() + value.len() + ": \r\n".len());
+        (self.line.len() + "\r\n\r\n".len() + fields.sum::<usize>()) as u64
+    }
+
     fn parse(text: &str) -> Self {
         let mut lines = text.trim_end().split("\r\n");
         let line = lines.next().unwrap().to_owned();
