@@ -130,13 +130,8 @@ impl Lookup {
     async fn look_up(&self, name: &str) -> Result<(Vec<IpAddr>, Duration), String> {
         let answer = self.resolver.lookup_ip(name).await.map_err(|error| error.to_string())?;
         let ttl = answer.valid_until().saturating_duration_since(Instant::now());
-        let mut addresses = of_family(answer.iter().collect(), self.dns.family);
-        // An order of our own: servers rotate their answers, and that is no change.
-        addresses.sort_unstable();
-        if self.first_address_only {
-            addresses.truncate(1);
-        }
-        Ok((addresses, ttl))
+        let addresses = of_family(answer.iter().collect(), self.dns.family);
+        Ok((if self.first_address_only { first(addresses)? } else { in_order(addresses) }, ttl))
     }
 
     fn assignment(&self) -> ClusterLoadAssignment {
@@ -183,6 +178,22 @@ fn resolve_address(address: &EndpointAddress, known: &BTreeMap<String, Vec<IpAdd
     }
 }
 
+/// As in Envoy: the first of each answer, so that servers that rotate theirs spread the gateways, and an answer without any is no
+/// reason to let the address go (`logical_dns_cluster.cc`).
+fn first(mut addresses: Vec<IpAddr>) -> Result<Vec<IpAddr>, String> {
+    addresses.truncate(1);
+    if addresses.is_empty() {
+        return Err("no address of the family that is asked for".to_owned());
+    }
+    Ok(addresses)
+}
+
+/// An order of our own: servers rotate their answers, and that is no change.
+fn in_order(mut addresses: Vec<IpAddr>) -> Vec<IpAddr> {
+    addresses.sort_unstable();
+    addresses
+}
+
 /// `DnsLookupFamily` applied to an answer that holds both families.
 fn of_family(addresses: Vec<IpAddr>, family: DnsFamily) -> Vec<IpAddr> {
     let (v4, v6): (Vec<IpAddr>, Vec<IpAddr>) = addresses.into_iter().partition(IpAddr::is_ipv4);
@@ -211,5 +222,13 @@ mod tests {
         assert_eq!(of_family(only_v4(), DnsFamily::Auto), only_v4());
         assert_eq!(of_family(only_v4(), DnsFamily::V6Only), Vec::<IpAddr>::new());
         assert_eq!(of_family(both(), DnsFamily::All).len(), 2);
+    }
+
+    #[test]
+    fn logical_dns_takes_the_first_address_and_strict_dns_all() {
+        let answer = || [7, 1, 4].map(|host| IpAddr::from([10, 0, 0, host])).to_vec();
+        assert_eq!(first(answer()).unwrap(), [IpAddr::from([10, 0, 0, 7])]);
+        assert!(first(Vec::new()).is_err());
+        assert_eq!(in_order(answer()), [1, 4, 7].map(|host| IpAddr::from([10, 0, 0, host])));
     }
 }
