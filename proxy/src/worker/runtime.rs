@@ -73,6 +73,7 @@ async fn sweep(worker: Rc<Worker>) {
         tokio::time::sleep(SWEEP_INTERVAL).await;
         worker.io.clock.invalidate();
         worker.clusters.sweep();
+        worker.process.forget_unused_breakers();
     }
 }
 
