@@ -28,6 +28,11 @@ impl Breaker {
             retries: Limit::new(thresholds.max_retries),
         }
     }
+
+    /// Whether there is a clone, or a permit, of any of these limits.
+    pub fn is_shared(&self) -> bool {
+        [&self.connections, &self.pending_requests, &self.requests, &self.retries].into_iter().any(Limit::is_shared)
+    }
 }
 
 /// A bound on how many things may exist at once. Clones share the count.
@@ -65,6 +70,10 @@ impl Limit {
             count.current.fetch_add(1, Ordering::Relaxed);
         }
         Permit(self.0.clone())
+    }
+
+    fn is_shared(&self) -> bool {
+        self.0.as_ref().is_some_and(|count| Arc::strong_count(count) > 1)
     }
 
     /// How many there are; 0 if nothing is counted.

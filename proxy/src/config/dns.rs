@@ -1,22 +1,27 @@
 //! Endpoints given by name: looked up on control, so that workers only ever see addresses.
 
+mod failures;
+mod name;
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use hickory_resolver::TokioResolver;
-use rand::Rng as _;
-use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
-use xds_model::cluster::{Dns, DnsFamily};
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::{JoinHandle, JoinSet};
+use xds_model::cluster::Dns;
 use xds_model::endpoint::{ClusterLoadAssignment, EndpointAddress};
 
-/// Time before a failed look-up is tried again at first; doubled up to the refresh rate.
-const FIRST_RETRY: Duration = Duration::from_millis(500);
+use self::name::{Answer, Name, NameServers};
 
-/// No record is looked up more often than this, whatever its TTL says.
-const SHORTEST_REFRESH: Duration = Duration::from_secs(1);
+/// Names that are looked up at once, over all clusters.
+const MOST_AT_ONCE: usize = 128;
+
+/// Answers that wait until their cluster takes them in; then the names wait.
+const QUEUE: usize = 64;
 
 /// The addresses of one DNS cluster.
 #[derive(Debug)]
@@ -31,6 +36,7 @@ pub struct Resolved {
 #[derive(Debug)]
 pub struct DnsResolver {
     resolver: TokioResolver,
+    places: Arc<Semaphore>,
     results: mpsc::Sender<Resolved>,
 }
 
@@ -43,18 +49,18 @@ impl DnsResolver {
         let resolver = TokioResolver::builder_tokio()
             .and_then(|builder| builder.build())
             .map_err(|error| format!("resolver configuration of the system: {error}"))?;
-        Ok(Self { resolver, results })
+        Ok(Self { resolver, places: Arc::new(Semaphore::new(MOST_AT_ONCE)), results })
     }
 
     /// Starts looking up a cluster's names; dropping the result stops it.
     pub fn watch(&self, cluster: Arc<str>, dns: Dns, first_address_only: bool) -> DnsTask {
         let lookup = Lookup {
-            resolver: self.resolver.clone(),
+            servers: self.resolver.clone(),
+            places: self.places.clone(),
             results: self.results.clone(),
             cluster,
             dns,
             first_address_only,
-            known: BTreeMap::new(),
         };
         DnsTask(tokio::spawn(lookup.run()))
     }
@@ -70,83 +76,80 @@ impl Drop for DnsTask {
     }
 }
 
-struct Lookup {
-    resolver: TokioResolver,
+struct Lookup<Servers> {
+    servers: Servers,
+    places: Arc<Semaphore>,
     results: mpsc::Sender<Resolved>,
     cluster: Arc<str>,
     dns: Dns,
     /// LOGICAL_DNS: only the first address counts.
     first_address_only: bool,
-    /// The last good answer for each name.
-    known: BTreeMap<String, Vec<IpAddr>>,
 }
 
-impl Lookup {
-    async fn run(mut self) {
-        let mut retry = FIRST_RETRY;
+impl<Servers: NameServers> Lookup<Servers> {
+    /// Each name is looked up on its own time, as in Envoy, and what is known is published whenever an answer changes it.
+    async fn run(self) {
+        let names = names(&self.dns.endpoints);
+        let mut unanswered = names.len();
+        let mut known: BTreeMap<Arc<str>, Option<Vec<IpAddr>>> = BTreeMap::new();
         let mut last = None;
+        // The tasks end with this one.
+        let (_tasks, mut answers) = self.look_up(names);
         loop {
-            let outcome = self.look_up_all().await;
-            let assignment = self.assignment();
-            if last.as_ref() != Some(&assignment) {
+            let assignment = self.assignment(&known);
+            // No endpoint is a verdict: requests fail. It needs an answer, or a failure, of every name.
+            let says_something =
+                unanswered == 0 || assignment.localities.iter().any(|found| !found.endpoints.is_empty());
+            if says_something && last.as_ref() != Some(&assignment) {
                 last = Some(assignment.clone());
                 if self.results.send(Resolved { cluster: self.cluster.clone(), assignment }).await.is_err() {
                     return;
                 }
             }
-            let pause = match outcome {
-                Ok(ttl) => {
-                    retry = FIRST_RETRY;
-                    ttl.filter(|_| self.dns.respect_ttl).unwrap_or(self.dns.refresh_rate).max(SHORTEST_REFRESH)
-                }
-                Err(name_and_reason) => {
-                    tracing::warn!(cluster = %self.cluster, "{name_and_reason}");
-                    let pause = retry;
-                    retry = (retry * 2).min(self.dns.refresh_rate);
-                    pause
-                }
-            };
-            let jitter = Duration::from_millis(rand::rng().random_range(0..100));
-            tokio::time::sleep(pause + jitter).await;
-        }
-    }
-
-    /// The shortest time to live of all answers (`None` without names), or the first name that could not be resolved.
-    async fn look_up_all(&mut self) -> Result<Option<Duration>, String> {
-        let mut shortest: Option<Duration> = None;
-        let mut failure = None;
-        for name in names(&self.dns.endpoints) {
-            match self.look_up(&name).await {
-                Ok((addresses, ttl)) => {
-                    shortest = Some(shortest.map_or(ttl, |found| found.min(ttl)));
-                    self.known.insert(name, addresses);
-                }
-                Err(reason) => failure = failure.or(Some(format!("name `{name}`: {reason}"))),
+            let mut arrived = Vec::new();
+            if answers.recv_many(&mut arrived, QUEUE).await == 0 {
+                return;
+            }
+            for Answer { name, addresses } in arrived {
+                let before = known.entry(name).or_insert_with(|| {
+                    unanswered = unanswered.saturating_sub(1);
+                    None
+                });
+                // After a failure the last good answer stays.
+                *before = addresses.or(before.take());
             }
         }
-        failure.map_or(Ok(shortest), Err)
     }
 
-    async fn look_up(&self, name: &str) -> Result<(Vec<IpAddr>, Duration), String> {
-        let answer = self.resolver.lookup_ip(name).await.map_err(|error| error.to_string())?;
-        let ttl = answer.valid_until().saturating_duration_since(Instant::now());
-        let mut addresses = of_family(answer.iter().collect(), self.dns.family);
-        // An order of our own: servers rotate their answers, and that is no change.
-        addresses.sort_unstable();
-        if self.first_address_only {
-            addresses.truncate(1);
+    /// Starts looking up all names.
+    fn look_up(&self, names: Vec<Arc<str>>) -> (JoinSet<()>, mpsc::Receiver<Answer>) {
+        let (sender, answers) = mpsc::channel(QUEUE);
+        let mut tasks = JoinSet::new();
+        for name in names {
+            let name = Name {
+                name,
+                servers: self.servers.clone(),
+                places: self.places.clone(),
+                answers: sender.clone(),
+                cluster: self.cluster.clone(),
+                family: self.dns.family,
+                first_address_only: self.first_address_only,
+                refresh_rate: self.dns.refresh_rate,
+                respect_ttl: self.dns.respect_ttl,
+            };
+            tasks.spawn(name.run());
         }
-        Ok((addresses, ttl))
+        (tasks, answers)
     }
 
-    fn assignment(&self) -> ClusterLoadAssignment {
+    fn assignment(&self, known: &BTreeMap<Arc<str>, Option<Vec<IpAddr>>>) -> ClusterLoadAssignment {
         let mut assignment = self.dns.endpoints.clone();
         for locality in &mut assignment.localities {
             locality.endpoints = locality
                 .endpoints
                 .iter()
                 .flat_map(|endpoint| {
-                    resolve_address(&endpoint.address, &self.known).into_iter().map(|address| {
+                    resolve_address(&endpoint.address, known).into_iter().map(|address| {
                         let mut resolved = endpoint.clone();
                         resolved.address = EndpointAddress::Socket(address);
                         resolved
@@ -158,13 +161,13 @@ impl Lookup {
     }
 }
 
-fn names(assignment: &ClusterLoadAssignment) -> Vec<String> {
-    let mut names: Vec<String> = assignment
+fn names(assignment: &ClusterLoadAssignment) -> Vec<Arc<str>> {
+    let mut names: Vec<Arc<str>> = assignment
         .localities
         .iter()
         .flat_map(|locality| &locality.endpoints)
         .filter_map(|endpoint| match &endpoint.address {
-            EndpointAddress::Name(name, _) => Some(name.clone()),
+            EndpointAddress::Name(name, _) => Some(name.as_str().into()),
             EndpointAddress::Socket(_) | EndpointAddress::Unix(_) => None,
         })
         .collect();
@@ -173,43 +176,12 @@ fn names(assignment: &ClusterLoadAssignment) -> Vec<String> {
     names
 }
 
-fn resolve_address(address: &EndpointAddress, known: &BTreeMap<String, Vec<IpAddr>>) -> Vec<SocketAddr> {
+fn resolve_address(address: &EndpointAddress, known: &BTreeMap<Arc<str>, Option<Vec<IpAddr>>>) -> Vec<SocketAddr> {
     match address {
         EndpointAddress::Socket(address) => vec![*address],
         EndpointAddress::Name(name, port) => {
-            known.get(name).into_iter().flatten().map(|ip| SocketAddr::new(*ip, *port)).collect()
+            known.get(name.as_str()).into_iter().flatten().flatten().map(|ip| SocketAddr::new(*ip, *port)).collect()
         }
         EndpointAddress::Unix(_) => Vec::new(),
-    }
-}
-
-/// `DnsLookupFamily` applied to an answer that holds both families.
-fn of_family(addresses: Vec<IpAddr>, family: DnsFamily) -> Vec<IpAddr> {
-    let (v4, v6): (Vec<IpAddr>, Vec<IpAddr>) = addresses.into_iter().partition(IpAddr::is_ipv4);
-    match family {
-        DnsFamily::V4Only => v4,
-        DnsFamily::V6Only => v6,
-        DnsFamily::V4Preferred if !v4.is_empty() => v4,
-        DnsFamily::V4Preferred => v6,
-        DnsFamily::Auto if !v6.is_empty() => v6,
-        DnsFamily::Auto => v4,
-        DnsFamily::All => v4.into_iter().chain(v6).collect(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn families_are_chosen_as_configured() {
-        let both = || vec![IpAddr::from([127, 0, 0, 1]), IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1])];
-        let only_v4 = || vec![IpAddr::from([127, 0, 0, 1])];
-        assert_eq!(of_family(both(), DnsFamily::V4Only), only_v4());
-        assert_eq!(of_family(both(), DnsFamily::Auto).len(), 1);
-        assert!(of_family(both(), DnsFamily::Auto).iter().all(IpAddr::is_ipv6));
-        assert_eq!(of_family(only_v4(), DnsFamily::Auto), only_v4());
-        assert_eq!(of_family(only_v4(), DnsFamily::V6Only), Vec::<IpAddr>::new());
-        assert_eq!(of_family(both(), DnsFamily::All).len(), 2);
     }
 }

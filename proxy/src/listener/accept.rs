@@ -20,6 +20,7 @@ use super::admit::admit;
 use super::open::OpenListener;
 use super::socket::ListeningSockets;
 use crate::worker::timer::Alarm;
+use crate::worker::vital;
 
 /// Connections accepted in one turn of the worker, so that those that are open get their turn.
 const ACCEPTED_PER_TURN: usize = 32;
@@ -52,7 +53,7 @@ impl AcceptLoop {
     pub(super) fn start(sockets: &Arc<ListeningSockets>, worker: usize, listener: &Rc<OpenListener>) -> Self {
         let (stop, stopped) = watch::channel(None);
         let mut task = JoinSet::new();
-        task.spawn_local(run(sockets.clone(), worker, listener.clone(), stopped));
+        task.spawn_local(vital("accept loop", run(sockets.clone(), worker, listener.clone(), stopped)));
         Self { task, stop }
     }
 

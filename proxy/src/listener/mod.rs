@@ -29,7 +29,7 @@ use self::accept::{AcceptLoop, AfterLast};
 use self::open::OpenListener;
 use self::socket::ListeningSockets;
 use crate::config::snapshot::ListenerSnapshot;
-use crate::worker::Worker;
+use crate::worker::{Worker, vital};
 
 pub use counters::{ConnectionCounters, ListenerCounters, SecretCounters, TlsCounters, TotalCounters};
 
@@ -142,6 +142,6 @@ impl Listeners {
     fn keep_up(&self, task: impl Future<Output = ()> + 'static) {
         let mut upkeep = self.upkeep.borrow_mut();
         while upkeep.try_join_next().is_some() {}
-        upkeep.spawn_local(task);
+        upkeep.spawn_local(vital("listeners", task));
     }
 }

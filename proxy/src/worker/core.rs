@@ -59,6 +59,16 @@ impl Process {
             }
         }
     }
+
+    /// Forgets the circuit breakers that no worker holds any more. Until the last request of a removed cluster has ended they
+    /// count on: the cluster may come back.
+    pub fn forget_unused_breakers(&self) {
+        let mut breakers = self.breakers.lock().unwrap_or_else(PoisonError::into_inner);
+        breakers.retain(|_, (_, breaker)| breaker.is_shared());
+        if breakers.len() < breakers.capacity() / 4 {
+            breakers.shrink_to_fit();
+        }
+    }
 }
 
 impl Default for Process {
@@ -93,5 +103,32 @@ impl Core {
             tasks: Tasks::default(),
             process,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn breakers_are_forgotten_with_their_last_user() {
+        let process = Process::default();
+        let known = || process.breakers.lock().unwrap().len();
+        let thresholds = CircuitBreaker { max_requests: 1, ..CircuitBreaker::UNLIMITED };
+        let name: Arc<str> = "cluster".into();
+        let held = process.breaker(&name, thresholds);
+        drop(process.breaker(&"gone".into(), thresholds));
+        assert_eq!(known(), 2);
+        process.forget_unused_breakers();
+        assert_eq!(known(), 1);
+
+        let request = held.requests.acquire().unwrap();
+        drop(held);
+        process.forget_unused_breakers();
+        let again = process.breaker(&name, thresholds);
+        assert!(again.requests.acquire().is_none(), "the request of before is still under way");
+        drop((request, again));
+        process.forget_unused_breakers();
+        assert_eq!(known(), 0);
     }
 }

@@ -8,6 +8,7 @@ mod routes;
 mod runtime;
 pub mod tasks;
 pub mod timer;
+mod vital;
 mod workers;
 
 use std::ops::Deref;
@@ -17,6 +18,7 @@ use std::sync::Arc;
 pub use self::core::{Core, Process};
 pub use self::routes::{RouteTables, WorkerRoutes};
 pub use self::runtime::{run, start};
+pub(crate) use self::vital::vital;
 pub use self::workers::{Workers, WorkersOptions};
 
 use crate::config::publish::Changes;

@@ -10,13 +10,14 @@ use std::time::Duration;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::task::JoinSet;
 
+use super::vital::{end_process, vital};
 use super::{Process, Worker};
 use crate::io::Flusher;
 
 /// Idle upstream connections are looked at this often.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Starts a worker thread that runs `serve` until it returns.
+/// Starts a worker thread that runs `serve` until it returns. A panic, other than in a connection, ends the process.
 ///
 /// # Errors
 /// The system refuses a thread.
@@ -25,7 +26,9 @@ where
     S: FnOnce(Rc<Worker>) -> F + Send + 'static,
     F: Future<Output = ()> + 'static,
 {
-    thread::Builder::new().name(name.to_owned()).spawn(move || run(process, serve))
+    thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(move || run(process, serve).inspect_err(|error| end_process("runtime", &error.to_string())))
 }
 
 /// Turns this thread into a worker until `serve` returns; what it leaves running is ended.
@@ -41,14 +44,14 @@ where
     runtime.block_on(async move {
         let worker = Worker::new(process);
         let mut upkeep = JoinSet::new();
-        upkeep.spawn_local(Flusher::run(worker.io.clone()));
-        upkeep.spawn_local(worker.timers.clone().run());
-        upkeep.spawn_local(supervise(worker.clone()));
-        upkeep.spawn_local(write_logs(worker.clone()));
-        upkeep.spawn_local(sweep(worker.clone()));
+        upkeep.spawn_local(vital("flusher", Flusher::run(worker.io.clone())));
+        upkeep.spawn_local(vital("timers", worker.timers.clone().run()));
+        upkeep.spawn_local(vital("supervisor of connections", supervise(worker.clone())));
+        upkeep.spawn_local(vital("access logs", write_logs(worker.clone())));
+        upkeep.spawn_local(vital("sweep", sweep(worker.clone())));
         // A task of its own: what `block_on` polls itself is polled before the tasks that are ready, and would break up their batches.
         let mut served = JoinSet::new();
-        served.spawn_local(serve(worker.clone()));
+        served.spawn_local(vital("configuration", serve(worker.clone())));
         while served.join_next().await.is_some() {}
         worker.tasks.abort();
         worker.tasks.finished().await;
@@ -70,5 +73,31 @@ async fn sweep(worker: Rc<Worker>) {
         tokio::time::sleep(SWEEP_INTERVAL).await;
         worker.io.clock.invalidate();
         worker.clusters.sweep();
+        worker.process.forget_unused_breakers();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    /// Says to a copy of the tests that it is to panic.
+    const PANICS: &str = "SELVEDGE_TEST_WORKER_PANICS";
+
+    #[test]
+    fn a_worker_that_panics_ends_the_process() {
+        if std::env::var_os(PANICS).is_some() {
+            let worker = start("worker-7", Arc::default(), |_| async { panic!("on purpose") }).unwrap();
+            drop(worker.join());
+            return;
+        }
+        let this = "worker::runtime::tests::a_worker_that_panics_ends_the_process";
+        let mut copy = Command::new(std::env::current_exe().unwrap());
+        let ended = copy.args([this, "--exact", "--nocapture"]).env(PANICS, "1").output().unwrap();
+        let said = String::from_utf8_lossy(&ended.stderr);
+        assert_eq!(ended.status.code(), Some(70), "{said}");
+        assert!(said.contains("thread 'worker-7'") && said.contains("on purpose"), "{said}");
     }
 }

@@ -8,11 +8,10 @@ use tonic::transport::Channel;
 use xds_api::Credentials;
 use xds_api::channel::{Destination, Roots, Tls, connect};
 
+use crate::small_file;
+
 /// Bound on connecting, TLS included.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// Bytes of a token or of a root file; both are a few KiB.
-const MAX_FILE_BYTES: u64 = 1024 * 1024;
 
 /// A control plane.
 #[derive(Clone, Debug)]
@@ -85,26 +84,17 @@ impl ControlPlane {
 
     async fn read_roots(&self) -> Result<Option<Vec<u8>>, String> {
         match &self.tls {
-            Some(TlsOptions { roots: RootSource::File(path), .. }) => read(path).await.map(Some),
+            Some(TlsOptions { roots: RootSource::File(path), .. }) => small_file::read(path).await.map(Some),
             Some(TlsOptions { roots: RootSource::System, .. }) | None => Ok(None),
         }
     }
 }
 
 async fn read_token(path: &Path) -> Result<String, String> {
-    let bytes = read(path).await?;
+    let bytes = small_file::read(path).await?;
     let token = String::from_utf8(bytes).map_err(|_| format!("{}: the token is not text", path.display()))?;
     match token.trim() {
         "" => Err(format!("{}: the token is empty", path.display())),
         token => Ok(token.to_owned()),
     }
-}
-
-async fn read(path: &Path) -> Result<Vec<u8>, String> {
-    let failed = |error: std::io::Error| format!("{}: {error}", path.display());
-    let size = tokio::fs::metadata(path).await.map_err(failed)?.len();
-    if size > MAX_FILE_BYTES {
-        return Err(format!("{}: {size} bytes, expected at most {MAX_FILE_BYTES}", path.display()));
-    }
-    tokio::fs::read(path).await.map_err(failed)
 }

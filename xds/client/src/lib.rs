@@ -3,7 +3,7 @@
 //! Data flows one way: [`session`] speaks the protocol of [`delta`] over a stream, hands what it receives to a
 //! [`configuration`], which keeps it in a [`cache`], finds out through [`references`] what else has to be asked for, and tells
 //! the proxy what has changed as [`event`]s. [`snapshot`] keeps the last good state on disk, [`ca`] gets our own certificate,
-//! [`node`] says who we are.
+//! [`node`] says who we are, [`small_file`] reads certificates and tokens.
 
 mod back_off;
 pub mod ca;
@@ -17,6 +17,7 @@ pub mod references;
 pub mod resource;
 mod resource_type;
 pub mod session;
+pub mod small_file;
 pub mod snapshot;
 #[cfg(test)]
 mod testing;

@@ -2,12 +2,14 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use hashbrown::HashMap;
+use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 
 /// Buffers that may wait for the writer, over all files. A disk that is slower than this loses lines, counted, but no request waits.
 const MOST_WAITING: usize = 128;
@@ -26,6 +28,7 @@ pub struct AccessLogSinks {
 pub struct Sink {
     /// Unique among the files of the process, from 0 on.
     pub(super) index: usize,
+    destination: Arc<Destination>,
     writer: Arc<Writer>,
 }
 
@@ -39,8 +42,7 @@ struct Writer {
 
 #[derive(Debug)]
 enum Job {
-    Open(usize, Destination),
-    Write(usize, Vec<u8>),
+    Write(Arc<Destination>, Vec<u8>),
     Flush(SyncSender<()>),
 }
 
@@ -71,10 +73,10 @@ impl AccessLogSinks {
         Ok(Arc::new(Self { open: Mutex::default(), writer }))
     }
 
-    /// The file at `path`, opened for appending at first use.
+    /// The file at `path`, opened for appending at first use. Whatever it is, and however busy the writer: nobody waits here.
     ///
     /// # Errors
-    /// It cannot be opened, or the writer is gone.
+    /// It cannot be opened; a FIFO cannot while nobody reads it.
     pub fn open(&self, path: &str) -> io::Result<Arc<Sink>> {
         let mut open = lock(&self.open);
         if let Some(sink) = open.get(path) {
@@ -83,11 +85,10 @@ impl AccessLogSinks {
         let destination = match path {
             "/dev/stdout" => Destination::Stdout,
             "/dev/stderr" => Destination::Stderr,
-            path => Destination::File(OpenOptions::new().append(true).create(true).open(path)?),
+            path => Destination::File(open_file(path)?),
         };
-        let sink = Arc::new(Sink { index: open.len(), writer: self.writer.clone() });
-        let job = Job::Open(sink.index, destination);
-        self.writer.queue.send(job).map_err(|_| io::Error::other("the log writer is gone"))?;
+        let (destination, writer) = (Arc::new(destination), self.writer.clone());
+        let sink = Arc::new(Sink { index: open.len(), destination, writer });
         open.insert(path.to_owned(), sink.clone());
         Ok(sink)
     }
@@ -115,7 +116,7 @@ impl AccessLogSinks {
 impl Sink {
     /// Hands a buffer over and returns an empty one. The lines are lost, and counted, when too many are waiting already.
     pub(super) fn hand_over(&self, lines: Vec<u8>) -> Vec<u8> {
-        match self.writer.queue.try_send(Job::Write(self.index, lines)) {
+        match self.writer.queue.try_send(Job::Write(self.destination.clone(), lines)) {
             Ok(()) => lock(&self.writer.spare).pop().unwrap_or_default(),
             Err(
                 TrySendError::Full(Job::Write(_, mut lines)) | TrySendError::Disconnected(Job::Write(_, mut lines)),
@@ -143,12 +144,10 @@ impl Writer {
 }
 
 fn run(jobs: &Receiver<Job>, written: &dyn Fn(Vec<u8>, bool)) {
-    let mut files: HashMap<usize, Destination> = HashMap::new();
     while let Ok(job) = jobs.recv() {
         match job {
-            Job::Open(index, destination) => drop(files.insert(index, destination)),
-            Job::Write(index, lines) => {
-                let succeeded = files.get_mut(&index).is_some_and(|file| write(file, &lines).is_ok());
+            Job::Write(destination, lines) => {
+                let succeeded = write(&destination, &lines).is_ok();
                 written(lines, succeeded);
             }
             // Whoever asked may have given up waiting.
@@ -157,9 +156,17 @@ fn run(jobs: &Receiver<Job>, written: &dyn Fn(Vec<u8>, bool)) {
     }
 }
 
-fn write(destination: &mut Destination, lines: &[u8]) -> io::Result<()> {
+/// Opening a FIFO that nobody reads is an error instead of a wait; writing to one that nobody empties is the writer thread's wait.
+fn open_file(path: &str) -> io::Result<File> {
+    let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
+    let file = OpenOptions::new().append(true).create(true).custom_flags(flags.bits().cast_signed()).open(path)?;
+    fcntl_setfl(&file, fcntl_getfl(&file)? - OFlags::NONBLOCK)?;
+    Ok(file)
+}
+
+fn write(destination: &Destination, lines: &[u8]) -> io::Result<()> {
     match destination {
-        Destination::File(file) => file.write_all(lines),
+        Destination::File(file) => (&mut &*file).write_all(lines),
         Destination::Stdout => {
             let mut out = io::stdout().lock();
             out.write_all(lines)?;
@@ -172,4 +179,61 @@ fn write(destination: &mut Destination, lines: &[u8]) -> io::Result<()> {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // Nothing that is done under these locks can leave them half-changed.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read as _;
+    use std::path::{Path, PathBuf};
+
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+
+    use super::*;
+
+    fn fifo(folder: &Path) -> PathBuf {
+        let path = folder.join("fifo");
+        mknodat(CWD, &path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+        path
+    }
+
+    fn reader(fifo: &Path) -> File {
+        OpenOptions::new().read(true).custom_flags(OFlags::NONBLOCK.bits().cast_signed()).open(fifo).unwrap()
+    }
+
+    #[test]
+    fn a_fifo_that_nobody_reads_is_an_error_and_not_a_wait() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = fifo(folder.path());
+        let sinks = AccessLogSinks::start().unwrap();
+        let error = sinks.open(path.to_str().unwrap()).unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(rustix::io::Errno::NXIO.raw_os_error()));
+
+        let mut reader = reader(&path);
+        let sink = sinks.open(path.to_str().unwrap()).unwrap();
+        sink.hand_over(b"line\n".to_vec());
+        sinks.flush();
+        let mut line = [0; 5];
+        reader.read_exact(&mut line).unwrap();
+        assert_eq!(&line, b"line\n");
+    }
+
+    #[test]
+    fn a_log_that_nobody_empties_loses_counted_lines_and_holds_up_nobody() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = fifo(folder.path());
+        let sinks = AccessLogSinks::start().unwrap();
+        let reader = reader(&path);
+        let stuck = sinks.open(path.to_str().unwrap()).unwrap();
+        // More than the kernel takes for a pipe: the writer waits, and its queue fills up.
+        while sinks.dropped() == 0 {
+            stuck.hand_over(vec![b'a'; 128 * 1024]);
+        }
+
+        let other = folder.path().join("other");
+        let other = sinks.open(other.to_str().unwrap()).unwrap();
+        let dropped = sinks.dropped();
+        other.hand_over(b"line\n".to_vec());
+        assert_eq!(sinks.dropped(), dropped + 1);
+        drop(reader);
+    }
 }
