@@ -1,5 +1,6 @@
 //! A folder of YAML and JSON files to typed objects.
 
+mod budget;
 pub(crate) mod duration;
 pub(crate) mod field;
 pub(crate) mod yaml;
@@ -8,11 +9,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use budget::Budget;
+
 use crate::object::{Objects, Reader};
 use crate::problem::{Place, Problems};
 
 /// Files bigger than this are refused.
 const MAX_FILE_BYTES: u64 = 16 << 20;
+/// Folders that come to more than this are refused.
+const MAX_FOLDER_BYTES: usize = 64 << 20;
 /// Folders with more files than this are refused.
 const MAX_FILES: usize = 10_000;
 /// Folders nested deeper than this are refused, which also ends loops of symbolic links.
@@ -21,9 +26,10 @@ const MAX_FOLDER_DEPTH: usize = 16;
 /// Reads every object in a folder. What cannot be read is reported, and the rest is read all the same.
 pub(crate) fn folder(directory: &Path, problems: &Problems) -> Objects {
     let mut reader = Reader::new(problems);
+    let mut budget = Budget::new(MAX_FOLDER_BYTES);
     for path in files(directory, problems) {
         let file = relative(directory, &path);
-        match read(&path).and_then(|text| yaml::parse(&text)) {
+        match read(&path).and_then(|text| yaml::parse(&text, &mut budget)) {
             Ok(documents) => documents.iter().for_each(|document| reader.read(document, &file)),
             Err(error) => problems.error(&Place { file, line: error.line }, error.message),
         }
