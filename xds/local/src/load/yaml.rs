@@ -115,7 +115,7 @@ impl Tree<'_> {
                 let Some(open) = self.open.pop() else { return Ok(()) };
                 let content = match open.items {
                     Items::List(items) => Content::List(items),
-                    Items::Map { entries, .. } => Content::Map(merge(entries)),
+                    Items::Map { entries, keys, .. } => Content::Map(merge(entries, keys)),
                 };
                 let node = Node { line: open.line, content };
                 self.spend(Size::of_one(&node), node.line)?;
@@ -226,8 +226,8 @@ fn key_text(node: Node) -> Result<String, Error> {
 }
 
 /// `<<: *other` brings in the entries of another map that are not there yet.
-fn merge(entries: Vec<Entry>) -> Vec<Entry> {
-    if entries.iter().all(|entry| entry.key != "<<") {
+fn merge(entries: Vec<Entry>, mut keys: HashSet<String>) -> Vec<Entry> {
+    if !keys.contains("<<") {
         return entries;
     }
     let (merged, mut own): (Vec<_>, Vec<_>) = entries.into_iter().partition(|entry| entry.key == "<<");
@@ -239,7 +239,7 @@ fn merge(entries: Vec<Entry>) -> Vec<Entry> {
         for source in sources {
             let Content::Map(entries) = source.content else { continue };
             for entry in entries {
-                if own.iter().all(|known| known.key != entry.key) {
+                if keys.insert(entry.key.clone()) {
                     own.push(entry);
                 }
             }
