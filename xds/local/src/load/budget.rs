@@ -8,23 +8,31 @@ use crate::load::yaml::Error;
 pub(crate) struct Budget {
     bytes: usize,
     left: usize,
+    is_spent: bool,
 }
 
 impl Budget {
     pub(crate) fn new(bytes: usize) -> Self {
-        Self { bytes, left: bytes }
+        Self { bytes, left: bytes, is_spent: false }
+    }
+
+    /// Whether more was asked for than there was.
+    pub(crate) fn is_spent(&self) -> bool {
+        self.is_spent
     }
 
     /// Takes the bytes, for what is on a line.
     ///
     /// # Errors
-    /// There are not as many left; after that there are none.
+    /// There are not as many left.
     pub(crate) fn spend(&mut self, bytes: usize, line: u32) -> Result<(), Error> {
-        let left = self.left.checked_sub(bytes);
-        self.left = left.unwrap_or(0);
-        match left {
-            Some(_) => Ok(()),
+        match self.left.checked_sub(bytes) {
+            Some(left) => {
+                self.left = left;
+                Ok(())
+            }
             None => {
+                self.is_spent = true;
                 let limit = self.bytes >> 20;
                 Err(Error {
                     line,
