@@ -1,18 +1,24 @@
 //! A folder of YAML and JSON files to typed objects.
 
+mod budget;
 pub(crate) mod duration;
 pub(crate) mod field;
 pub(crate) mod yaml;
 
-use std::fs;
+use std::fs::{self, DirEntry, File};
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+use budget::Budget;
 
 use crate::object::{Objects, Reader};
 use crate::problem::{Place, Problems};
 
 /// Files bigger than this are refused.
 const MAX_FILE_BYTES: u64 = 16 << 20;
+/// Folders that come to more than this are refused.
+const MAX_FOLDER_BYTES: usize = 64 << 20;
 /// Folders with more files than this are refused.
 const MAX_FILES: usize = 10_000;
 /// Folders nested deeper than this are refused, which also ends loops of symbolic links.
@@ -21,11 +27,15 @@ const MAX_FOLDER_DEPTH: usize = 16;
 /// Reads every object in a folder. What cannot be read is reported, and the rest is read all the same.
 pub(crate) fn folder(directory: &Path, problems: &Problems) -> Objects {
     let mut reader = Reader::new(problems);
+    let mut budget = Budget::new(MAX_FOLDER_BYTES);
     for path in files(directory, problems) {
         let file = relative(directory, &path);
-        match read(&path).and_then(|text| yaml::parse(&text)) {
+        match read(&path, &mut budget).and_then(|text| yaml::parse(&text, &mut budget)) {
             Ok(documents) => documents.iter().for_each(|document| reader.read(document, &file)),
             Err(error) => problems.error(&Place { file, line: error.line }, error.message),
+        }
+        if budget.is_spent() {
+            break;
         }
     }
     reader.finish()
@@ -49,11 +59,26 @@ fn collect(root: &Path, directory: &Path, depth: usize, found: &mut Vec<PathBuf>
         problems.error(&whole(root, directory), format!("is nested deeper than {MAX_FOLDER_DEPTH} folders"));
         return;
     }
-    let entries = match fs::read_dir(directory) {
-        Ok(entries) => entries,
-        Err(error) => return problems.error(&whole(root, directory), format!("cannot be read: {error}")),
-    };
-    for entry in entries.flatten() {
+    match fs::read_dir(directory) {
+        Ok(entries) => sort_out(root, directory, depth, entries, found, problems),
+        Err(error) => problems.error(&whole(root, directory), format!("cannot be read: {error}")),
+    }
+}
+
+fn sort_out(
+    root: &Path,
+    directory: &Path,
+    depth: usize,
+    entries: impl Iterator<Item = io::Result<DirEntry>>,
+    found: &mut Vec<PathBuf>,
+    problems: &Problems,
+) {
+    for entry in entries {
+        let entry = match entry {
+            Ok(entry) => entry,
+            // What was not listed must not pass for what was deleted.
+            Err(error) => return problems.error(&whole(root, directory), format!("cannot be read: {error}")),
+        };
         let path = entry.path();
         if entry.file_name().to_string_lossy().starts_with('.') || found.len() > MAX_FILES {
             continue;
@@ -73,22 +98,29 @@ fn holds_objects(path: &Path) -> bool {
     path.extension().is_some_and(|extension| ["yaml", "yml", "json"].iter().any(|known| extension == *known))
 }
 
-fn read(path: &Path) -> Result<String, yaml::Error> {
+fn read(path: &Path, budget: &mut Budget) -> Result<String, yaml::Error> {
     let failure = |message: String| yaml::Error { line: 0, message };
-    let unreadable = |error: std::io::Error| failure(format!("cannot be read: {error}"));
-    let metadata = fs::metadata(path).map_err(unreadable)?;
-    if !metadata.is_file() {
+    let unreadable = |error: io::Error| failure(format!("cannot be read: {error}"));
+    // Before it is opened, because opening a pipe waits for its writer.
+    if !fs::metadata(path).map_err(unreadable)?.is_file() {
         return Err(failure("is not a file".into()));
     }
-    if metadata.len() > MAX_FILE_BYTES {
-        return Err(failure(format!("is bigger than {} MiB", MAX_FILE_BYTES >> 20)));
-    }
-    let bytes = fs::read(path).map_err(unreadable)?;
+    let file = File::open(path).map_err(unreadable)?;
+    let bytes = read_at_most(file, MAX_FILE_BYTES).map_err(unreadable)?;
+    let bytes = bytes.ok_or_else(|| failure(format!("is bigger than {} MiB", MAX_FILE_BYTES >> 20)))?;
+    budget.spend(bytes.len(), 0)?;
     String::from_utf8(bytes).map_err(|error| {
         let good = error.as_bytes().iter().take(error.utf8_error().valid_up_to());
         let line = 1 + good.filter(|byte| **byte == b'\n').count();
         yaml::Error { line: u32::try_from(line).unwrap_or(u32::MAX), message: "not UTF-8 text".into() }
     })
+}
+
+/// Everything there is, nothing if that is more than `limit` bytes. What a file says of its size may be wrong by now.
+fn read_at_most(source: impl io::Read, limit: u64) -> io::Result<Option<Vec<u8>>> {
+    let mut bytes = Vec::new();
+    source.take(limit + 1).read_to_end(&mut bytes)?;
+    Ok((bytes.len() as u64 <= limit).then_some(bytes))
 }
 
 fn whole(root: &Path, path: &Path) -> Place {

@@ -44,8 +44,50 @@ fn a_loop_of_links_ends() {
 #[test]
 fn big_files_are_refused() {
     let root = tempfile::tempdir().unwrap();
-    fs::File::create(root.path().join("big.yaml")).unwrap().set_len(MAX_FILE_BYTES + 1).unwrap();
+    File::create(root.path().join("big.yaml")).unwrap().set_len(MAX_FILE_BYTES + 1).unwrap();
     let problems = Problems::default();
     folder(root.path(), &problems);
     assert_eq!(problems.into_sorted()[0].to_string(), "big.yaml: is bigger than 16 MiB");
+}
+
+#[test]
+fn a_file_that_grows_while_it_is_read_is_bounded() {
+    assert_eq!(read_at_most(io::repeat(b'#'), 1000).unwrap(), None);
+    assert_eq!(read_at_most(&b"1234"[..], 4).unwrap().unwrap(), b"1234");
+}
+
+#[test]
+fn many_big_files_are_refused_where_they_become_too_much() {
+    let root = tempfile::tempdir().unwrap();
+    let size = MAX_FILE_BYTES - 100;
+    for number in 1..=6 {
+        let mut text = format!("# {number}\n").into_bytes();
+        text.resize(usize::try_from(size).unwrap(), b'#');
+        fs::write(root.path().join(format!("{number}.yaml")), text).unwrap();
+    }
+    let problems = Problems::default();
+    folder(root.path(), &problems);
+    let said: Vec<_> = problems.into_sorted().iter().map(ToString::to_string).collect();
+    assert_eq!(said, ["5.yaml: with this the folder has more than 64 MiB, aliases resolved"]);
+}
+
+#[test]
+fn a_folder_that_cannot_be_listed_to_its_end_is_refused() {
+    let root = tempfile::tempdir().unwrap();
+    write(root.path(), "a.yaml", "");
+    let first = fs::read_dir(root.path()).unwrap();
+    let entries = first.chain([Err(io::Error::other("the disk is broken"))]);
+    let (problems, mut found) = (Problems::default(), Vec::new());
+    sort_out(root.path(), root.path(), 0, entries, &mut found, &problems);
+    let said = problems.into_sorted();
+    assert!(said[0].message.contains("the disk is broken"), "{said:?}");
+}
+
+#[test]
+fn what_is_no_file_is_refused() {
+    let root = tempfile::tempdir().unwrap();
+    let _socket = std::os::unix::net::UnixListener::bind(root.path().join("a.yaml")).unwrap();
+    let problems = Problems::default();
+    folder(root.path(), &problems);
+    assert_eq!(problems.into_sorted()[0].to_string(), "a.yaml: is not a file");
 }

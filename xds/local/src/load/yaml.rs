@@ -4,10 +4,14 @@ use std::collections::{BTreeMap, HashSet};
 
 use saphyr_parser::{Event, Parser, ScalarStyle, Span, Tag};
 
+use crate::load::budget::Budget;
+
 /// Nesting deeper than this is refused.
 const MAX_DEPTH: usize = 64;
 /// More values than this in one file are refused; it bounds what aliases can multiply.
 const MAX_NODES: usize = 2_000_000;
+/// What a value costs beside its text.
+const NODE_BYTES: usize = 8;
 
 /// A value and the line it starts on.
 #[derive(Clone, Debug)]
@@ -44,10 +48,11 @@ pub(crate) struct Error {
     pub(crate) message: String,
 }
 
-/// The documents of a file, the empty ones left out.
-pub(crate) fn parse(text: &str) -> Result<Vec<Node>, Error> {
+/// The documents of a file, the empty ones left out. The text has been paid for; the budget pays for what aliases add to it.
+pub(crate) fn parse(text: &str, budget: &mut Budget) -> Result<Vec<Node>, Error> {
     let mut parser = Parser::new_from_str(text);
-    let mut tree = Tree::default();
+    let mut tree =
+        Tree { documents: Vec::new(), open: Vec::new(), anchors: BTreeMap::new(), nodes: 0, paid: text.len(), budget };
     while let Some(event) = parser.next_event() {
         let (event, span) = event.map_err(|error| Error {
             line: line_number(error.marker().line()),
@@ -70,15 +75,17 @@ enum Items {
     Map { entries: Vec<Entry>, key: Option<(String, u32)>, keys: HashSet<String> },
 }
 
-#[derive(Default)]
-struct Tree {
+struct Tree<'a> {
     documents: Vec<Node>,
     open: Vec<Open>,
     anchors: BTreeMap<usize, Node>,
     nodes: usize,
+    /// Bytes that need no budget.
+    paid: usize,
+    budget: &'a mut Budget,
 }
 
-impl Tree {
+impl Tree<'_> {
     fn add(&mut self, event: Event<'_>, span: Span) -> Result<(), Error> {
         let line = line_number(span.start.line());
         match event {
@@ -88,16 +95,18 @@ impl Tree {
                 Ok(())
             }
             Event::Scalar(text, style, anchor, tag) => {
-                let content = scalar(&text, style, tag.as_deref());
-                self.close(Node { line, content }, anchor, 1)
+                let node = Node { line, content: scalar(&text, style, tag.as_deref()) };
+                self.spend(Size::of_one(&node), line)?;
+                self.close(node, anchor)
             }
-            Event::Alias(anchor) => match self.anchors.get(&anchor).cloned() {
-                Some(node) => {
-                    let count = size(&node);
-                    self.close(Node { line, content: node.content }, 0, count)
+            Event::Alias(anchor) => {
+                let size = self.anchors.get(&anchor).map(Size::of);
+                self.spend(size.unwrap_or_default(), line)?;
+                match self.anchors.get(&anchor) {
+                    Some(node) => self.close(Node { line, content: node.content.clone() }, 0),
+                    None => Err(Error { line, message: "an alias inside of what it names".into() }),
                 }
-                None => Err(Error { line, message: "an alias inside of what it names".into() }),
-            },
+            }
             Event::SequenceStart(anchor, _) => self.begin(line, anchor, Items::List(Vec::new())),
             Event::MappingStart(anchor, _) => {
                 self.begin(line, anchor, Items::Map { entries: Vec::new(), key: None, keys: HashSet::new() })
@@ -106,29 +115,42 @@ impl Tree {
                 let Some(open) = self.open.pop() else { return Ok(()) };
                 let content = match open.items {
                     Items::List(items) => Content::List(items),
-                    Items::Map { entries, .. } => Content::Map(merge(entries)),
+                    Items::Map { entries, keys, .. } => Content::Map(merge(entries, keys)),
                 };
-                self.close(Node { line: open.line, content }, open.anchor, 1)
+                let node = Node { line: open.line, content };
+                self.spend(Size::of_one(&node), node.line)?;
+                self.close(node, open.anchor)
             }
         }
     }
 
     fn begin(&mut self, line: u32, anchor: usize, items: Items) -> Result<(), Error> {
         if self.open.len() >= MAX_DEPTH {
-            return Err(Error { line, message: format!("nested deeper than {MAX_DEPTH} levels") });
+            return Err(too_deep(line));
         }
         self.open.push(Open { line, anchor, items });
         Ok(())
     }
 
-    /// Hands a complete value, which adds `count` to the tree, to the list or map it is in.
-    fn close(&mut self, node: Node, anchor: usize, count: usize) -> Result<(), Error> {
-        let line = node.line;
-        self.nodes += count;
+    /// Accounts for something before it is added or copied.
+    fn spend(&mut self, size: Size, line: u32) -> Result<(), Error> {
+        if self.open.len() + size.depth > MAX_DEPTH {
+            return Err(too_deep(line));
+        }
+        self.nodes += size.nodes;
         if self.nodes > MAX_NODES {
             return Err(Error { line, message: format!("more than {MAX_NODES} values in one file") });
         }
+        let paid = self.paid.min(size.bytes);
+        self.paid -= paid;
+        self.budget.spend(size.bytes - paid, line)
+    }
+
+    /// Hands a complete value to the list or map it is in.
+    fn close(&mut self, node: Node, anchor: usize) -> Result<(), Error> {
+        let line = node.line;
         if anchor != 0 {
+            self.spend(Size::of(&node), line)?;
             self.anchors.insert(anchor, node.clone());
         }
         match self.open.last_mut().map(|open| &mut open.items) {
@@ -150,16 +172,47 @@ impl Tree {
     }
 }
 
+fn too_deep(line: u32) -> Error {
+    Error { line, message: format!("nested deeper than {MAX_DEPTH} levels") }
+}
+
 fn line_number(line: usize) -> u32 {
     u32::try_from(line).unwrap_or(u32::MAX)
 }
 
-/// How many values there are in one.
-fn size(node: &Node) -> usize {
-    match &node.content {
-        Content::List(items) => 1 + items.iter().map(size).sum::<usize>(),
-        Content::Map(entries) => 1 + entries.iter().map(|entry| size(&entry.value)).sum::<usize>(),
-        _ => 1,
+/// What a value takes of the limits.
+#[derive(Clone, Copy, Default)]
+struct Size {
+    nodes: usize,
+    bytes: usize,
+    depth: usize,
+}
+
+impl Size {
+    /// Without the values in it.
+    fn of_one(node: &Node) -> Self {
+        let text = if let Content::String(text) = &node.content { text.len() } else { 0 };
+        Self { nodes: 1, bytes: NODE_BYTES + text, depth: 0 }
+    }
+
+    /// With the values in it.
+    fn of(node: &Node) -> Self {
+        let own = Self::of_one(node);
+        match &node.content {
+            Content::List(items) => items.iter().map(Self::of).fold(own, Self::with),
+            Content::Map(entries) => entries.iter().map(Self::of_entry).fold(own, Self::with),
+            _ => own,
+        }
+    }
+
+    fn of_entry(entry: &Entry) -> Self {
+        let value = Self::of(&entry.value);
+        Self { nodes: value.nodes + 1, bytes: value.bytes + NODE_BYTES + entry.key.len(), ..value }
+    }
+
+    fn with(self, inner: Self) -> Self {
+        let depth = self.depth.max(inner.depth + 1);
+        Self { nodes: self.nodes + inner.nodes, bytes: self.bytes + inner.bytes, depth }
     }
 }
 
@@ -173,8 +226,8 @@ fn key_text(node: Node) -> Result<String, Error> {
 }
 
 /// `<<: *other` brings in the entries of another map that are not there yet.
-fn merge(entries: Vec<Entry>) -> Vec<Entry> {
-    if entries.iter().all(|entry| entry.key != "<<") {
+fn merge(entries: Vec<Entry>, mut keys: HashSet<String>) -> Vec<Entry> {
+    if !keys.contains("<<") {
         return entries;
     }
     let (merged, mut own): (Vec<_>, Vec<_>) = entries.into_iter().partition(|entry| entry.key == "<<");
@@ -186,7 +239,7 @@ fn merge(entries: Vec<Entry>) -> Vec<Entry> {
         for source in sources {
             let Content::Map(entries) = source.content else { continue };
             for entry in entries {
-                if own.iter().all(|known| known.key != entry.key) {
+                if keys.insert(entry.key.clone()) {
                     own.push(entry);
                 }
             }

@@ -1,9 +1,10 @@
 use super::*;
+use crate::load::budget::Budget;
 use crate::load::yaml;
 
 /// What `read` makes of the first document, and what is said about it.
 fn read<T>(text: &str, read: impl for<'a> FnOnce(&mut Fields<'a>) -> T) -> (Option<T>, Vec<String>) {
-    let documents = yaml::parse(text).unwrap();
+    let documents = yaml::parse(text, &mut Budget::new(1 << 20)).unwrap();
     let problems = Problems::default();
     let file: Arc<str> = "a.yaml".into();
     let result = Value::new(&documents[0], String::new(), &file, &problems).object(read);

@@ -1,4 +1,13 @@
+use std::time::{Duration, Instant};
+
 use super::*;
+
+/// More than the tests need that are not about it.
+const PLENTY: usize = 1 << 30;
+
+fn parse(text: &str) -> Result<Vec<Node>, Error> {
+    super::parse(text, &mut Budget::new(PLENTY))
+}
 
 fn one(text: &str) -> Node {
     let mut documents = parse(text).unwrap();
@@ -102,4 +111,54 @@ fn depth_and_size_are_bounded() {
         bomb += &format!("a{level}: &a{level} [{previous}]\n");
     }
     assert!(error(&bomb).1.starts_with("more than "), "an alias bomb goes off");
+}
+
+#[test]
+fn text_that_aliases_multiply_is_bounded() {
+    let megabyte = "x".repeat(1 << 20);
+    let within = |aliases: usize| {
+        let text = format!("a: &a {megabyte}\nb: [{}]\n", "*a, ".repeat(aliases));
+        super::parse(&text, &mut Budget::new(16 << 20)).map_err(|error| (error.line, error.message))
+    };
+    assert!(within(10).is_ok());
+    let message = "with this the folder has more than 16 MiB, aliases resolved";
+    assert_eq!(within(16).unwrap_err(), (2, message.into()));
+
+    let keys = format!("a: &a {{{}: 1}}\nb: [{}]\n", megabyte.get(..1000).unwrap(), "*a, ".repeat(20_000));
+    assert_eq!(super::parse(&keys, &mut Budget::new(16 << 20)).unwrap_err().message, message, "keys count, too");
+}
+
+#[test]
+fn anchors_within_anchors_are_bounded() {
+    let anchors: String = (0..50).map(|level| format!("&a{level} [")).collect();
+    let text = format!("a: {anchors}{}{}\n", "x,".repeat(100_000), "]".repeat(50));
+    assert_eq!(error(&text), (1, "more than 2000000 values in one file".into()), "each holds a copy");
+}
+
+#[test]
+fn text_that_has_been_paid_for_costs_no_budget() {
+    let text = format!("a: {}\n# {}\nb: [1, 2]\n", "x".repeat(1000), "a comment ".repeat(10));
+    assert_eq!(super::parse(&text, &mut Budget::new(0)).unwrap().len(), 1);
+}
+
+#[test]
+fn aliases_do_not_nest_deeper_than_brackets() {
+    let deeper = |name: &str, inner: &str| format!("{name}: &{name} {}{inner}{}\n", "[".repeat(40), "]".repeat(40));
+    let text = deeper("a", "x") + &deeper("b", "*a");
+    assert_eq!(error(&text), (2, "nested deeper than 64 levels".into()));
+}
+
+#[test]
+fn merging_takes_time_in_proportion() {
+    let keys = |prefix: &str| (0..20_000).map(|number| format!("{prefix}{number}: 1, ")).collect::<String>();
+    let text = |merge: &str| format!("a: &a {{{}}}\nb: {{{}{merge}: *a}}\n", keys("x"), keys("y"));
+    let taken = |text: &str| -> Duration {
+        let start = Instant::now();
+        parse(text).unwrap();
+        start.elapsed()
+    };
+    let plain = taken(&text("other"));
+    let merged = taken(&text("<<"));
+    // Comparing each key with each other takes two hundred times as long.
+    assert!(merged < plain * 10, "{merged:?} with the merge, {plain:?} without");
 }
