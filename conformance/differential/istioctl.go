@@ -70,7 +70,7 @@ func statusField(index int, message string) string {
 	if _, kinds, found := strings.Cut(message, ": not synced: "); found {
 		return "not synced: " + kinds
 	}
-	if _, refused, found := strings.Cut(message, " refused, the rest applied: "); found {
+	if _, refused, found := strings.Cut(message, " refused in whole or in part, the rest applied: "); found {
 		name, _, _ := strings.Cut(refused, ": ")
 		return "refused: " + name
 	}

@@ -56,6 +56,14 @@ fn a_changed_route_is_served_and_a_broken_one_is_not() {
     std::fs::write(folder.path().join("routes.yaml"), "kind: VirtualService\nspec: [").unwrap();
     gateway.eventually("the complaint", || gateway.log().contains("routes.yaml:"));
     assert!(get(port, "/").is_some_and(|answer| answer.ends_with("two")), "the last good configuration stays");
+    let problems = gateway.admin_get("/problems").unwrap();
+    assert!(problems.contains("folder: routes.yaml:"), "{problems}");
+    let alarm = gateway.admin_get("/stats?filter=configuration.problems").unwrap();
+    assert!(alarm.contains("configuration.problems: 1"), "{alarm}");
+
+    std::fs::write(folder.path().join("routes.yaml"), routes_yaml("v1")).unwrap();
+    gateway.eventually("no problems", || gateway.admin_get("/problems").is_some_and(|page| !page.contains("folder:")));
+    gateway.eventually("the route", || get(port, "/").is_some_and(|answer| answer.ends_with("one")));
 }
 
 #[test]
@@ -131,6 +139,7 @@ fn a_port_in_use_is_named_and_the_other_listener_serves() {
     let shows = |path: &str, text: &str| gateway.admin_get(path).is_some_and(|page| page.contains(text));
     let reason = format!("cannot listen on 127.0.0.1:{taken_port}: ");
     assert!(shows("/listeners", &format!("127.0.0.1:{taken_port} (failed: {reason}")));
+    assert!(shows("/problems", &format!("cannot be served: {reason}")));
     assert!(shows("/config_dump?resource=dynamic_listeners", &format!("\"details\": \"{reason}")));
     assert!(shows("/stats", "listener_manager.total_listeners_active: 1\n"));
     assert!(shows("/stats/prometheus", "envoy_listener_manager_total_listeners_active{} 1\n"));
