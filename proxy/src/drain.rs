@@ -1,7 +1,8 @@
 //! How the process ends: one place that says how far a drain has come, told to everything that has to act on it.
 //!
-//! SIGTERM and `/drain_listeners` lead here (`/quitquitquit` ends the process at once). Readiness fails first, so that load balancers look elsewhere;
-//! connections are still accepted until the minimum has passed, and whatever is open at the end is closed.
+//! SIGTERM and SIGINT run a drain from beginning to end; `/drain_listeners` and `/drain` only move the phase (`/quitquitquit` ends the
+//! process at once). Readiness fails first, so that load balancers look elsewhere; connections are still accepted for
+//! `terminationDrainDuration`, or for the minimum where the last connection ends the process. What is open at the end is closed.
 
 use std::time::Duration;
 

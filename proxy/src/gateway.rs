@@ -27,7 +27,7 @@ use crate::drain::Drain;
 use crate::identity;
 use crate::telemetry::access_log::AccessLogSinks;
 use crate::tls::SessionTickets;
-use crate::worker::{Process, Workers, WorkersOptions};
+use crate::worker::{Process, Workers, WorkersOptions, vital};
 
 /// Messages that may wait between the parts of control; then the sender waits.
 const QUEUE: usize = 64;
@@ -104,16 +104,17 @@ impl Gateway {
         let (secret_sender, agent_secrets) = mpsc::channel(QUEUE);
         let (question_sender, questions) = mpsc::channel(QUEUE);
         let wanted_secrets = watch::Sender::new(BTreeSet::new());
-        tasks.spawn(identity::files::serve(options.file_root, wanted_secrets.subscribe(), secret_sender.clone()));
+        let files = identity::files::serve(options.file_root, wanted_secrets.subscribe(), secret_sender.clone());
+        tasks.spawn(vital("file secrets", files));
 
         let (source, readiness, certificates) = match source {
             SourceOptions::ControlPlane { session, certificates } => {
                 let readiness = Readiness::of([CLUSTERS, LISTENERS]);
                 let (session, batches) = Session::spawn(*session);
-                tasks.spawn(forward(batches, event_sender, readiness.clone()));
+                tasks.spawn(vital("configuration", forward(batches, event_sender, readiness.clone())));
                 let certificates = certificates.map(|ca| {
                     let (client, identities) = CertificateClient::spawn(*ca);
-                    tasks.spawn(identity::workload::serve(identities, secret_sender));
+                    tasks.spawn(vital("certificates", identity::workload::serve(identities, secret_sender)));
                     client
                 });
                 (Source::ControlPlane(session), readiness, certificates)
@@ -140,7 +141,7 @@ impl Gateway {
             resolver: DnsResolver::new(resolved_sender).map_err(anyhow::Error::msg)?,
             agent_secrets: wanted_secrets,
         });
-        tasks.spawn(control.run(ControlInputs { events, resolved, agent_secrets, questions }));
+        tasks.spawn(vital("configuration", control.run(ControlInputs { events, resolved, agent_secrets, questions })));
 
         let (quit_sender, quit) = watch::channel(false);
         let admin = Arc::new(Admin {

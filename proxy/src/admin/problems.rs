@@ -22,7 +22,10 @@ pub(super) fn lines(admin: &Admin, status: &ConfigStatus) -> Vec<String> {
     let mut lines = Vec::new();
     match &admin.source {
         Source::ControlPlane(session) => of_session(session, &mut lines),
-        Source::Local(folder) => lines.extend(folder.borrow().problems.iter().cloned()),
+        Source::Local(folder) => {
+            let folder = folder.borrow();
+            lines.extend(folder.problems.iter().chain(&folder.waiting).cloned());
+        }
     }
     for listener in &status.listeners {
         match &listener.state {
@@ -49,6 +52,7 @@ fn of_session(session: &Session, lines: &mut Vec<String>) {
         lines.push(format!("{kind} {name}: waiting for {missing_kind} {missing}"));
     }
     for held in session.held() {
+        lines.extend(held.faults.iter().map(|fault| format!("{} {}: refused in part: {fault}", held.kind, held.name)));
         if let Some(refused) = held.refused {
             let serves = if held.accepted_at.is_some() { "; the version before it is in force" } else { "" };
             lines.push(format!("{} {}: refused: {}{serves}", held.kind, held.name, refused.reason));

@@ -15,7 +15,6 @@ const SCOPES: &[(&str, &str, &[&str])] = &[
     ("http.", "http_conn_manager_prefix", &[]),
     ("listener.", "listener_address", &[".ssl", ".server_ssl_socket_factory"]),
     ("tcp.", "tcp_prefix", &[]),
-    ("vhost.", "virtual_host", &[]),
 ];
 
 /// All values; a family's samples stand together.

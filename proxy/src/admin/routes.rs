@@ -10,7 +10,7 @@ const HELP: &str = "admin commands are:
   /certs: certificates and their validity
   /clusters[?format=json]: clusters and their endpoints
   /config_dump[?include_eds][&resource=]: resources of the control plane
-  /drain_listeners (POST): stop accepting; with ?graceful open connections are asked to end first
+  /drain_listeners (POST): stop accepting; with ?graceful only ask open connections to end
   /healthcheck/ready, /ready: whether traffic should come
   /listeners[?format=json]: listeners and their state
   /logging (POST)[?level=]: level of the process's log

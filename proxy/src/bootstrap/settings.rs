@@ -70,7 +70,7 @@ pub enum TrustRoots {
 pub struct Ports {
     /// Admin, loopback only (15000).
     pub admin: u16,
-    /// Health, merged metrics, quitquitquit (15020).
+    /// Readiness, metrics, and from the host itself `quitquitquit` and `drain` (15020).
     pub status: u16,
     /// Readiness probe (15021).
     pub readiness: u16,
@@ -81,9 +81,9 @@ pub struct Ports {
 /// How the process ends after SIGTERM.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DrainSettings {
-    /// Envoy's drain time: live connections are asked to close within it.
+    /// How long connections of a removed listener or chain may go on; with `exit_on_zero_active_connections` also the longest drain.
     pub drain_duration: Duration,
-    /// When the process goes, whatever is open.
+    /// When the process goes, whatever is open; not with `exit_on_zero_active_connections`.
     pub termination_drain_duration: Duration,
     /// Go as soon as nothing is open, instead of after `termination_drain_duration`.
     pub exit_on_zero_active_connections: bool,

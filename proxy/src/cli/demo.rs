@@ -11,7 +11,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 
-use super::{control_runtime, log, run, summary};
+use super::{log, on_control, run, summary};
 use crate::config::local::LocalOptions;
 use crate::gateway::{Gateway, SourceOptions};
 
@@ -34,7 +34,7 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let log_levels = log::start("warn", false);
-    control_runtime()?.block_on(async {
+    on_control(async {
         let folder = tempfile::tempdir().context("cannot make a folder for the example")?;
         let certificate = write_example(folder.path())?;
         let _backends = backends::start().await?;
@@ -54,7 +54,9 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         let failures = scenario::play(&certificate).await;
         println!("{}", if failures == 0 { "every answer was right" } else { "NOT every answer was right" });
         if arguments.keep {
-            println!("\nthe gateway stays: http://127.0.0.1:18080 (Host: {HOST}), admin http://127.0.0.1:15000, Ctrl-C ends it");
+            println!(
+                "\nthe gateway stays: http://127.0.0.1:18080 (Host: {HOST}), admin http://127.0.0.1:15000, Ctrl-C ends it"
+            );
             gateway.run().await?;
         } else {
             gateway.stop().await?;

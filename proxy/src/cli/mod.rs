@@ -8,7 +8,9 @@ mod run;
 mod summary;
 mod validate;
 
+use std::future::Future;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
@@ -53,7 +55,13 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// The runtime of everything that is not the data path: one thread is enough, and more would take cores from the workers.
-fn control_runtime() -> std::io::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_current_thread().enable_all().build()
+/// How long threads for what blocks may hold up the end, on a file system that hangs.
+const LAST_READS: Duration = Duration::from_secs(2);
+
+/// Runs what is not the data path: one thread is enough, and more would take cores from the workers.
+fn on_control<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let result = runtime.block_on(work);
+    runtime.shutdown_timeout(LAST_READS);
+    result
 }

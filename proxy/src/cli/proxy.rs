@@ -10,7 +10,7 @@ use xds_client::control_plane::{ControlPlane, RootSource, TlsOptions};
 use xds_client::node::{Node, Sources};
 use xds_client::session::{SessionOptions, Timing};
 
-use super::{control_runtime, descriptors, log, summary};
+use super::{descriptors, log, on_control, summary};
 use crate::admin::{Access, level};
 use crate::bootstrap::{AgentFlags, BootstrapError, Environment, Settings, TrustRoots};
 use crate::gateway::{Gateway, GatewayOptions, SourceOptions};
@@ -21,7 +21,7 @@ pub(super) fn run(flags: &AgentFlags) -> anyhow::Result<ExitCode> {
     let environment = Environment::of_process();
     let settings = Settings::from_pod(flags, &environment, Path::new("/"))?;
     let node = node(&settings, &environment)?;
-    control_runtime()?.block_on(async {
+    on_control(async {
         let options = GatewayOptions {
             workers: settings.concurrency,
             servers: servers(&settings),

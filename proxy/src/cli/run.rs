@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::{control_runtime, descriptors, log, summary};
+use super::{descriptors, log, on_control, summary};
 use crate::admin::{Access, level};
 use crate::bootstrap::{DrainSettings, default_concurrency};
 use crate::config::local::LocalOptions;
@@ -43,7 +43,7 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let log_levels = log::start(&arguments.log_level, false);
     descriptors::raise_limit();
-    control_runtime()?.block_on(async {
+    on_control(async {
         let local =
             LocalOptions { directory: arguments.config.clone(), labels: arguments.labels.iter().cloned().collect() };
         let gateway = Gateway::start(options(&arguments, log_levels), SourceOptions::Local(local)).await?;

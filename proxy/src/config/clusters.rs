@@ -8,7 +8,7 @@ use xds_model::cluster::{Cluster, Discovery, TransportSocket};
 use xds_model::endpoint::ClusterLoadAssignment;
 use xds_model::tls::{SecretReference, UpstreamTls};
 
-use super::dns::{DnsResolver, DnsTask};
+use super::dns::{DnsResolver, DnsTask, Resolved};
 use super::secrets::SecretStore;
 use super::snapshot::{ClientTransport, ClusterSnapshot};
 use super::status::ClusterStatus;
@@ -79,8 +79,10 @@ impl Clusters {
     }
 
     /// Takes over addresses of a DNS cluster.
-    pub(super) fn resolved(&mut self, cluster: &Arc<str>, assignment: &ClusterLoadAssignment) -> Option<Changed> {
+    pub(super) fn resolved(&mut self, Resolved { cluster, number, assignment }: &Resolved) -> Option<Changed> {
         let entry = self.known.get_mut(cluster)?;
+        // The cluster may have become another while the answer was on its way.
+        entry.resolution.as_ref().filter(|task| task.number() == *number)?;
         entry.endpoints = Some(Arc::new(Endpoints::compile(assignment)));
         Some((cluster.clone(), entry.snapshot()))
     }

@@ -155,7 +155,7 @@ impl Control {
     }
 
     fn resolved(&mut self, update: &Resolved) {
-        let changed = self.clusters.resolved(&update.cluster, &update.assignment);
+        let changed = self.clusters.resolved(update);
         self.publish_clusters(changed);
     }
 
@@ -269,10 +269,15 @@ impl Control {
     }
 
     /// Tells the agent's part of this process which secrets are named.
-    fn want_agent_secrets(&self) {
+    fn want_agent_secrets(&mut self) {
+        let named: BTreeSet<&str> =
+            self.listeners.secrets().chain(self.clusters.secrets()).map(|reference| reference.name.as_str()).collect();
+        self.problems.retain(|(kind, name), _| *kind != ResourceType::Secret || named.contains(name.as_str()));
         let of_agent = |reference: &&SecretReference| reference.server == SecretServer::Agent;
         let named = self.listeners.secrets().chain(self.clusters.secrets()).filter(of_agent);
         let wanted: BTreeSet<String> = named.map(|reference| reference.name.clone()).collect();
+        // What a file held once must not come back when it is named again.
+        self.secrets.retain_files(|name| wanted.contains(name));
         self.agent_secrets.send_if_modified(|current| {
             let changed = *current != wanted;
             *current = wanted;

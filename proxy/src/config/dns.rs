@@ -8,6 +8,7 @@ mod tests;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use hickory_resolver::TokioResolver;
 use tokio::sync::{Semaphore, mpsc};
@@ -28,6 +29,8 @@ const QUEUE: usize = 64;
 pub struct Resolved {
     /// Name of the cluster.
     pub cluster: Arc<str>,
+    /// Of the look-up that found it, see [`DnsTask::number`].
+    pub number: u64,
     /// The assignment with addresses in place of names. After failures it is the last good one; empty if there was none.
     pub assignment: ClusterLoadAssignment,
 }
@@ -38,6 +41,7 @@ pub struct DnsResolver {
     resolver: TokioResolver,
     places: Arc<Semaphore>,
     results: mpsc::Sender<Resolved>,
+    last_number: AtomicU64,
 }
 
 impl DnsResolver {
@@ -49,12 +53,14 @@ impl DnsResolver {
         let resolver = TokioResolver::builder_tokio()
             .and_then(|builder| builder.build())
             .map_err(|error| format!("resolver configuration of the system: {error}"))?;
-        Ok(Self { resolver, places: Arc::new(Semaphore::new(MOST_AT_ONCE)), results })
+        Ok(Self { resolver, places: Arc::new(Semaphore::new(MOST_AT_ONCE)), results, last_number: AtomicU64::new(0) })
     }
 
     /// Starts looking up a cluster's names; dropping the result stops it.
     pub fn watch(&self, cluster: Arc<str>, dns: Dns, first_address_only: bool) -> DnsTask {
+        let number = self.last_number.fetch_add(1, Ordering::Relaxed) + 1;
         let lookup = Lookup {
+            number,
             servers: self.resolver.clone(),
             places: self.places.clone(),
             results: self.results.clone(),
@@ -62,21 +68,32 @@ impl DnsResolver {
             dns,
             first_address_only,
         };
-        DnsTask(tokio::spawn(lookup.run()))
+        DnsTask { task: tokio::spawn(lookup.run()), number }
     }
 }
 
 /// A running look-up.
 #[derive(Debug)]
-pub struct DnsTask(JoinHandle<()>);
+pub struct DnsTask {
+    task: JoinHandle<()>,
+    number: u64,
+}
+
+impl DnsTask {
+    /// Tells its results from those of an earlier look-up for a cluster of that name, which may still be on their way.
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+}
 
 impl Drop for DnsTask {
     fn drop(&mut self) {
-        self.0.abort();
+        self.task.abort();
     }
 }
 
 struct Lookup<Servers> {
+    number: u64,
     servers: Servers,
     places: Arc<Semaphore>,
     results: mpsc::Sender<Resolved>,
@@ -102,7 +119,12 @@ impl<Servers: NameServers> Lookup<Servers> {
                 unanswered == 0 || assignment.localities.iter().any(|found| !found.endpoints.is_empty());
             if says_something && last.as_ref() != Some(&assignment) {
                 last = Some(assignment.clone());
-                if self.results.send(Resolved { cluster: self.cluster.clone(), assignment }).await.is_err() {
+                if self
+                    .results
+                    .send(Resolved { cluster: self.cluster.clone(), number: self.number, assignment })
+                    .await
+                    .is_err()
+                {
                     return;
                 }
             }

@@ -59,14 +59,12 @@ impl Listeners {
     ) -> Option<Arc<ListenerSnapshot>> {
         let name: Arc<str> = model.name.as_str().into();
         let old = self.known.remove(&name).and_then(|entry| entry.snapshot);
-        let named = all_chains(&model)
-            .filter_map(|chain| chain.tls.as_ref())
-            .flat_map(|tls| named_secrets(&tls.certificates, tls.validation.as_ref()))
-            .cloned()
-            .collect();
-        let mut entry = Entry { model, secrets: named, snapshot: old, state: ListenerState::Active };
+        let mut entry = Entry { secrets: named_by(&model), model, snapshot: old, state: ListenerState::Active };
         let built = entry.rebuild(secrets, tools);
-        self.failures += u64::from(built.is_none());
+        if built.is_none() {
+            self.failures += 1;
+            entry.secrets.extend(entry.snapshot.iter().flat_map(|earlier| named_by(&earlier.model)));
+        }
         self.known.insert(name, entry);
         built
     }
@@ -78,7 +76,7 @@ impl Listeners {
         secrets: &SecretStore,
         tools: &mut Tools,
     ) -> Vec<(Arc<str>, Arc<ListenerSnapshot>)> {
-        self.rebuild_where(|entry| entry.secrets.contains(secret), secrets, tools)
+        self.refresh_where(|entry| entry.secrets.contains(secret), secrets, tools)
     }
 
     /// Builds those anew that have a filter whose configuration has this name, and returns them.
@@ -88,8 +86,26 @@ impl Listeners {
         secrets: &SecretStore,
         tools: &mut Tools,
     ) -> Vec<(Arc<str>, Arc<ListenerSnapshot>)> {
-        let named = |entry: &Entry| entry.model.discovered_filters().any(|filter| filter.name == name);
-        self.rebuild_where(named, secrets, tools)
+        let has = |model: &Listener| model.discovered_filters().any(|filter| filter.name == name);
+        let named =
+            |entry: &Entry| has(&entry.model) || entry.snapshot.as_ref().is_some_and(|earlier| has(&earlier.model));
+        self.refresh_where(named, secrets, tools)
+    }
+
+    /// As [`Self::rebuild_where`]; where the newest version cannot be served, the one before it, which serves, changes too.
+    fn refresh_where(
+        &mut self,
+        condition: impl Fn(&Entry) -> bool,
+        secrets: &SecretStore,
+        tools: &mut Tools,
+    ) -> Vec<(Arc<str>, Arc<ListenerSnapshot>)> {
+        let mut built = self.rebuild_where(&condition, secrets, tools);
+        for (name, entry) in self.known.iter_mut().filter(|(_, entry)| condition(entry)) {
+            if matches!(entry.state, ListenerState::Failed(_)) {
+                built.extend(entry.rebuild_earlier(secrets, tools).map(|snapshot| (name.clone(), snapshot)));
+            }
+        }
+        built
     }
 
     /// Builds those again that failed, and returns those that no longer do.
@@ -155,6 +171,14 @@ impl Entry {
         }
     }
 
+    /// The version before the newest one, which serves because that one cannot be served.
+    fn rebuild_earlier(&mut self, secrets: &SecretStore, tools: &mut Tools) -> Option<Arc<ListenerSnapshot>> {
+        let (snapshot, _) = build(&self.snapshot.as_ref()?.model, secrets, tools).ok()?;
+        let snapshot = Arc::new(snapshot);
+        self.snapshot = Some(snapshot.clone());
+        Some(snapshot)
+    }
+
     fn serve(&mut self, (snapshot, waiting): (ListenerSnapshot, Vec<String>)) -> Arc<ListenerSnapshot> {
         self.state = match waiting.is_empty() {
             true => ListenerState::Active,
@@ -175,6 +199,12 @@ impl Entry {
             earlier_version_serves: self.snapshot.is_some(),
         });
     }
+}
+
+/// The secrets that its chains name.
+fn named_by(model: &Listener) -> HashSet<SecretReference> {
+    let tls = all_chains(model).filter_map(|chain| chain.tls.as_ref());
+    tls.flat_map(|tls| named_secrets(&tls.certificates, tls.validation.as_ref())).cloned().collect()
 }
 
 fn all_chains(model: &Listener) -> impl Iterator<Item = &FilterChain> {

@@ -1,6 +1,6 @@
 //! A folder of YAML as the control plane: its resources go the same way as those of istiod, in process.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
@@ -13,6 +13,8 @@ use xds_client::delta::Received;
 use xds_client::session::{HeldResource, held};
 use xds_client::{Event, ResourceType};
 use xds_local::{Changes, Generated, LocalControlPlane, Options, Problem, Watch};
+
+use crate::worker::vital;
 
 /// Which folder, and what of it.
 #[derive(Debug, Clone)]
@@ -50,7 +52,7 @@ pub async fn start(
     };
     let (status, look) = watch::channel(FolderStatus::default());
     let source = LocalSource { watch, current: None, configuration: Configuration::default(), events, status };
-    tasks.spawn(source.run(generated));
+    tasks.spawn(vital("folder", source.run(generated)));
     Ok(look)
 }
 
@@ -61,6 +63,8 @@ pub struct FolderStatus {
     pub held: Vec<HeldResource>,
     /// Why it, or a resource of it, is not in force as it is now; a line each.
     pub problems: Vec<String>,
+    /// What is held back until something else is there; a line each.
+    pub waiting: Vec<String>,
 }
 
 struct LocalSource {
@@ -117,12 +121,37 @@ impl LocalSource {
         self.current = Some(generated);
     }
 
+    /// Tells what has come to be needed. What nothing refers to any more is forgotten: a server would be asked for it again.
+    fn deliver_wanted(&mut self) {
+        let Some(current) = &self.current else { return };
+        loop {
+            let changes = self.configuration.take_subscriptions().into_iter();
+            let wanted: HashSet<_> = changes.filter(|change| change.needed).map(|change| change.target).collect();
+            if wanted.is_empty() {
+                return;
+            }
+            for kind in ResourceType::ALL {
+                let of_kind = current.resources.iter().filter(|resource| resource.type_url == kind.type_url());
+                let named = of_kind.map(received).filter(|received| wanted.contains(&(kind, received.name.clone())));
+                // What is refused was refused before, and said so.
+                drop(self.configuration.apply(kind, &named.collect::<Vec<_>>(), &[], Instant::now()));
+            }
+        }
+    }
+
     /// Returns whether anybody listens.
     async fn hand_on(&mut self) -> bool {
-        drop(self.configuration.take_subscriptions());
+        self.deliver_wanted();
         let events = self.configuration.take_events();
         let held = held(&self.configuration);
-        self.status.send_modify(|status| status.held = held);
+        let waiting = self.configuration.waiting().map(|((kind, name), (missing_kind, missing))| {
+            format!("{kind} {name}: waiting for {missing_kind} {missing}")
+        });
+        let waiting = waiting.collect();
+        self.status.send_modify(|status| {
+            status.held = held;
+            status.waiting = waiting;
+        });
         events.is_empty() || self.events.send(events).await.is_ok()
     }
 }
@@ -130,16 +159,11 @@ impl LocalSource {
 fn of_kind(changes: &Changes, kind: ResourceType) -> (Vec<Received>, Vec<Arc<str>>) {
     let resources = changes.changed.iter().filter(|resource| resource.type_url == kind.type_url());
     let removed = changes.removed.iter().filter(|(type_url, _)| type_url == kind.type_url());
-    (
-        resources
-            .map(|resource| Received {
-                name: resource.name.as_str().into(),
-                version: Arc::default(),
-                body: resource.message.clone(),
-            })
-            .collect(),
-        removed.map(|(_, name)| name.as_str().into()).collect(),
-    )
+    (resources.map(received).collect(), removed.map(|(_, name)| name.as_str().into()).collect())
+}
+
+fn received(resource: &xds_local::Resource) -> Received {
+    Received { name: resource.name.as_str().into(), version: Arc::default(), body: resource.message.clone() }
 }
 
 fn report(what: &str, problems: &[Problem]) {

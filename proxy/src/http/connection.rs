@@ -149,7 +149,7 @@ impl Connection {
 
     /// Reads a request's head; `false` if the client went away in the middle of it.
     async fn head(&mut self, chain: &HttpChain, memory: &mut Memory) -> Result<bool, LocalReply> {
-        // One more than may be used, so that a head that is too large is seen to be.
+        // More than may be used, so that a head that is too large is seen to be.
         let limit = chain.limits.max_head_bytes + 1024;
         loop {
             match memory.request.parse(self.stream.input().bytes(), &chain.limits) {

@@ -217,6 +217,7 @@ impl<'a> Exchange<'a> {
         Err(self.reply(reply, Some(&found)))
     }
 
+    /// Picks the target and its cluster, and changes the request for them.
     fn prepare<'r>(
         &mut self,
         routes: &WorkerRoutes,

@@ -18,7 +18,7 @@ const MOST_KEPT: usize = 16 * 1024;
 pub(super) struct Memory {
     pub(super) request: RequestHead,
     pub(super) response: ResponseHead,
-    /// For values that are put together.
+    /// For values that are put together. From the choice of a redirect to its reply it holds the value of `location`.
     pub(super) scratch: Vec<u8>,
     pub(super) replay: Replay,
     pub(super) outcome: Outcome,

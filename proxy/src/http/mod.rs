@@ -1,7 +1,9 @@
 //! HTTP: from a connection's first byte to the access log's last.
 //!
-//! [`connection`] reads requests one after the other, [`exchange`] is the whole life of one of them, and every other module
-//! is a step of it, named after what it does.
+//! [`connection`] reads requests one after the other, [`exchange`] is the whole life of one of them. Its steps are [`forwarded`],
+//! [`client_certificate`], [`filter`], [`upstream_request`] with [`retry`], [`response_forwarding`], [`upgrade`] and [`local_reply`];
+//! they share [`chain`] (the configuration), [`message`] (memory), [`outcome`] (what the log line will say), [`body`], [`mutation`],
+//! [`view`] and [`counters`].
 
 mod body;
 mod chain;

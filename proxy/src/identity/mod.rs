@@ -1,6 +1,7 @@
 //! Secrets that this process answers for itself, as Istio's agent does for Envoy: the workload's own identity and files.
 
 pub mod files;
+pub(crate) use files::is_file_secret;
 pub mod workload;
 
 use xds_model::secret::SecretContent;

@@ -3,7 +3,7 @@
 //! For every new generation the chain match of each live connection is run again with the facts that it came with. A chain of the
 //! same kind whose TLS is no stricter than what the connection was admitted under adopts it: the connection lives on, and new
 //! requests see the new configuration. Otherwise that one connection drains, or closes where TLS has become stricter. Envoy drains
-//! every connection of a listener that changed in any way.
+//! every connection of a chain that changed in any way, and of all chains when anything else of the listener did.
 
 use std::time::Duration;
 

@@ -72,7 +72,7 @@ impl ResponseFlags {
         self.0 & other.0 != 0
     }
 
-    /// The flag with this short name, if it is one that is ever set.
+    /// The flag with this short name, if it is one that we know.
     pub fn from_short(short: &str) -> Option<Self> {
         Self::NAMES.iter().find(|(_, name, _)| *name == short).map(|(flag, ..)| *flag)
     }

@@ -89,11 +89,11 @@ pub fn certificate_facts(chain: &[CertificateDer<'_>]) -> Option<CertificateFact
     let leaf = chain.first()?;
     let (_, parsed) = X509Certificate::from_der(leaf).ok()?;
     let names = AlternativeNames::of_parsed(&parsed);
-    let of_kind = |kind| names.of_kind(kind).map(str::to_owned).collect();
+    let of_kind = |kind| names.of_kind(kind).map(without_controls).collect();
     Some(CertificateFacts {
         chain: chain.iter().map(|certificate| certificate.to_vec()).collect(),
-        subject: rfc2253(&parsed.subject),
-        issuer: rfc2253(&parsed.issuer),
+        subject: without_controls(&rfc2253(&parsed.subject)),
+        issuer: without_controls(&rfc2253(&parsed.issuer)),
         serial: hexadecimal(parsed.raw_serial().iter().copied().skip_while(|byte| *byte == 0)),
         uri_names: of_kind(SanKind::Uri),
         dns_names: of_kind(SanKind::Dns),
@@ -101,6 +101,11 @@ pub fn certificate_facts(chain: &[CertificateDer<'_>]) -> Option<CertificateFact
         not_before: since_epoch(parsed.validity().not_before),
         not_after: since_epoch(parsed.validity().not_after),
     })
+}
+
+/// A certificate may hold line feeds, which would forge lines of logs.
+fn without_controls(text: &str) -> String {
+    text.chars().map(|character| if character.is_control() { '?' } else { character }).collect()
 }
 
 fn since_epoch(time: ASN1Time) -> Duration {

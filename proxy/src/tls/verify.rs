@@ -14,7 +14,7 @@ use xds_model::secret::CertificateAuthorities;
 use xds_model::tls::{SanMatcher, Validation};
 
 use super::alternative_names::AlternativeNames;
-use super::certificate::parse_certificates;
+use super::certificate::{fault, parse_certificates};
 use super::{Secrets, TlsError, authorities};
 
 /// What a peer must prove.
@@ -154,32 +154,53 @@ fn chain_policy(
     if validation.accept_untrusted {
         return Ok((ChainPolicy::AcceptUntrusted, Vec::new()));
     }
-    let mut anchors = Vec::new();
-    let mut hints = Vec::new();
-    for certificate in parse_certificates(&name, &authorities.certificates)? {
-        let anchor = webpki::anchor_from_trusted_cert(&certificate)
-            .map_err(|error| TlsError::invalid(&name, format!("unusable certificate authority: {error}")))?
-            .to_owned();
-        hints.push(DistinguishedName::in_sequence(anchor.subject.as_ref()));
-        anchors.push(anchor);
-    }
-    let revocation = revocation_lists(&name, &authorities)?;
+    let Trusted { anchors, hints, revocation } = Trusted::parse(&name, &authorities)?;
     Ok((ChainPolicy::Trusted { anchors, revocation }, hints))
+}
+
+/// Certificate authorities, ready to be used.
+pub(super) struct Trusted {
+    anchors: Vec<TrustAnchor<'static>>,
+    /// Their subjects.
+    hints: Vec<DistinguishedName>,
+    revocation: Vec<CertRevocationList<'static>>,
+}
+
+impl Trusted {
+    pub(super) fn parse(name: &str, authorities: &CertificateAuthorities) -> Result<Self, TlsError> {
+        let mut trusted =
+            Self { anchors: Vec::new(), hints: Vec::new(), revocation: revocation_lists(name, authorities)? };
+        for certificate in parse_certificates(name, &authorities.certificates)? {
+            let anchor = webpki::anchor_from_trusted_cert(&certificate)
+                .map_err(|error| TlsError::invalid(name, format!("unusable certificate authority: {error}")))?
+                .to_owned();
+            trusted.hints.push(DistinguishedName::in_sequence(anchor.subject.as_ref()));
+            trusted.anchors.push(anchor);
+        }
+        Ok(trusted)
+    }
 }
 
 fn revocation_lists(
     name: &str,
     authorities: &CertificateAuthorities,
 ) -> Result<Vec<CertRevocationList<'static>>, TlsError> {
-    CertificateRevocationListDer::pem_slice_iter(&authorities.crl)
+    let lists: Result<Vec<_>, _> = CertificateRevocationListDer::pem_slice_iter(&authorities.crl)
         .map(|list| {
-            let list = list.map_err(|error| TlsError::invalid(name, format!("bad revocation list PEM: {error}")))?;
+            let list =
+                list.map_err(|error| TlsError::invalid(name, format!("bad revocation list PEM: {}", fault(&error))))?;
             BorrowedCertRevocationList::from_der(&list)
                 .and_then(|borrowed| borrowed.to_owned())
                 .map(CertRevocationList::from)
                 .map_err(|error| TlsError::invalid(name, format!("bad revocation list: {error}")))
         })
-        .collect()
+        .collect();
+    let lists = lists?;
+    // No list where there should be one would let in whoever was revoked.
+    if lists.is_empty() && !authorities.crl.trim_ascii().is_empty() {
+        return Err(TlsError::invalid(name, "holds no revocation list in PEM where there should be one"));
+    }
+    Ok(lists)
 }
 
 impl ClientCertVerifier for PeerVerifier {

@@ -1,4 +1,5 @@
-//! What a worker cannot do without: its timers, its writing, its accepting. Without one of them it would seem to live and serve nobody.
+//! What the process cannot do without: a worker's timers, its writing, its accepting; configuration. Without one of them it would seem to
+//! live and serve nobody, or what nobody configured any more.
 
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -18,10 +19,10 @@ pub(crate) async fn vital(what: &str, task: impl Future<Output = ()>) {
     .await;
 }
 
-/// Ends the process because a worker has lost `what`.
+/// Ends the process because a thread has lost `what`.
 pub(super) fn end_process(what: &str, reason: &str) -> ! {
     let thread = std::thread::current();
-    let worker = thread.name().unwrap_or("worker");
-    tracing::error!(worker, "a worker cannot go on without its {what}: {reason}; the process ends");
+    let name = thread.name().unwrap_or("unnamed");
+    tracing::error!(thread = name, "cannot go on without its {what}: {reason}; the process ends");
     std::process::exit(SOFTWARE_ERROR)
 }

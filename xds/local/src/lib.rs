@@ -5,7 +5,9 @@
 //! again when files change. The resources are protobuf messages, so that they take the same path as those of istiod.
 //!
 //! What goes where: `load` turns files into a tree that knows its lines, `object` turns the tree into typed objects, `convert` turns
-//! objects of the Gateway API into those of Istio, `mesh` resolves what holds for what, and `generate` makes the messages.
+//! objects of the Gateway API into those of Istio, `delegates` puts the routes of delegates in their place, `mesh` resolves what holds
+//! for what, `attachment` warns of what serves nothing, `generate` makes the messages, and `refusal` says of them what the gateway
+//! would not take. `watch` notices changes.
 
 mod attachment;
 mod control_plane;

@@ -86,11 +86,21 @@ fn sort_out(
         match fs::metadata(&path) {
             Ok(metadata) if metadata.is_dir() => collect(root, &path, depth + 1, found, problems),
             Ok(_) if holds_objects(&path) => found.push(path),
-            Err(error) if holds_objects(&path) => {
+            // It may be a folder, which must not pass for deleted.
+            Err(error) if holds_objects(&path) || !is_gone_or_plain(&entry, &error) => {
                 problems.error(&whole(root, &path), format!("cannot be read: {error}"));
             }
             Ok(_) | Err(_) => {}
         }
+    }
+}
+
+/// Whether an entry that cannot be looked at was removed meanwhile, or is no folder and no link to one.
+fn is_gone_or_plain(entry: &DirEntry, error: &io::Error) -> bool {
+    match entry.file_type() {
+        Ok(kind) if kind.is_file() => true,
+        Ok(kind) => error.kind() == io::ErrorKind::NotFound && !kind.is_symlink(),
+        Err(_) => false,
     }
 }
 

@@ -67,7 +67,7 @@ impl<Servers: NameServers> Name<Servers> {
                 }
                 Err(_) => {
                     let pause = retry;
-                    retry = (retry * 2).min(self.refresh_rate);
+                    retry = (retry * 2).min(self.refresh_rate.max(SHORTEST_REFRESH));
                     (None, pause)
                 }
             };

@@ -69,6 +69,7 @@ fn watch(servers: Servers, names: &[&str], first_address_only: bool) -> (DnsTask
     let endpoints = ClusterLoadAssignment { localities: vec![locality], ..ClusterLoadAssignment::default() };
     let (results, resolved) = mpsc::channel(8);
     let lookup = Lookup {
+        number: 1,
         servers,
         places: Arc::new(Semaphore::new(MOST_AT_ONCE)),
         results,
@@ -76,7 +77,7 @@ fn watch(servers: Servers, names: &[&str], first_address_only: bool) -> (DnsTask
         dns: Dns { endpoints, family: DnsFamily::All, refresh_rate: REFRESH, respect_ttl: false },
         first_address_only,
     };
-    (DnsTask(tokio::spawn(lookup.run())), resolved)
+    (DnsTask { task: tokio::spawn(lookup.run()), number: 1 }, resolved)
 }
 
 /// The last part of each published address; `None` if nothing is published for much longer than a refresh takes.

@@ -10,7 +10,8 @@ use crate::http::local_reply::LocalReply;
 use crate::http::{mutation, upstream_request};
 
 impl Exchange<'_> {
-    /// Everything that the configuration wants changed, in Envoy's order.
+    /// Everything that the configuration wants changed, in Envoy's order. A client that waits for 100 Continue gets it here, unless the
+    /// endpoint is to send it.
     pub(super) fn change_request(
         &mut self,
         found: &RouteMatch<'_>,

@@ -14,7 +14,7 @@ const RESPONSE_HEAD: usize = 64 * 1024;
 /// Informational responses to one request; more of them are an attack.
 const MOST_INTERIM: u32 = 100;
 
-/// See the module.
+/// Reads the head of an answer, and passes interim responses on meanwhile.
 pub(super) struct Answer<'s> {
     stream: &'s mut Stream,
     response: &'s mut h1::ResponseHead,

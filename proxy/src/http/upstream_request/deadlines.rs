@@ -41,7 +41,7 @@ pub(super) enum Expired {
     Silence,
 }
 
-/// See the module.
+/// When a request and its try must have ended.
 pub(super) struct Deadlines {
     /// Only made if something can end.
     alarm: Option<Alarm>,

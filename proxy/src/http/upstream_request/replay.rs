@@ -11,7 +11,7 @@ const BLOCK: usize = 16 * 1024;
 /// Blocks of all bodies that are kept in this process: 64 MiB.
 const MOST_BLOCKS: u32 = 4096;
 
-/// See the module.
+/// The bytes of a request's body that have been sent, for another try.
 #[derive(Debug, Default)]
 pub(in crate::http) struct Replay {
     bytes: Vec<u8>,

@@ -1,6 +1,7 @@
 //! What can be seen of a session from outside.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use bytes::Bytes;
@@ -93,6 +94,8 @@ pub struct HeldResource {
     pub needed: bool,
     /// The server has removed it.
     pub withdrawn: bool,
+    /// Parts of the accepted version that were refused alone, each with the path of the field to blame.
+    pub faults: Arc<[String]>,
     /// The newest version, if that was refused.
     pub refused: Option<RefusedVersion>,
 }
@@ -136,6 +139,7 @@ fn held_resource(kind: ResourceType, name: &Name, entry: &Entry, needed: bool) -
         accepted_at: accepted.map(|accepted| accepted.at),
         needed,
         withdrawn: accepted.is_some_and(|accepted| accepted.withdrawn),
+        faults: accepted.map(|accepted| accepted.faults.clone()).unwrap_or_default(),
         refused: entry.refused.clone(),
     }
 }
