@@ -28,9 +28,9 @@ func TestRowsAboutTheGatewayItselfAreLeftOut(t *testing.T) {
 
 func TestMessagesOfProxyStatusAreNamed(t *testing.T) {
 	for message, field := range map[string]string{
-		"edge-subject-1: not synced: type.googleapis.com/x.Y (no answer, or a refusal)":            "not synced: type.googleapis.com/x.Y (no answer, or a refusal)",
+		"edge-subject-1: not synced: type.googleapis.com/x.Y (no answer, or a refusal)":                                "not synced: type.googleapis.com/x.Y (no answer, or a refusal)",
 		"ADS:ECDS: ACK ERROR edge-subject-1 1 of 3 resources refused in whole or in part, the rest applied: a: b: why": "refused: a",
-		"edge-subject-1 never served the last configuration":                                       "message 3",
+		"edge-subject-1 never served the last configuration":                                                           "message 3",
 	} {
 		if got := statusField(2, message); got != field {
 			t.Errorf("%q: %q", message, got)
