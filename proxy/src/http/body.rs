@@ -2,9 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use h1::{BodyDecoder, BodyError, chunked};
+use h1::{BodyDecoder, BodyError, BodyLength};
 
-use crate::io::{BLOCK_SIZE, Stream, StreamWriter};
+use super::sink::Sink;
+use super::source::Source;
+use crate::io::{BLOCK_SIZE, Stream};
 use crate::worker::clock::Clock;
 use crate::worker::timer::Alarm;
 
@@ -39,15 +41,16 @@ impl Silence<'_> {
 #[derive(Debug)]
 pub(super) struct Body {
     decoder: BodyDecoder,
-    /// The receiving side gets it in chunks.
+    /// An HTTP/1 sink gets it in chunks.
     chunked: bool,
     /// Bytes moved so far.
     pub(super) moved: u64,
 }
 
 impl Body {
-    pub(super) fn new(decoder: BodyDecoder, chunked: bool) -> Self {
-        Self { decoder, chunked, moved: 0 }
+    /// A body that is delimited by `length` where it comes from.
+    pub(super) fn new(length: BodyLength, chunked: bool) -> Self {
+        Self { decoder: BodyDecoder::new(length), chunked, moved: 0 }
     }
 
     /// Whether all of it was moved.
@@ -58,62 +61,68 @@ impl Body {
     /// Moves what was received already. `keep` sees the bytes as well.
     pub(super) fn move_pending(
         &mut self,
-        source: &mut Stream,
-        sink: &StreamWriter,
+        source: &mut Source<'_>,
+        sink: &Sink,
+        keep: impl FnMut(&[u8]),
+    ) -> Result<(), BodyError> {
+        match source {
+            Source::Http1(stream) => self.decode_pending(stream, sink, keep),
+        }
+    }
+
+    fn decode_pending(
+        &mut self,
+        stream: &mut Stream,
+        sink: &Sink,
         mut keep: impl FnMut(&[u8]),
     ) -> Result<(), BodyError> {
-        while !self.decoder.is_complete() && !source.input().is_empty() {
-            let input = source.input().bytes();
+        while !self.decoder.is_complete() && !stream.input().is_empty() {
+            let input = stream.input().bytes();
             let decoded = self.decoder.decode(input)?;
             let data = input.get(decoded.data.clone()).unwrap_or_default();
             if !data.is_empty() {
                 keep(data);
                 self.moved += data.len() as u64;
-                sink.put_bulk(data.len(), |out| match self.chunked {
-                    true => chunked::write_chunk(data, out),
-                    false => out.extend_from_slice(data),
-                });
             }
-            if decoded.complete && self.chunked {
-                sink.put(|out| out.extend_from_slice(chunked::LAST_CHUNK));
+            if !data.is_empty() || decoded.complete {
+                sink.put_body(data, self.chunked, decoded.complete);
             }
             if decoded.consumed == 0 {
                 break;
             }
-            source.input_mut().consume(decoded.consumed);
+            stream.input_mut().consume(decoded.consumed);
         }
         Ok(())
     }
 
     /// Passes over what was received already, so that a small body does not cost its connection.
-    pub(super) fn skip_pending(&mut self, source: &mut Stream) {
-        while !self.decoder.is_complete() && !source.input().is_empty() {
-            let Ok(decoded) = self.decoder.decode(source.input().bytes()) else { return };
-            self.moved += decoded.data.len() as u64;
-            if decoded.consumed == 0 {
-                return;
+    pub(super) fn skip_pending(&mut self, source: &mut Source<'_>) {
+        match source {
+            Source::Http1(stream) => {
+                while !self.decoder.is_complete() && !stream.input().is_empty() {
+                    let Ok(decoded) = self.decoder.decode(stream.input().bytes()) else { return };
+                    self.moved += decoded.data.len() as u64;
+                    if decoded.consumed == 0 {
+                        return;
+                    }
+                    stream.input_mut().consume(decoded.consumed);
+                }
             }
-            source.input_mut().consume(decoded.consumed);
         }
     }
 
     /// Moves the rest. The bound on silence, if there is one, begins anew with every piece.
     pub(super) async fn move_all(
         &mut self,
-        source: &mut Stream,
-        sink: &StreamWriter,
+        source: &mut Source<'_>,
+        sink: &Sink,
         silence: Option<&Silence<'_>>,
         mut keep: impl FnMut(&[u8]),
     ) -> Result<(), BodyFailure> {
-        while !self.decoder.is_complete() {
+        while !self.is_complete() {
             sink.room().await.map_err(|_| BodyFailure::Sink)?;
-            // A reset is not an end, not even of a body that ends with the connection.
-            let received = source.fill(BLOCK_SIZE).await.map_err(|_| BodyFailure::Source(BodyError::Truncated))?;
-            if received == 0 {
-                self.decoder.end().map_err(BodyFailure::Source)?;
-                if self.chunked {
-                    sink.put(|out| out.extend_from_slice(chunked::LAST_CHUNK));
-                }
+            if !self.receive(source).await? {
+                sink.put_body(&[], self.chunked, true);
                 return Ok(());
             }
             self.move_pending(source, sink, &mut keep).map_err(BodyFailure::Source)?;
@@ -122,5 +131,19 @@ impl Body {
             }
         }
         Ok(())
+    }
+
+    /// Waits for the next piece; `false` if the body ended without one.
+    async fn receive(&mut self, source: &mut Source<'_>) -> Result<bool, BodyFailure> {
+        match source {
+            Source::Http1(stream) => {
+                // A reset is not an end, not even of a body that ends with the connection.
+                let received = stream.fill(BLOCK_SIZE).await.map_err(|_| BodyFailure::Source(BodyError::Truncated))?;
+                if received == 0 {
+                    self.decoder.end().map_err(BodyFailure::Source)?;
+                }
+                Ok(received > 0)
+            }
+        }
     }
 }

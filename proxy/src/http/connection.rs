@@ -8,10 +8,12 @@ use std::time::Duration;
 use h1::{RequestError, Scheme};
 
 use super::HttpChain;
+use super::downstream::{ClientConnection, Downstream};
 use super::exchange::{self, After};
-use super::forwarded::Introduction;
 use super::local_reply::LocalReply;
 use super::message::Memory;
+use super::sink::Sink;
+use super::source::Source;
 use crate::io::{HIGH_WATER, Stream, StreamWriter};
 use crate::worker::Worker;
 use crate::worker::connection::{Admission, Wish};
@@ -23,18 +25,13 @@ const LAST_FLUSH: Duration = Duration::from_secs(30);
 /// How long a closing connection waits for the client to close too, so that the answer is not lost to a reset (RFC 9112 9.6).
 const LINGER: Duration = Duration::from_secs(1);
 
-/// A client connection and what serves it.
-pub(super) struct Connection {
-    pub(super) stream: Stream,
-    pub(super) writer: StreamWriter,
-    pub(super) admission: Rc<Admission<HttpChain>>,
-    pub(super) worker: Rc<Worker>,
+/// An HTTP/1 connection of a client.
+struct Connection {
+    stream: Stream,
+    writer: StreamWriter,
+    client: Rc<ClientConnection>,
     /// For the time between requests and within heads.
     alarm: Alarm,
-    /// Requests so far.
-    pub(super) served: u32,
-    pub(super) host: exchange::HostCache,
-    pub(super) introduction: Option<Introduction>,
 }
 
 /// Serves a connection until it ends.
@@ -46,11 +43,7 @@ pub async fn serve(stream: Stream, admission: Rc<Admission<HttpChain>>, worker: 
         writer: stream.writer(),
         stream,
         alarm: Alarm::new(&worker.timers),
-        served: 0,
-        host: exchange::HostCache::default(),
-        introduction: None,
-        admission,
-        worker,
+        client: ClientConnection::new(admission, worker),
     };
     while connection.serve_next().await {}
     connection.close().await;
@@ -69,16 +62,16 @@ enum Woken {
 impl Connection {
     /// Serves one request; `false` when the connection is over.
     async fn serve_next(&mut self) -> bool {
-        let chain = self.admission.application();
+        let chain = self.client.admission.application();
         if self.writer.backlog() > HIGH_WATER && !self.room(&chain).await {
             return false;
         }
         if self.stream.input().is_empty() && !self.idle(&chain).await {
             return false;
         }
-        let mut memory = self.worker.memory.take();
+        let mut memory = self.client.worker.memory.take();
         let after = self.serve_request(&chain, &mut memory).await;
-        self.worker.memory.give(memory);
+        self.client.worker.memory.give(memory);
         after == After::NextRequest
     }
 
@@ -87,7 +80,7 @@ impl Connection {
         self.alarm.set_after(chain.model().idle_timeout.or(Some(LAST_FLUSH)));
         poll_fn(|context| match self.writer.poll_room(context) {
             Poll::Ready(room) => Poll::Ready(room.is_ok()),
-            Poll::Pending if self.admission.poll_wish(context, Wish::Close).is_ready() => Poll::Ready(false),
+            Poll::Pending if self.client.admission.poll_wish(context, Wish::Close).is_ready() => Poll::Ready(false),
             Poll::Pending => self.alarm.poll_elapsed(context).map(|()| false),
         })
         .await
@@ -95,11 +88,11 @@ impl Connection {
 
     /// Waits for the first byte of a request. An idle connection holds no memory.
     async fn idle(&mut self, chain: &HttpChain) -> bool {
-        let age_left = self.age_left(chain);
+        let age_left = self.client.age_left(chain);
         let bounds = [chain.model().idle_timeout, age_left];
         self.alarm.set_after(bounds.into_iter().flatten().min());
         // Who has just connected gets an answer, even while the process drains.
-        let wish = if self.served == 0 { Wish::Close } else { Wish::Drain };
+        let wish = if self.client.served.get() == 0 { Wish::Close } else { Wish::Drain };
         match self.bytes(chain.limits.max_head_bytes, wish).await {
             Woken::Bytes => true,
             Woken::End => false,
@@ -114,36 +107,28 @@ impl Connection {
         }
     }
 
-    /// What is left of `max_connection_duration`.
-    fn age_left(&self, chain: &HttpChain) -> Option<Duration> {
-        let most = chain.model().max_connection_duration?;
-        let age = self.worker.io.clock.now().saturating_duration_since(self.admission.facts.accepted);
-        Some(most.saturating_sub(age))
-    }
-
-    /// Whether the response under way has to be the connection's last.
-    pub(super) fn is_last(&self, chain: &HttpChain) -> bool {
-        let enough = chain.model().max_requests_per_connection.is_some_and(|most| self.served >= most);
-        if enough {
-            chain.counters.downstream_cx_max_requests_reached.increment();
-        }
-        enough || self.admission.wish() >= Wish::Drain || self.age_left(chain).is_some_and(|left| left.is_zero())
-    }
-
     async fn serve_request(&mut self, chain: &Rc<HttpChain>, memory: &mut Memory) -> After {
-        let clock = &self.worker.io.clock;
+        let clock = &self.client.worker.io.clock;
         memory.outcome.begin(clock.now(), clock.unix());
-        self.served += 1;
+        self.client.served.set(self.client.served.get() + 1);
         match self.head(chain, memory).await {
-            Ok(true) => exchange::run(self, chain.clone(), memory).await,
+            Ok(true) => exchange::run(self.downstream(), chain.clone(), memory).await,
             Ok(false) => After::Close,
             Err(reply) => {
                 chain.counters.downstream_rq_total.increment();
-                memory.outcome.received = Some(self.worker.io.clock.now());
+                memory.outcome.received = Some(self.client.worker.io.clock.now());
                 // As Envoy's: of what broke the protocol nothing is told.
                 memory.outcome.understood = reply.flags.is_empty();
-                exchange::refuse(self, chain.clone(), memory, reply).await
+                exchange::refuse(self.downstream(), chain.clone(), memory, reply)
             }
+        }
+    }
+
+    fn downstream(&mut self) -> Downstream<'_> {
+        Downstream {
+            source: Source::Http1(&mut self.stream),
+            sink: Sink::Http1(self.writer.clone()),
+            connection: &self.client,
         }
     }
 
@@ -155,7 +140,7 @@ impl Connection {
             match memory.request.parse(self.stream.input().bytes(), &chain.limits) {
                 Ok(Some(consumed)) => {
                     self.stream.input_mut().consume(consumed);
-                    if memory.request.scheme == Some(Scheme::Https) && self.admission.facts.tls.is_none() {
+                    if memory.request.scheme == Some(Scheme::Https) && self.client.admission.facts.tls.is_none() {
                         return Err(LocalReply::https_in_clear_text());
                     }
                     return Ok(true);
@@ -184,7 +169,7 @@ impl Connection {
         poll_fn(move |context| match self.stream.poll_fill(context, limit) {
             Poll::Ready(Ok(count)) if count > 0 => Poll::Ready(Woken::Bytes),
             Poll::Ready(_) => Poll::Ready(Woken::End),
-            Poll::Pending if self.admission.poll_wish(context, wish).is_ready() => Poll::Ready(Woken::Asked),
+            Poll::Pending if self.client.admission.poll_wish(context, wish).is_ready() => Poll::Ready(Woken::Asked),
             Poll::Pending => self.alarm.poll_elapsed(context).map(|()| Woken::Timeout),
         })
     }

@@ -2,7 +2,7 @@
 //!
 //! [`connection`] reads requests one after the other, [`exchange`] is the whole life of one of them. Its steps are [`forwarded`],
 //! [`client_certificate`], [`filter`], [`upstream_request`] with [`retry`], [`response_forwarding`], [`upgrade`] and [`local_reply`];
-//! they share [`chain`] (the configuration), [`message`] (memory), [`outcome`] (what the log line will say), [`body`], [`mutation`],
+//! they share [`chain`] (the configuration), [`downstream`] (the client), [`source`] and [`sink`] (what is read and written), [`message`] (memory), [`outcome`] (what the log line will say), [`body`], [`mutation`],
 //! [`view`] and [`counters`].
 
 mod body;
@@ -10,6 +10,7 @@ mod chain;
 pub(crate) mod client_certificate;
 mod connection;
 mod counters;
+mod downstream;
 mod exchange;
 mod filter;
 mod forwarded;
@@ -19,6 +20,8 @@ mod mutation;
 mod outcome;
 mod response_forwarding;
 mod retry;
+mod sink;
+mod source;
 mod upgrade;
 mod upstream_request;
 mod view;

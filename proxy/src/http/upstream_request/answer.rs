@@ -6,7 +6,8 @@ use h1::Expectation;
 
 use super::wait::Waited;
 use crate::http::HttpChain;
-use crate::io::{Stream, StreamWriter};
+use crate::http::sink::Sink;
+use crate::io::Stream;
 
 /// Bytes of a response's head.
 const RESPONSE_HEAD: usize = 64 * 1024;
@@ -20,7 +21,7 @@ pub(super) struct Answer<'s> {
     response: &'s mut h1::ResponseHead,
     expectation: Expectation,
     limits: &'s h1::Limits,
-    client: &'s StreamWriter,
+    client: Sink,
     version: h1::Version,
     /// Informational responses so far.
     interim: u32,
@@ -33,7 +34,7 @@ impl<'s> Answer<'s> {
         request: &h1::RequestHead,
         response: &'s mut h1::ResponseHead,
         chain: &'s HttpChain,
-        client: &'s StreamWriter,
+        client: Sink,
     ) -> Self {
         Self {
             stream,
@@ -84,7 +85,7 @@ impl<'s> Answer<'s> {
     fn pass_interim(&mut self) {
         if self.version == h1::Version::Http11 {
             let (response, version) = (&*self.response, self.version);
-            self.client.put(|out| h1::write_response(response, version, false, out));
+            self.client.put_response(version, response, false, false);
         }
         self.response.clear();
     }

@@ -14,11 +14,11 @@ use super::wait::{Waited, poll_asked_or_late, poll_departure, poll_interrupt};
 use super::{Replay, Sender};
 use crate::http::HttpChain;
 use crate::http::body::{BodyFailure, Silence};
-use crate::http::connection::Connection;
+use crate::http::downstream::Downstream;
 use crate::http::local_reply::LocalReply;
 use crate::http::message::Memory;
 use crate::http::retry::{Attempt, Retries};
-use crate::io::HIGH_WATER;
+use crate::http::sink::Sink;
 use crate::telemetry::counter::Held;
 use crate::upstream::{Cluster, ObtainFailure, Pick, PickFailure, Pool, UpstreamConnection, Wanted};
 use crate::worker::Process;
@@ -93,7 +93,7 @@ impl<'c> Sender<'_, '_, 'c> {
         &mut self,
         retries: &Retries<'_>,
     ) -> Result<(Pick, Option<Box<UpstreamConnection>>), PickFailure> {
-        let worker = self.exchange.connection.worker.clone();
+        let worker = self.exchange.downstream.worker().clone();
         let alarm = Alarm::new(&worker.timers);
         alarm.set_after(Some(self.cluster.model().connect_timeout));
         // If it does not become known in time the next pick says so.
@@ -104,12 +104,12 @@ impl<'c> Sender<'_, '_, 'c> {
 
     async fn obtain(&mut self, pool: &Rc<Pool>) -> Result<Box<UpstreamConnection>, Tried<'c>> {
         let wanted = wanted(&self.exchange.memory.request, &self.exchange.chain, self.cluster);
-        let connection = &mut *self.exchange.connection;
-        let alarm = self.deadlines.arm_answer(&connection.worker.timers);
+        let downstream = &mut self.exchange.downstream;
+        let alarm = self.deadlines.arm_answer(&downstream.worker().timers);
         let mut obtaining = pin!(pool.obtain(&wanted));
         let obtained = poll_fn(|context| match obtaining.as_mut().poll(context) {
             Poll::Ready(obtained) => Poll::Ready(Ok(obtained)),
-            Poll::Pending => poll_interrupt(context, &mut connection.stream, &connection.admission, alarm).map(Err),
+            Poll::Pending => poll_interrupt(context, downstream, alarm).map(Err),
         })
         .await;
         match obtained {
@@ -152,13 +152,13 @@ impl<'c> Sender<'_, '_, 'c> {
         if !self.exchange.body.is_complete() {
             self.send_received(connection)?;
         }
-        self.deadlines.attempt_begins(self.exchange.connection.worker.io.clock.now(), per_try);
+        self.deadlines.attempt_begins(self.exchange.downstream.worker().io.clock.now(), per_try);
         Ok(())
     }
 
     fn request_sent(&mut self) {
         self.request_received();
-        let worker = &self.exchange.connection.worker;
+        let worker = &self.exchange.downstream.worker();
         self.exchange.memory.outcome.sent = Some(worker.io.clock.now());
         self.deadlines.arm(worker);
     }
@@ -185,29 +185,29 @@ impl<'c> Sender<'_, '_, 'c> {
     /// The part of the body that was received with the head.
     fn send_received(&mut self, connection: &mut UpstreamConnection) -> Result<(), BodyError> {
         let exchange = &mut *self.exchange;
-        let mut keep = keep(&mut exchange.memory.replay, self.cluster, &exchange.connection.worker.process);
-        let (source, sink) = (&mut exchange.connection.stream, connection.stream.writer());
-        exchange.body.move_pending(source, &sink, &mut keep)
+        let mut keep = keep(&mut exchange.memory.replay, self.cluster, &exchange.downstream.worker().process);
+        let sink = Sink::Http1(connection.stream.writer());
+        exchange.body.move_pending(&mut exchange.downstream.source, &sink, &mut keep)
     }
 
     /// The rest of the body, until it is sent or the upstream answers early.
     async fn send_rest(&mut self, connection: &mut UpstreamConnection) -> Waited {
-        self.deadlines.arm(&self.exchange.connection.worker);
+        self.deadlines.arm(&self.exchange.downstream.worker());
         let exchange = &mut *self.exchange;
-        let clock = exchange.connection.worker.io.clock.clone();
+        let clock = exchange.downstream.worker().io.clock.clone();
         let alarm = self.deadlines.alarm();
         let deadline = self.deadlines.earliest();
         let silence = alarm.zip(self.deadlines.silence());
         let silence = silence.map(|(alarm, bound)| Silence { alarm, clock: &clock, bound, deadline });
         let (memory, chain) = (&mut *exchange.memory, &exchange.chain);
         let response = &mut memory.response;
-        let client = &mut *exchange.connection;
-        let keep = keep(&mut memory.replay, self.cluster, &client.worker.process);
-        let writer = connection.stream.writer();
-        let mut sending = pin!(exchange.body.move_all(&mut client.stream, &writer, silence.as_ref(), keep));
-        let mut answer = Answer::new(&mut connection.stream, &memory.request, response, chain, &client.writer);
-        let (admission, client_writer) = (&client.admission, &client.writer);
-        let departure = Alarm::new(&client.worker.timers);
+        let worker = exchange.downstream.worker();
+        let keep = keep(&mut memory.replay, self.cluster, &worker.process);
+        let departure = Alarm::new(&worker.timers);
+        let Downstream { source, sink: client, connection: client_connection } = &mut exchange.downstream;
+        let sink = Sink::Http1(connection.stream.writer());
+        let mut sending = pin!(exchange.body.move_all(source, &sink, silence.as_ref(), keep));
+        let mut answer = Answer::new(&mut connection.stream, &memory.request, response, chain, client.clone());
         let mut broken = false;
         poll_fn(|context| {
             if !broken {
@@ -226,10 +226,10 @@ impl<'c> Sender<'_, '_, 'c> {
                 return Poll::Ready(waited);
             }
             // While the upstream takes nothing, nothing is read from the client: its end would not be met.
-            if writer.backlog() > HIGH_WATER && poll_departure(context, &departure, client_writer).is_ready() {
+            if sink.is_full() && poll_departure(context, &departure, client).is_ready() {
                 return Poll::Ready(Waited::ClientGone);
             }
-            poll_asked_or_late(context, admission, alarm)
+            poll_asked_or_late(context, client_connection, alarm)
         })
         .await
     }
@@ -237,13 +237,14 @@ impl<'c> Sender<'_, '_, 'c> {
     /// The request is sent: waits for the head of the answer.
     fn await_head<'s>(&'s mut self, upstream: &'s mut UpstreamConnection) -> impl Future<Output = Waited> {
         let exchange = &mut *self.exchange;
-        let Connection { stream, writer, admission, .. } = &mut *exchange.connection;
         let Memory { request, response, .. } = &mut *exchange.memory;
-        let mut answer = Answer::new(&mut upstream.stream, request, response, &exchange.chain, writer);
+        let downstream = &mut exchange.downstream;
+        let client = downstream.sink.clone();
+        let mut answer = Answer::new(&mut upstream.stream, request, response, &exchange.chain, client);
         let alarm = self.deadlines.alarm();
         poll_fn(move |context| match answer.poll(context) {
             Poll::Ready(waited) => Poll::Ready(waited),
-            Poll::Pending => poll_interrupt(context, stream, admission, alarm),
+            Poll::Pending => poll_interrupt(context, downstream, alarm),
         })
     }
 
@@ -271,7 +272,7 @@ impl<'c> Sender<'_, '_, 'c> {
     }
 
     fn expired(&mut self) -> Tried<'c> {
-        let clock = &self.exchange.connection.worker.io.clock;
+        let clock = &self.exchange.downstream.worker().io.clock;
         clock.invalidate();
         let client_counters = &self.exchange.chain.counters;
         match self.deadlines.expired(clock.now()) {
