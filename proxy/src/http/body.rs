@@ -1,11 +1,13 @@
 //! Moving a body from one connection to the other, with back-pressure: nothing is read that the other side has no room for.
 
+use std::future::poll_fn;
 use std::time::{Duration, Instant};
 
-use h1::{BodyDecoder, BodyError, BodyLength};
+use h1::{BodyDecoder, BodyError, BodyLength, Fields};
 
 use super::sink::Sink;
 use super::source::Source;
+use crate::http2::{self, Taken};
 use crate::io::{BLOCK_SIZE, Stream};
 use crate::worker::clock::Clock;
 use crate::worker::timer::Alarm;
@@ -40,22 +42,39 @@ impl Silence<'_> {
 /// A body on its way.
 #[derive(Debug)]
 pub(super) struct Body {
-    decoder: BodyDecoder,
+    delimiter: Delimiter,
     /// An HTTP/1 sink gets it in chunks.
     chunked: bool,
     /// Bytes moved so far.
     pub(super) moved: u64,
+    /// What stood behind it; nothing that came by HTTP/1.
+    pub(super) trailers: Fields,
+}
+
+/// How the end of a body is known.
+#[derive(Debug)]
+enum Delimiter {
+    Http1(BodyDecoder),
+    Http2 { ended: bool },
 }
 
 impl Body {
-    /// A body that is delimited by `length` where it comes from.
-    pub(super) fn new(length: BodyLength, chunked: bool) -> Self {
-        Self { decoder: BodyDecoder::new(length), chunked, moved: 0 }
+    /// A body that comes from `source`, which delimits it by `length`.
+    pub(super) fn new(source: &Source<'_>, length: BodyLength, chunked: bool) -> Self {
+        let delimiter = match source {
+            Source::Http1(_) => Delimiter::Http1(BodyDecoder::new(length)),
+            // There is none only if the stream ended with the head.
+            Source::Http2(_) => Delimiter::Http2 { ended: length == BodyLength::None },
+        };
+        Self { delimiter, chunked, moved: 0, trailers: Fields::new() }
     }
 
     /// Whether all of it was moved.
     pub(super) fn is_complete(&self) -> bool {
-        self.decoder.is_complete()
+        match &self.delimiter {
+            Delimiter::Http1(decoder) => decoder.is_complete(),
+            Delimiter::Http2 { ended } => *ended,
+        }
     }
 
     /// Moves what was received already. `keep` sees the bytes as well.
@@ -65,9 +84,34 @@ impl Body {
         sink: &Sink,
         keep: impl FnMut(&[u8]),
     ) -> Result<(), BodyError> {
-        match source {
-            Source::Http1(stream) => self.decode_pending(stream, sink, keep),
+        match (source, &mut self.delimiter) {
+            (Source::Http1(stream), Delimiter::Http1(_)) => self.decode_pending(stream, sink, keep),
+            (Source::Http2(stream), Delimiter::Http2 { ended: false }) => {
+                self.take_pending(stream, sink, keep);
+                Ok(())
+            }
+            _ => Ok(()),
         }
+    }
+
+    fn take_pending(&mut self, stream: &http2::Stream, sink: &Sink, mut keep: impl FnMut(&[u8])) {
+        let Taken { data, ended, trailers } = stream.take();
+        let bytes = data.bytes();
+        if !bytes.is_empty() {
+            keep(bytes);
+            self.moved += bytes.len() as u64;
+        }
+        let last = ended && trailers.is_none();
+        if !bytes.is_empty() || last {
+            sink.put_body(bytes, self.chunked, last);
+        }
+        stream.consumed(bytes.len());
+        if let Some(mut trailers) = trailers {
+            sink.put_trailers(&trailers, self.chunked);
+            std::mem::swap(&mut self.trailers, &mut trailers);
+            stream.keep_trailers(trailers);
+        }
+        self.delimiter = Delimiter::Http2 { ended };
     }
 
     fn decode_pending(
@@ -76,9 +120,10 @@ impl Body {
         sink: &Sink,
         mut keep: impl FnMut(&[u8]),
     ) -> Result<(), BodyError> {
-        while !self.decoder.is_complete() && !stream.input().is_empty() {
+        let Delimiter::Http1(decoder) = &mut self.delimiter else { return Ok(()) };
+        while !decoder.is_complete() && !stream.input().is_empty() {
             let input = stream.input().bytes();
-            let decoded = self.decoder.decode(input)?;
+            let decoded = decoder.decode(input)?;
             let data = input.get(decoded.data.clone()).unwrap_or_default();
             if !data.is_empty() {
                 keep(data);
@@ -97,10 +142,10 @@ impl Body {
 
     /// Passes over what was received already, so that a small body does not cost its connection.
     pub(super) fn skip_pending(&mut self, source: &mut Source<'_>) {
-        match source {
-            Source::Http1(stream) => {
-                while !self.decoder.is_complete() && !stream.input().is_empty() {
-                    let Ok(decoded) = self.decoder.decode(stream.input().bytes()) else { return };
+        match (source, &mut self.delimiter) {
+            (Source::Http1(stream), Delimiter::Http1(decoder)) => {
+                while !decoder.is_complete() && !stream.input().is_empty() {
+                    let Ok(decoded) = decoder.decode(stream.input().bytes()) else { return };
                     self.moved += decoded.data.len() as u64;
                     if decoded.consumed == 0 {
                         return;
@@ -108,6 +153,8 @@ impl Body {
                     stream.input_mut().consume(decoded.consumed);
                 }
             }
+            // What nobody takes is forgotten with its stream.
+            _ => {}
         }
     }
 
@@ -135,15 +182,21 @@ impl Body {
 
     /// Waits for the next piece; `false` if the body ended without one.
     async fn receive(&mut self, source: &mut Source<'_>) -> Result<bool, BodyFailure> {
-        match source {
-            Source::Http1(stream) => {
+        let truncated = |_| BodyFailure::Source(BodyError::Truncated);
+        match (source, &mut self.delimiter) {
+            (Source::Http1(stream), Delimiter::Http1(decoder)) => {
                 // A reset is not an end, not even of a body that ends with the connection.
-                let received = stream.fill(BLOCK_SIZE).await.map_err(|_| BodyFailure::Source(BodyError::Truncated))?;
+                let received = stream.fill(BLOCK_SIZE).await.map_err(truncated)?;
                 if received == 0 {
-                    self.decoder.end().map_err(BodyFailure::Source)?;
+                    decoder.end().map_err(BodyFailure::Source)?;
                 }
                 Ok(received > 0)
             }
+            (Source::Http2(stream), _) => {
+                let arrived = poll_fn(|context| stream.poll_body(context)).await;
+                arrived.map_err(|_| BodyFailure::Source(BodyError::Truncated)).map(|()| true)
+            }
+            (Source::Http1(_), Delimiter::Http2 { .. }) => Ok(false),
         }
     }
 }

@@ -20,6 +20,8 @@ pub(super) struct ClientConnection {
     pub(super) worker: Rc<Worker>,
     /// Requests so far, the one under way included.
     pub(super) served: Cell<u32>,
+    /// Its requests are tasks of their own: whoever drives the connection tells them of its end.
+    pub(super) is_multiplexed: Cell<bool>,
     pub(super) host: RefCell<HostCache>,
     pub(super) introduction: RefCell<Option<Introduction>>,
 }
@@ -30,6 +32,7 @@ impl ClientConnection {
             admission,
             worker,
             served: Cell::new(0),
+            is_multiplexed: Cell::new(false),
             host: RefCell::default(),
             introduction: RefCell::default(),
         })
@@ -37,7 +40,11 @@ impl ClientConnection {
 
     /// Ready when the listener wants the connection to end now.
     pub(super) fn poll_close(&self, context: &mut Context<'_>) -> Poll<()> {
-        self.admission.poll_wish(context, Wish::Close)
+        match self.is_multiplexed.get() {
+            false => self.admission.poll_wish(context, Wish::Close),
+            true if self.admission.wish() >= Wish::Close => Poll::Ready(()),
+            true => Poll::Pending,
+        }
     }
 
     /// What is left of `max_connection_duration`.
@@ -75,6 +82,8 @@ impl<'a> Downstream<'a> {
     pub(super) fn take_traffic(&mut self) -> Traffic {
         match &mut self.source {
             Source::Http1(stream) => stream.take_traffic(),
+            // Counted by who drives the connection.
+            Source::Http2(_) => Traffic { received: 0, sent: 0 },
         }
     }
 }

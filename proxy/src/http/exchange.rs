@@ -5,7 +5,7 @@ mod changes;
 use std::rc::Rc;
 use std::time::Duration;
 
-use h1::{BodyLength, Header, Method};
+use h1::{BodyLength, Header, Method, Scheme};
 use route::{Action, Forward, RouteMatch, VirtualHostIndex};
 
 use super::body::Body;
@@ -63,7 +63,7 @@ pub(super) struct Exchange<'a> {
     pub(super) chain: Rc<HttpChain>,
     /// The request's body on its way to the upstream.
     pub(super) body: Body,
-    scheme: &'static str,
+    pub(super) scheme: Scheme,
     client: std::net::SocketAddr,
 }
 
@@ -104,11 +104,15 @@ pub(super) fn refuse(
 
 impl<'a> Exchange<'a> {
     fn new(downstream: Downstream<'a>, chain: Rc<HttpChain>, memory: &'a mut Memory) -> Self {
+        if memory.request.upgrade().is_some() {
+            // What follows belongs to the other protocol.
+            memory.request.body = BodyLength::None;
+        }
         let length = memory.request.body;
         Self {
-            scheme: if downstream.connection.admission.facts.tls.is_some() { "https" } else { "http" },
+            scheme: if downstream.connection.admission.facts.tls.is_some() { Scheme::Https } else { Scheme::Http },
             client: downstream.connection.admission.facts.remote,
-            body: Body::new(length, length == BodyLength::Chunked),
+            body: Body::new(&downstream.source, length, length == BodyLength::Chunked),
             downstream,
             memory,
             chain,
@@ -130,7 +134,7 @@ impl<'a> Exchange<'a> {
         let facts = &self.downstream.connection.admission.facts;
         let scratch = &mut self.memory.scratch;
         let worker = self.downstream.worker();
-        let source = Source { model, facts, scheme: self.scheme, local_address: worker.process.local_address };
+        let source = Source { model, facts, scheme: self.scheme.as_str(), local_address: worker.process.local_address };
         let mut introduction = self.downstream.connection.introduction.borrow_mut();
         // Whoever comes back will come again.
         if self.downstream.connection.served.get() > 1
@@ -184,7 +188,7 @@ impl<'a> Exchange<'a> {
 
     /// Where the request goes, already changed for it; otherwise it is answered.
     fn find_way<'r>(&mut self, routes: &'r WorkerRoutes, host: VirtualHostIndex) -> Result<Way<'r>, After> {
-        let view = View { head: &self.memory.request, scheme: self.scheme };
+        let view = View { head: &self.memory.request, scheme: self.scheme.as_str() };
         let Some(found) = routes.table.find(host, &view) else { return Err(self.no_route()) };
         self.memory.outcome.route_name = Some(found.route.name.clone());
         self.memory.outcome.route_config = found.route.istio_config.clone();
@@ -198,14 +202,14 @@ impl<'a> Exchange<'a> {
             },
             Action::Redirect(redirect) => {
                 self.chain.counters.rq_redirect.increment();
-                let view = View { head: &self.memory.request, scheme: self.scheme };
+                let view = View { head: &self.memory.request, scheme: self.scheme.as_str() };
                 found.location(&view, &mut self.memory.scratch);
                 LocalReply::redirect(redirect.status)
             }
             Action::DirectResponse(direct) => {
                 self.chain.counters.rq_direct_response.increment();
                 let mut reply = LocalReply::direct(direct.status, &direct.body);
-                let view = View { head: &self.memory.request, scheme: self.scheme };
+                let view = View { head: &self.memory.request, scheme: self.scheme.as_str() };
                 if found.location(&view, &mut self.memory.scratch) {
                     reply.location = Location::Scratch;
                 }
@@ -235,9 +239,6 @@ impl<'a> Exchange<'a> {
             return Err(LocalReply::no_cluster(forward.cluster_not_found_status));
         };
         self.memory.outcome.cluster = Some(cluster.name().clone());
-        if cluster.protocol() == xds_model::cluster::UpstreamProtocol::Http2 {
-            return Err(LocalReply::http2_only());
-        }
         self.change_request(found, forward, target)?;
         Ok((target, cluster))
     }
@@ -324,8 +325,9 @@ impl<'a> Exchange<'a> {
             request_sent_duration: since(outcome.sent),
             response_duration: since(outcome.answered),
             request: outcome.understood.then_some(&self.memory.request),
-            scheme: self.scheme,
+            scheme: self.scheme.as_str(),
             response: outcome.has_response.then_some(&self.memory.response),
+            trailers: Some(&self.memory.trailers),
             status: outcome.status,
             flags: outcome.flags,
             details: outcome.details,

@@ -27,12 +27,13 @@ pub(super) async fn deliver(exchange: &mut Exchange<'_>, mut upstream: UpstreamA
         let sink = upstream.sink();
         return tunnel(exchange, &mut upstream.source(), &sink).await;
     }
-    let mut delivery = Delivery::begin(exchange);
+    let mut delivery = Delivery::begin(exchange, &upstream.source());
     let mut passed = delivery.pass_received(exchange, &mut upstream.source());
     if passed.is_ok() && !delivery.body.is_complete() {
         passed = pass_body(exchange, &mut upstream, &mut delivery.body).await;
     }
     exchange.memory.outcome.bytes_sent = delivery.body.moved;
+    exchange.memory.trailers = std::mem::take(&mut delivery.body.trailers);
     if let Err(interrupted) = passed {
         interrupted.note(exchange, cluster);
         return After::Close;
@@ -54,7 +55,7 @@ struct Delivery {
 
 impl Delivery {
     /// Puts the head.
-    fn begin(exchange: &mut Exchange<'_>) -> Self {
+    fn begin(exchange: &mut Exchange<'_>, source: &Source<'_>) -> Self {
         let last = exchange.downstream.connection.is_last(&exchange.chain);
         let unread = !exchange.body.is_complete();
         let (request, response) = (&exchange.memory.request, &mut exchange.memory.response);
@@ -65,8 +66,10 @@ impl Delivery {
         // An upstream that sends a body where there must be none would answer the next request with it.
         let promised = length == BodyLength::None && response.content_length.is_some_and(|length| length > 0);
         let suspicious = request.method == Method::Head || promised;
+        let mut body = Body::new(source, length, response.body == BodyLength::Chunked);
+        body.trailers = std::mem::take(&mut exchange.memory.trailers);
         Self {
-            body: Body::new(length, response.body == BodyLength::Chunked),
+            body,
             after: if close { After::Close } else { After::NextRequest },
             reusable: response.keep_alive && !unread && !suspicious && length != BodyLength::UntilClose,
         }

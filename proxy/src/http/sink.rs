@@ -4,8 +4,9 @@ use std::future::poll_fn;
 use std::io;
 use std::task::{Context, Poll};
 
-use h1::{ResponseHead, Version, chunked};
+use h1::{Fields, ResponseHead, Version, chunked};
 
+use crate::http2;
 use crate::io::StreamWriter;
 
 /// What a message is written to. Putting never waits: whoever has much to put waits for [`Sink::room`] first.
@@ -13,13 +14,16 @@ use crate::io::StreamWriter;
 pub(super) enum Sink {
     /// An HTTP/1 connection, or any other whose bytes are wanted as they are.
     Http1(StreamWriter),
+    /// A stream of an HTTP/2 connection.
+    Http2(http2::StreamWriter),
 }
 
 impl Sink {
     /// Puts the head of an answer, to a request of `version`. `close`: it is the last on its connection; `whole`: no body follows.
-    pub(super) fn put_response(&self, version: Version, response: &ResponseHead, close: bool, _whole: bool) {
+    pub(super) fn put_response(&self, version: Version, response: &ResponseHead, close: bool, whole: bool) {
         match self {
             Self::Http1(writer) => writer.put(|out| h1::write_response(response, version, close, out)),
+            Self::Http2(writer) => writer.put_response(response, whole),
         }
     }
 
@@ -27,6 +31,7 @@ impl Sink {
     pub(super) fn put_continue(&self) {
         match self {
             Self::Http1(writer) => writer.put(|out| out.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n")),
+            Self::Http2(writer) => writer.put_continue(),
         }
     }
 
@@ -43,6 +48,15 @@ impl Sink {
             }),
             Self::Http1(_) if data.is_empty() => {}
             Self::Http1(writer) => writer.put_bulk(data.len(), |out| out.extend_from_slice(data)),
+            Self::Http2(writer) => writer.put(data, last),
+        }
+    }
+
+    /// Ends a body with trailers; HTTP/1 goes without them, as Envoy has it.
+    pub(super) fn put_trailers(&self, trailers: &Fields, chunked: bool) {
+        match self {
+            Self::Http1(_) => self.put_body(&[], chunked, true),
+            Self::Http2(writer) => writer.put_trailers(trailers),
         }
     }
 
@@ -55,6 +69,7 @@ impl Sink {
     pub(super) fn finish(&self) {
         match self {
             Self::Http1(writer) => writer.finish(),
+            Self::Http2(writer) => writer.put(&[], true),
         }
     }
 
@@ -69,6 +84,7 @@ impl Sink {
     fn poll_room(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
             Self::Http1(writer) => writer.poll_room(context),
+            Self::Http2(writer) => writer.poll_room(context),
         }
     }
 
@@ -79,6 +95,7 @@ impl Sink {
     pub(super) async fn flushed(&self) -> io::Result<()> {
         match self {
             Self::Http1(writer) => writer.flushed().await,
+            Self::Http2(writer) => writer.flushed().await,
         }
     }
 
@@ -86,6 +103,7 @@ impl Sink {
     pub(super) fn is_full(&self) -> bool {
         match self {
             Self::Http1(writer) => writer.backlog() > crate::io::HIGH_WATER,
+            Self::Http2(writer) => writer.is_full(),
         }
     }
 
@@ -94,6 +112,7 @@ impl Sink {
     pub(super) fn is_peer_done(&self) -> bool {
         match self {
             Self::Http1(writer) => writer.is_peer_done(),
+            Self::Http2(writer) => writer.is_peer_done(),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::task::{Context, Poll, ready};
 
+use crate::http2;
 use crate::io::Stream;
 
 /// Bytes of a next request that may arrive while the answer to this one is awaited.
@@ -11,6 +12,8 @@ const PIPELINED: usize = 16 * 1024;
 pub(super) enum Source<'a> {
     /// An HTTP/1 connection, or any other whose bytes are wanted as they are.
     Http1(&'a mut Stream),
+    /// A stream of an HTTP/2 connection.
+    Http2(&'a mut http2::Stream),
 }
 
 impl Source<'_> {
@@ -26,6 +29,7 @@ impl Source<'_> {
                 }
                 Poll::Pending
             }
+            Self::Http2(stream) => stream.poll_gone(context),
         }
     }
 
@@ -33,6 +37,7 @@ impl Source<'_> {
     pub(super) fn poll_read(&mut self, context: &mut Context<'_>, into: &mut [u8]) -> Poll<usize> {
         match self {
             Self::Http1(stream) => stream.poll_read(context, into).map(|read| read.unwrap_or(0)),
+            Self::Http2(stream) => stream.poll_read(context, into).map(|read| read.unwrap_or(0)),
         }
     }
 }

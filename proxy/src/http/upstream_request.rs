@@ -2,6 +2,7 @@
 
 mod answer;
 mod attempt;
+mod carrier;
 mod deadlines;
 mod replay;
 mod wait;
@@ -45,17 +46,17 @@ pub(super) struct UpstreamAnswer<'c> {
 impl UpstreamAnswer<'_> {
     /// Where the body comes from.
     pub(super) fn source(&mut self) -> Source<'_> {
-        Source::Http1(&mut self.answering.connection.stream)
+        self.answering.carrier.source()
     }
 
     /// Where what is left of the request goes.
     pub(super) fn sink(&self) -> Sink {
-        Sink::Http1(self.answering.connection.stream.writer())
+        self.answering.carrier.sink()
     }
 
     /// The whole answer was passed on, and the connection may serve other requests.
     pub(super) fn release(self) {
-        self.answering.connection.release();
+        self.answering.carrier.release();
     }
 }
 

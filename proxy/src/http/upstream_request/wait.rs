@@ -19,6 +19,10 @@ pub(super) enum Waited {
     /// All of the request is sent.
     Sent,
     Reset,
+    /// The endpoint reset the stream.
+    RemoteReset,
+    /// The endpoint has not acted upon the request, and says so.
+    Refused,
     ProtocolError,
     ClientGone,
     BadBody(BodyError),
