@@ -1,6 +1,7 @@
 //! The streams of a connection (RFC 9113 5.1).
 
 use std::hash::{BuildHasherDefault, Hasher};
+use std::time::Instant;
 
 use h1::Method;
 use hashbrown::HashMap;
@@ -54,10 +55,25 @@ pub(crate) struct Stream<T> {
     pub(crate) receive_window: ReceiveWindow,
     /// Bytes of content that must still arrive, where content-length said so.
     pub(crate) content_left: Option<u64>,
+    /// When its request arrived. Server only.
+    pub(crate) since: Option<Instant>,
     /// Of the request.
     pub(crate) method: Method,
     /// What extended CONNECT asked for.
     pub(crate) protocol: Option<Box<[u8]>>,
+}
+
+impl<T> Stream<T> {
+    #[inline]
+    pub(crate) fn may_send_content(&self) -> bool {
+        self.reset.is_none() && self.sending == Progress::Content
+    }
+
+    /// Both messages came to their end.
+    #[inline]
+    pub(crate) fn is_over(&self) -> bool {
+        self.receiving == Progress::Ended && self.sending == Progress::Ended
+    }
 }
 
 /// What a stream number means.
@@ -75,19 +91,17 @@ pub(crate) enum Known {
 }
 
 /// How many of the streams that ended last are remembered.
-const REMEMBERED: usize = 64;
+const REMEMBERED: usize = 128;
 
-#[derive(Clone, Copy, Default)]
-struct Ended {
-    id: u32,
-    reset_by_us: bool,
-}
+/// Marks a stream number, which has 31 bits, of a stream that we reset.
+const RESET_BY_US: u32 = 1 << 31;
 
 pub(crate) struct Streams<T> {
     slots: Vec<Option<Stream<T>>>,
     free: Vec<u32>,
     ids: HashMap<u32, u32, BuildHasherDefault<IdHasher>>,
-    ended: Box<[Ended; REMEMBERED]>,
+    /// A ring of numbers, perhaps marked; it grows up to its size.
+    ended: Vec<u32>,
     next_ended: usize,
     role: Role,
     /// The highest number that the peer used.
@@ -102,7 +116,7 @@ impl<T> Streams<T> {
             slots: Vec::new(),
             free: Vec::new(),
             ids: HashMap::default(),
-            ended: Box::new([Ended::default(); REMEMBERED]),
+            ended: Vec::new(),
             next_ended: 0,
             role,
             last_of_peer: 0,
@@ -174,8 +188,10 @@ impl<T> Streams<T> {
 
     /// Remembers a stream that is gone.
     pub(crate) fn remember(&mut self, id: u32, reset_by_us: bool) {
-        if let Some(place) = self.ended.get_mut(self.next_ended) {
-            *place = Ended { id, reset_by_us };
+        let marked = if reset_by_us { id | RESET_BY_US } else { id };
+        match self.ended.get_mut(self.next_ended) {
+            Some(place) => *place = marked,
+            None => self.ended.push(marked),
         }
         self.next_ended = (self.next_ended + 1) % REMEMBERED;
     }
@@ -196,8 +212,8 @@ impl<T> Streams<T> {
 
     #[cold]
     fn closed(&self, id: u32) -> Known {
-        let ended = self.ended.iter().find(|ended| ended.id == id);
-        Known::Closed { reset_by_us: ended.is_some_and(|ended| ended.reset_by_us), remembered: ended.is_some() }
+        let reset_by_us = self.ended.contains(&(id | RESET_BY_US));
+        Known::Closed { reset_by_us, remembered: reset_by_us || self.ended.contains(&id) }
     }
 
     /// Whether the peer is the one to open streams with this number.

@@ -1,5 +1,10 @@
 //! Connections through their public interface: the rules, what is told, and what goes over the wire.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests")]
 
+mod abuse;
+mod flow;
+mod heads;
 mod messages;
+mod rules;
 mod support;
+mod wire;
