@@ -10,6 +10,7 @@ pub mod http;
 pub mod identity;
 pub mod io;
 pub mod listener;
+pub mod overload;
 pub mod tcp;
 pub mod telemetry;
 pub mod tls;
