@@ -199,3 +199,19 @@ fn write_fields(encoder: &Encoder, fields: &Fields, out: &mut Vec<u8>) {
 fn write_content_length(encoder: &Encoder, length: u64, out: &mut Vec<u8>) {
     encoder.field(Header::ContentLength, b"", itoa::Buffer::new().format(length).as_bytes(), out);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    #[test]
+    fn numbers_run_out() {
+        let mut connection: Connection<()> = Connection::new(Role::Client, Config::default());
+        connection.streams.next_own = frame::MAX_STREAM_ID;
+        let mut out = Vec::new();
+        let mut open = || connection.open(&RequestHead::new(), Scheme::Http, true, (), &mut out).map(Key::stream_id);
+        assert_eq!(open(), Ok(frame::MAX_STREAM_ID));
+        assert_eq!(open(), Err(OpenError::NoMoreIds));
+    }
+}

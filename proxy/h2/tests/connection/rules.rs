@@ -65,7 +65,10 @@ fn client() -> End {
     end
 }
 
-fn check(new_end: fn() -> End, cases: &[(&str, Vec<Vec<u8>>, &[&str])]) {
+/// A rule, the frames that show it, and what comes of them.
+type Case<'a> = (&'a str, Vec<Vec<u8>>, &'a [&'a str]);
+
+fn check(new_end: fn() -> End, cases: &[Case<'_>]) {
     for (rule, frames, expected) in cases {
         let input = frames.concat();
         for piece in [input.len().max(1), 1, 3] {
