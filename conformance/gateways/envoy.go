@@ -10,7 +10,7 @@ import (
 // writeEnvoy writes a bootstrap with the settings that istiod sends to a gateway.
 func writeEnvoy(g *Gateway, directory string, pair *keyPair) ([]string, error) {
 	var text strings.Builder
-	text.WriteString("static_resources:\n  listeners:\n")
+	text.WriteString(envoyRuntime + "static_resources:\n  listeners:\n")
 	fmt.Fprintf(&text, envoyListener, "http", g.HTTP, Host, HTTP2Host, "")
 	fmt.Fprintf(&text, envoyListener, "https", g.HTTPS, Host, HTTP2Host, fmt.Sprintf(envoyTLS, pair.chain, pair.key))
 	text.WriteString("  clusters:\n")
@@ -20,6 +20,11 @@ func writeEnvoy(g *Gateway, directory string, pair *keyPair) ([]string, error) {
 	return []string{"-c", file, "--concurrency", "1", "--log-level", "error", "--disable-hot-restart"},
 		os.WriteFile(file, []byte(text.String()), 0o644)
 }
+
+// envoyRuntime is what the bootstrap of Istio's gateways sets: fragments are cut off.
+const envoyRuntime = `layered_runtime:
+  layers: [{name: istio, static_layer: {"envoy.reloadable_features.http_reject_path_with_fragment": false}}]
+`
 
 // The time until Envoy closes a connection after an error is a second, in which it reads nothing: one
 // tenth of that is enough here.

@@ -45,6 +45,8 @@ type outcome struct {
 	nextAnswered bool
 	// closed says that the gateway ended the connection.
 	closed bool
+	// garbled says that what came had no single meaning.
+	garbled bool
 	// faults are what a client could read in two ways, or waited for in vain.
 	faults []string
 	// record is what reached the backend.
@@ -152,6 +154,7 @@ func (o *outcome) end(response *strict.Response, err error) {
 	var timeout net.Error
 	switch {
 	case errors.As(err, &ambiguity):
+		o.garbled = true
 		o.faults = append(o.faults, "reached the client: "+ambiguity.What)
 	case errors.As(err, &timeout) && timeout.Timeout():
 		o.faults = append(o.faults, "the gateway neither answers nor closes")

@@ -22,9 +22,9 @@ func responseExchange(gateway *gateways.Running, backend *recorder.Recorder, c *
 }
 
 // answerFate is what became of a backend's answer: one that the client gets whole, and not as the
-// gateway's own error, was forwarded.
+// gateway's own error, was forwarded, and so was what nobody can be sure about.
 func (o *outcome) answerFate() corpus.Expectation {
-	if len(o.finals) > 0 && o.finals[0].Complete && o.finals[0].Status < 500 {
+	if o.garbled || len(o.finals) > 0 && o.finals[0].Complete && o.finals[0].Status < 500 {
 		return corpus.Forwarded
 	}
 	return corpus.Refused

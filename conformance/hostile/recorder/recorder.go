@@ -118,6 +118,7 @@ func (r *Recorder) serve(connection net.Conn) {
 		if _, err := reader.Peek(1); err != nil {
 			return
 		}
+		kept.cut(reader.Buffered())
 		r.begin()
 		again, err := r.exchange(connection, reader)
 		r.end(err, kept)
@@ -210,6 +211,9 @@ func (t *tail) Write(p []byte) (int, error) {
 	}
 	return len(p), nil
 }
+
+// cut forgets all but the last bytes.
+func (t *tail) cut(last int) { t.bytes = t.bytes[max(0, len(t.bytes)-last):] }
 
 // Describe names the requests of a record.
 func (r Record) Describe() string {

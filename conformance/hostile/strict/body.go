@@ -31,8 +31,9 @@ func framingOf(fields Fields) (framing, error) {
 		}
 		return framing{chunked: true}, nil
 	}
-	length, err := strconv.ParseUint(lengths[0], 10, 62)
-	if err != nil || length > longestBody {
+	// More than 63 bits are negative to some readers.
+	length, err := strconv.ParseUint(lengths[0], 10, 63)
+	if err != nil {
 		return framing{}, ambiguous("content-length %.100q", lengths)
 	}
 	return framing{hasLength: true, length: int64(length)}, nil
@@ -40,9 +41,11 @@ func framingOf(fields Fields) (framing, error) {
 
 // readLength returns what came, whole or not.
 func readLength(r *bufio.Reader, length int64) (string, error) {
-	body := make([]byte, length)
-	n, err := io.ReadFull(r, body)
-	return string(body[:n]), unexpected(err)
+	body, err := io.ReadAll(io.LimitReader(r, min(length, longestBody)))
+	if err == nil && int64(len(body)) < length {
+		err = io.ErrUnexpectedEOF
+	}
+	return string(body), err
 }
 
 func readAll(r *bufio.Reader) (string, error) {
