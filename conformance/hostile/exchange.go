@@ -43,6 +43,8 @@ type outcome struct {
 	interim, finals []*strict.Response
 	// nextAnswered says that the next request got its own answer.
 	nextAnswered bool
+	// reset says that the gateway or the client gave up the stream of the message, in HTTP/2.
+	reset bool
 	// closed says that the gateway ended the connection.
 	closed bool
 	// garbled says that what came had no single meaning.

@@ -103,10 +103,13 @@ func differences(want *corpus.Reached, request *strict.Request) []string {
 	return found
 }
 
-// answerComplaints: every request gets its own answer.
+// answerComplaints: every request gets its own answer, unless its stream was reset.
 func (o *outcome) answerComplaints(own []*strict.Request) []string {
 	var found []string
 	for i, request := range own {
+		if i >= len(o.finals) && o.reset {
+			return found
+		}
 		if i >= len(o.finals) {
 			return append(found, request.Line()+" was not answered")
 		}
@@ -144,6 +147,9 @@ func (o *outcome) describe() string {
 	}
 	if o.nextAnswered {
 		parts = append(parts, "the next request answered")
+	}
+	if o.reset {
+		parts = append(parts, "reset")
 	}
 	if o.closed {
 		parts = append(parts, "closed")

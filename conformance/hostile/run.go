@@ -76,12 +76,19 @@ func (r *Runner) trials() ([]*trial, error) {
 	if err != nil {
 		return nil, err
 	}
+	http2, err := corpus.HTTP2Requests()
+	if err != nil {
+		return nil, err
+	}
 	var trials []*trial
 	for _, c := range requests {
 		trials = append(trials, requestTrial(c))
 	}
 	for _, c := range responses {
 		trials = append(trials, responseTrial(c))
+	}
+	for _, c := range http2 {
+		trials = append(trials, http2Trial(c))
 	}
 	return trials, nil
 }
@@ -107,6 +114,15 @@ func responseTrial(c *corpus.Response) *trial {
 		},
 		fate:       (*outcome).answerFate,
 		complaints: func(o *outcome) []string { return answerJudgement(c, o) },
+	}
+}
+
+func http2Trial(c *corpus.HTTP2) *trial {
+	return &trial{
+		name: "http2/" + c.Group + ": " + c.Name, judged: &c.Judged, deliveries: []delivery{atOnce, alone},
+		send:       func(s *Subject, how delivery) (*outcome, error) { return http2Exchange(s, c, how) },
+		fate:       (*outcome).fate,
+		complaints: func(o *outcome) []string { return http2Complaints(c, o) },
 	}
 }
 

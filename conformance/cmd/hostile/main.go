@@ -2,7 +2,6 @@
 package main
 
 import (
-	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -16,12 +15,13 @@ import (
 
 func main() {
 	verbose := flag.Bool("v", false, "show what became of every case")
+	envoy := flag.Bool("envoy", false, "judge Envoy as if it were Selvedge")
 	flag.Usage = func() {
-		fmt.Fprintln(flag.CommandLine.Output(), "usage: hostile [-v] [PART OF A CASE'S NAME...]")
+		fmt.Fprintln(flag.CommandLine.Output(), "usage: hostile [-v] [-envoy] [PART OF A CASE'S NAME...]")
 		flag.PrintDefaults()
 	}
 	flag.Parse()
-	counts, err := run(hostile.Options{Only: flag.Args(), Verbose: *verbose})
+	counts, err := run(hostile.Options{Only: flag.Args(), Verbose: *verbose}, *envoy)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "hostile:", err)
 		counts.Failed++
@@ -32,7 +32,7 @@ func main() {
 	}
 }
 
-func run(options hostile.Options) (counts hostile.Counts, err error) {
+func run(options hostile.Options, envoyAlone bool) (counts hostile.Counts, err error) {
 	if err := sandbox.Enter(); err != nil {
 		return counts, err
 	}
@@ -46,26 +46,26 @@ func run(options hostile.Options) (counts hostile.Counts, err error) {
 	}
 	defer func() { _ = os.RemoveAll(directory) }()
 	runner := &hostile.Runner{Options: options, Out: os.Stdout}
-	for _, start := range []struct {
-		find func(*cluster.Cluster) (*gateways.Gateway, error)
-		as   **hostile.Subject
-	}{{gateways.Selvedge, &runner.Selvedge}, {gateways.Envoy, &runner.Envoy}} {
-		gateway, err := start.find(c)
-		if err != nil {
-			return counts, err
-		}
-		subject, err := startSubject(gateway, directory)
-		if err != nil {
-			return counts, err
-		}
-		defer subject.Stop()
-		*start.as = subject
+	if runner.Envoy, err = start(c, gateways.Envoy, directory); err != nil {
+		return counts, err
 	}
-	err = errors.Join(runner.Run())
+	defer runner.Envoy.Stop()
+	if envoyAlone {
+		runner.Selvedge, runner.Envoy = runner.Envoy, nil
+	} else if runner.Selvedge, err = start(c, gateways.Selvedge, directory); err != nil {
+		return counts, err
+	} else {
+		defer runner.Selvedge.Stop()
+	}
+	err = runner.Run()
 	return runner.Counts, err
 }
 
-func startSubject(gateway *gateways.Gateway, directory string) (*hostile.Subject, error) {
+func start(c *cluster.Cluster, find func(*cluster.Cluster) (*gateways.Gateway, error), directory string) (*hostile.Subject, error) {
+	gateway, err := find(c)
+	if err != nil {
+		return nil, err
+	}
 	backend, err := recorder.Listen(gateway.Backend)
 	if err != nil {
 		return nil, err

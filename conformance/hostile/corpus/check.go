@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 )
 
 func (j *Judged) judged() *Judged { return j }
@@ -42,7 +43,14 @@ func (r *Response) check() error {
 	return nil
 }
 
-func (*HTTP2) check() error { return nil }
+func (h *HTTP2) check() error {
+	for _, field := range h.Set {
+		if !strings.HasPrefix(field[0], ":") {
+			return fmt.Errorf("%q is no pseudo-header field of every request", field[0])
+		}
+	}
+	return nil
+}
 
 func firstError(all ...error) error {
 	for _, err := range all {

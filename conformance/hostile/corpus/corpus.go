@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -117,8 +118,26 @@ type HTTP2 struct {
 	// Data are the payloads of DATA frames; the last one ends the stream unless there are trailers.
 	Data     []string `json:"data,omitempty"`
 	Trailers []Field  `json:"trailers,omitempty"`
+	// Late are the payloads of DATA frames behind the end of the stream.
+	Late []string `json:"late,omitempty"`
 	// Open leaves the stream without its end; the client resets it afterwards.
 	Open bool `json:"open,omitempty"`
+}
+
+// Fields are the header fields of the request, in their order.
+func (h *HTTP2) Fields() []Field {
+	fields := slices.Clone(h.Before)
+	for _, field := range []Field{{":method", "GET"}, {":scheme", "http"}, {":authority", "hostile.test"}, {":path", "/case"}} {
+		for _, other := range h.Set {
+			if other[0] == field[0] {
+				field = other
+			}
+		}
+		if !slices.Contains(h.Remove, field[0]) {
+			fields = append(fields, field)
+		}
+	}
+	return append(fields, h.Add...)
 }
 
 // Requests are all cases for clients of HTTP/1.
