@@ -64,7 +64,7 @@ func (r *Runner) Run() error {
 			return fmt.Errorf("%s: %w", trial.name, err)
 		}
 	}
-	return nil
+	return r.floods()
 }
 
 func (r *Runner) trials() ([]*trial, error) {
@@ -184,17 +184,17 @@ func (r *Runner) try(t *trial) error {
 			wrong = append(wrong, fmt.Sprintf("%s: was forwarded; Envoy refuses it: %s", how, envoy.describe()))
 		}
 	}
-	r.count(t, wrong)
+	r.count(fmt.Sprintf("%s (%s)", t.name, t.judged.Rule), wrong)
 	return nil
 }
 
-func (r *Runner) count(t *trial, wrong []string) {
+func (r *Runner) count(name string, wrong []string) {
 	if len(wrong) == 0 {
 		r.Passed++
 		return
 	}
 	r.Failed++
-	_, _ = fmt.Fprintf(r.Out, "%s (%s)\n", t.name, t.judged.Rule)
+	_, _ = fmt.Fprintf(r.Out, "%s\n", name)
 	for _, line := range wrong {
 		_, _ = fmt.Fprintf(r.Out, "    %s\n", line)
 	}
