@@ -5,14 +5,17 @@ import (
 
 	"selvedge.dev/conformance/gateways"
 	"selvedge.dev/conformance/hostile/flood"
+	"selvedge.dev/conformance/hostile/recorder"
 )
 
 // honest are checks that limits hit nobody else.
 var honest = []struct {
 	name  string
-	check func(*gateways.Running) ([]string, error)
+	check func(*gateways.Running, *recorder.Recorder) ([]string, error)
 }{
 	{"floods: a busy client is none", flood.Busy},
+	{"floods: a large download is none", flood.Download},
+	{"floods: a stream of small messages is none", flood.SmallFrames},
 	{"floods: prefaces that stop in the middle", flood.HalfPrefaces},
 }
 
@@ -36,7 +39,7 @@ func (r *Runner) floods() error {
 		if !r.chosen(one.name) {
 			continue
 		}
-		wrong, err := one.check(r.Selvedge.Running)
+		wrong, err := one.check(r.Selvedge.Running, r.Selvedge.Backend)
 		if err != nil {
 			return fmt.Errorf("%s: %w", one.name, err)
 		}

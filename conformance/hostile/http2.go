@@ -219,6 +219,8 @@ func http2Complaints(c *corpus.HTTP2, o *outcome) []string {
 	if judged.After == "" && o.fate() == corpus.Refused {
 		judged.After = corpus.Any
 	}
+	// The end of a connection is the end of its streams.
+	o.reset = o.reset || o.closed && judged.After == corpus.Any
 	found := complaints(&judged, o)
 	if !o.nextAnswered && !o.closed {
 		found = append(found, "the connection neither goes on nor ends")

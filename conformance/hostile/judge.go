@@ -38,11 +38,12 @@ func complaints(c *corpus.Judged, o *outcome) []string {
 		return append(found, fmt.Sprintf("was %s: %s", fate, o.describe()))
 	}
 	after := c.After
-	if fate == corpus.Refused {
-		found = append(found, o.refusalComplaints()...)
-	} else {
+	switch {
+	case fate == corpus.Forwarded:
 		found = append(found, arrivalComplaints(c.Reaches, own)...)
 		found = append(found, o.answerComplaints(own)...)
+	case !c.Early:
+		found = append(found, o.refusalComplaints()...)
 	}
 	if after == "" {
 		after = map[corpus.Expectation]corpus.After{corpus.Refused: corpus.Closed, corpus.Forwarded: corpus.Answered}[fate]

@@ -54,6 +54,8 @@ type Judged struct {
 	After After `json:"after,omitempty"`
 	// Reaches are the requests that must reach the backend if it is forwarded, in this order.
 	Reaches []Reached `json:"reaches,omitempty"`
+	// Early makes the backend answer before it has read the body.
+	Early bool `json:"early,omitempty"`
 }
 
 // ExpectEnvoy is what becomes of the case in Envoy.
@@ -85,8 +87,6 @@ type Request struct {
 	Send string `json:"send,omitempty"`
 	// Ends says that the client closes its side after the message: more would complete it.
 	Ends bool `json:"ends,omitempty"`
-	// Early makes the backend answer before it has read the body.
-	Early bool `json:"early,omitempty"`
 }
 
 // Response is a case of what backends answer.

@@ -3,23 +3,27 @@ package flood
 import (
 	"context"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 
 	"golang.org/x/net/http2"
 
 	"selvedge.dev/conformance/gateways"
+	"selvedge.dev/conformance/hostile/recorder"
 )
 
 const (
 	// busyRequests of an honest client over one connection, one of giveUpEvery given up, a ping every pingEvery.
 	busyRequests, giveUpEvery, pingEvery = 3000, 50, 100
+	// downloads of largeAnswer bytes, one behind the other, and smallFrames of one upload.
+	downloads, smallFrames = 64, 5000
 	// halfPrefaces are connections that begin with HTTP/2 and go no further.
 	halfPrefaces = 200
 )
 
 // Busy sends more than most clients do over one connection: no limit may take that for a flood.
-func Busy(gateway *gateways.Running) ([]string, error) {
+func Busy(gateway *gateways.Running, _ *recorder.Recorder) ([]string, error) {
 	v, err := newVictim(gateway.HTTP)
 	if err != nil {
 		return nil, err
@@ -41,6 +45,48 @@ func Busy(gateway *gateways.Running) ([]string, error) {
 		}
 	}
 	return nil, nil
+}
+
+// Download takes much over one connection, and makes room for it as it goes.
+func Download(gateway *gateways.Running, backend *recorder.Recorder) ([]string, error) {
+	v, err := newVictim(gateway.HTTP)
+	if err != nil {
+		return nil, err
+	}
+	defer v.close()
+	backend.Script(largeTarget, large())
+	defer backend.Take()
+	for i := range downloads {
+		size, err := v.exchange(http.MethodGet, largeTarget, nil)
+		if err != nil || size != largeAnswer {
+			return []string{fmt.Sprintf("download %d: %d bytes, %v", i+1, size, err)}, nil
+		}
+	}
+	return nil, nil
+}
+
+// SmallFrames uploads a body in frames of a few bytes, as streams of small messages do.
+func SmallFrames(gateway *gateways.Running, _ *recorder.Recorder) ([]string, error) {
+	v, err := newVictim(gateway.HTTP)
+	if err != nil {
+		return nil, err
+	}
+	defer v.close()
+	if _, err := v.exchange(http.MethodPost, "/upload", &drops{smallFrames}); err != nil {
+		return []string{err.Error()}, nil
+	}
+	return nil, nil
+}
+
+// drops is a body that is read in small pieces.
+type drops struct{ left int }
+
+func (d *drops) Read(p []byte) (int, error) {
+	if d.left == 0 {
+		return 0, io.EOF
+	}
+	d.left--
+	return copy(p, "a small message"), nil
 }
 
 // giveUp begins an upload and resets the stream.
@@ -88,7 +134,7 @@ func (v *victim) ping() error {
 
 // HalfPrefaces opens connections that stop in the middle of the preface: another connection is served
 // all the same, and they cost little.
-func HalfPrefaces(gateway *gateways.Running) ([]string, error) {
+func HalfPrefaces(gateway *gateways.Running, _ *recorder.Recorder) ([]string, error) {
 	v, err := newVictim(gateway.HTTP)
 	if err != nil {
 		return nil, err

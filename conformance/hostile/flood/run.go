@@ -39,7 +39,7 @@ func Run(gateway *gateways.Running, backend *recorder.Recorder, f *Flood) (*Resu
 		return nil, fmt.Errorf("before the flood: %w", err)
 	}
 	defer victim.close()
-	backend.Script(largeTarget, recorder.Answer{Bytes: fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", largeAnswer, strings.Repeat("a", largeAnswer))})
+	backend.Script(largeTarget, large())
 	before, err := resetPeak(gateway.PID())
 	if err != nil {
 		return nil, err
@@ -59,6 +59,11 @@ func Run(gateway *gateways.Running, backend *recorder.Recorder, f *Flood) (*Resu
 		result.Wrong = append(result.Wrong, faults...)
 	}
 	return result, nil
+}
+
+// large is an answer of largeAnswer bytes.
+func large() recorder.Answer {
+	return recorder.Answer{Bytes: fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", largeAnswer, strings.Repeat("a", largeAnswer))}
 }
 
 // send floods the gateway while the victim goes on.

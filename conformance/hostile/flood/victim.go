@@ -33,7 +33,7 @@ func newVictim(port int) (*victim, error) {
 	if err != nil {
 		return nil, err
 	}
-	v := &victim{only, fmt.Sprintf("http://%s/victim", gateways.Address(port))}
+	v := &victim{only, fmt.Sprintf("http://%s", gateways.Address(port))}
 	return v, v.request()
 }
 
@@ -41,24 +41,30 @@ func (v *victim) close() { _ = v.only.Close() }
 
 // request sends one request over the connection and checks the answer.
 func (v *victim) request() error {
+	_, err := v.exchange(http.MethodGet, "/victim", nil)
+	return err
+}
+
+// exchange sends a request, reads its answer, and returns its size.
+func (v *victim) exchange(method, target string, upload io.Reader) (int, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, v.url, nil)
+	request, err := http.NewRequestWithContext(ctx, method, v.url+target, upload)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	request.Host = gateways.Host
 	response, err := v.only.RoundTrip(request)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	defer func() { _ = response.Body.Close() }()
 	body, err := io.ReadAll(response.Body)
 	if err != nil {
-		return err
+		return len(body), err
 	}
-	if response.StatusCode != http.StatusOK || string(body) != "GET /victim" {
-		return fmt.Errorf("%s %.100q", response.Status, body)
+	if response.StatusCode != http.StatusOK || target != largeTarget && string(body) != method+" "+target {
+		return len(body), fmt.Errorf("%s %.100q", response.Status, body)
 	}
-	return nil
+	return len(body), nil
 }
