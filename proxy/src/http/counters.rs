@@ -9,6 +9,14 @@ counters! {
         downstream_cx_total: Counter,
         /// Connections open.
         downstream_cx_active: Gauge,
+        /// HTTP/1 connections.
+        downstream_cx_http1_total: Counter,
+        /// HTTP/1 connections open.
+        downstream_cx_http1_active: Gauge,
+        /// HTTP/2 connections.
+        downstream_cx_http2_total: Counter,
+        /// HTTP/2 connections open.
+        downstream_cx_http2_active: Gauge,
         /// Connections closed because no request came for too long.
         downstream_cx_idle_timeout: Counter,
         /// Connections closed because they had served enough requests.

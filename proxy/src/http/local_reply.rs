@@ -215,16 +215,6 @@ impl LocalReply {
         Self::new(503, "no healthy upstream", ResponseFlags::NO_HEALTHY_UPSTREAM, "no_healthy_upstream")
     }
 
-    /// The cluster speaks HTTP/2 only.
-    pub(super) const fn http2_only() -> Self {
-        Self::new(
-            503,
-            "the upstream speaks HTTP/2 only, which this gateway does not speak yet",
-            ResponseFlags::UPSTREAM_PROTOCOL_ERROR,
-            "http2_upstream_not_supported",
-        )
-    }
-
     /// A circuit breaker is open.
     pub(super) const fn overflow() -> Self {
         Self::new(
@@ -257,6 +247,26 @@ impl LocalReply {
             "upstream connect error or disconnect/reset before headers. reset reason: connection termination",
             ResponseFlags::UPSTREAM_CONNECTION_TERMINATION,
             "upstream_reset_before_response_started{connection_termination}",
+        )
+    }
+
+    /// The endpoint reset the request's stream.
+    pub(super) const fn upstream_remote_reset() -> Self {
+        Self::new(
+            503,
+            "upstream connect error or disconnect/reset before headers. reset reason: remote reset",
+            ResponseFlags::UPSTREAM_REMOTE_RESET,
+            "upstream_reset_before_response_started{remote_reset}",
+        )
+    }
+
+    /// The endpoint took the request for none that it acts upon.
+    pub(super) const fn upstream_refused_stream() -> Self {
+        Self::new(
+            503,
+            "upstream connect error or disconnect/reset before headers. reset reason: remote refused stream reset",
+            ResponseFlags::UPSTREAM_REMOTE_RESET,
+            "upstream_reset_before_response_started{remote_refused_stream_reset}",
         )
     }
 

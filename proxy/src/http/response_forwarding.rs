@@ -4,17 +4,19 @@ use std::future::{Future as _, poll_fn};
 use std::pin::pin;
 use std::task::Poll;
 
-use h1::{BodyDecoder, BodyLength, Method};
+use h1::{BodyLength, Method};
 
 use super::body::{Body, BodyFailure, Silence};
+use super::downstream::Downstream;
 use super::exchange::{After, Exchange};
 use super::local_reply::LocalReply;
+use super::message::Memory;
+use super::sink::Sink;
+use super::source::Source;
 use super::upgrade;
-use super::upstream_request::{UpstreamAnswer, poll_gone};
-use crate::io::{Stream, StreamWriter};
+use super::upstream_request::UpstreamAnswer;
 use crate::telemetry::response_flags::ResponseFlags;
-use crate::upstream::{Cluster, UpstreamConnection};
-use crate::worker::connection::Wish;
+use crate::upstream::Cluster;
 use crate::worker::timer::Alarm;
 
 /// Passes an answer on whose head is in memory, its fields already changed.
@@ -22,14 +24,16 @@ pub(super) async fn deliver(exchange: &mut Exchange<'_>, mut upstream: UpstreamA
     cluster.counters().response(exchange.memory.response.status);
     exchange.chain.counters.response(exchange.memory.response.status);
     if exchange.memory.response.tunnel {
-        return tunnel(exchange, upstream.connection()).await;
+        let sink = upstream.sink();
+        return tunnel(exchange, &mut upstream.source(), &sink).await;
     }
-    let mut delivery = Delivery::begin(exchange);
-    let mut passed = delivery.pass_received(exchange, upstream.connection());
+    let mut delivery = Delivery::begin(exchange, &upstream.source());
+    let mut passed = delivery.pass_received(exchange, &mut upstream.source());
     if passed.is_ok() && !delivery.body.is_complete() {
-        passed = pass_body(exchange, upstream.connection(), &mut delivery.body).await;
+        passed = pass_body(exchange, &mut upstream, &mut delivery.body).await;
     }
     exchange.memory.outcome.bytes_sent = delivery.body.moved;
+    exchange.memory.trailers = std::mem::take(&mut delivery.body.trailers);
     if let Err(interrupted) = passed {
         interrupted.note(exchange, cluster);
         return After::Close;
@@ -51,27 +55,29 @@ struct Delivery {
 
 impl Delivery {
     /// Puts the head.
-    fn begin(exchange: &mut Exchange<'_>) -> Self {
-        let last = exchange.connection.is_last(&exchange.chain);
+    fn begin(exchange: &mut Exchange<'_>, source: &Source<'_>) -> Self {
+        let last = exchange.downstream.connection.is_last(&exchange.chain);
         let unread = !exchange.body.is_complete();
         let (request, response) = (&exchange.memory.request, &mut exchange.memory.response);
         let length = response.body;
         response.body = length.towards(request.version);
         let close = last || unread || !request.keep_alive || response.body == BodyLength::UntilClose;
-        exchange.connection.writer.put(|out| h1::write_response(response, request.version, close, out));
+        exchange.downstream.sink.put_response(request.version, response, close, response.body.is_empty());
         // An upstream that sends a body where there must be none would answer the next request with it.
         let promised = length == BodyLength::None && response.content_length.is_some_and(|length| length > 0);
         let suspicious = request.method == Method::Head || promised;
+        let mut body = Body::new(source, length, response.body == BodyLength::Chunked);
+        body.trailers = std::mem::take(&mut exchange.memory.trailers);
         Self {
-            body: Body::new(BodyDecoder::new(length), response.body == BodyLength::Chunked),
+            body,
             after: if close { After::Close } else { After::NextRequest },
             reusable: response.keep_alive && !unread && !suspicious && length != BodyLength::UntilClose,
         }
     }
 
     /// Puts what came with the head.
-    fn pass_received(&mut self, exchange: &Exchange<'_>, upstream: &mut UpstreamConnection) -> Result<(), Interrupted> {
-        let moved = self.body.move_pending(&mut upstream.stream, &exchange.connection.writer, |_| {});
+    fn pass_received(&mut self, exchange: &Exchange<'_>, upstream: &mut Source<'_>) -> Result<(), Interrupted> {
+        let moved = self.body.move_pending(upstream, &exchange.downstream.sink, |_| {});
         moved.map_err(|_| Interrupted::Upstream)
     }
 }
@@ -111,12 +117,12 @@ impl Interrupted {
 /// Passes the rest of an answer's body on; goes on sending a request that was answered early.
 async fn pass_body(
     exchange: &mut Exchange<'_>,
-    upstream: &mut UpstreamConnection,
+    upstream: &mut UpstreamAnswer<'_>,
     body: &mut Body,
 ) -> Result<(), Interrupted> {
-    let upstream_writer = upstream.stream.writer();
-    let writer = exchange.connection.writer.clone();
-    let worker = exchange.connection.worker.clone();
+    let upstream_sink = upstream.sink();
+    let sink = exchange.downstream.sink.clone();
+    let worker = exchange.downstream.worker().clone();
     let (end, idle_timeout) = (exchange.memory.outcome.end, exchange.memory.outcome.idle_timeout);
     let clock = worker.io.clock.clone();
     let alarm = (end.is_some() || idle_timeout.is_some()).then(|| Alarm::new(&worker.timers));
@@ -129,9 +135,10 @@ async fn pass_body(
         silence.begin();
     }
     let silence = silence.as_ref();
-    let admission = exchange.connection.admission.clone();
-    let mut client = pin!(send_on(&mut exchange.body, &mut exchange.connection.stream, &upstream_writer, silence));
-    let mut passing = pin!(body.move_all(&mut upstream.stream, &writer, silence, |_| {}));
+    let Downstream { source: client, connection, .. } = &mut exchange.downstream;
+    let mut client = pin!(send_on(&mut exchange.body, client, &upstream_sink, silence));
+    let mut source = upstream.source();
+    let mut passing = pin!(body.move_all(&mut source, &sink, silence, |_| {}));
     poll_fn(|context| {
         if alarm.as_ref().is_some_and(|alarm| alarm.poll_elapsed(context).is_ready()) {
             clock.invalidate();
@@ -147,29 +154,28 @@ async fn pass_body(
         if client.as_mut().poll(context).is_ready() {
             return Poll::Ready(Err(Interrupted::Client));
         }
-        admission.poll_wish(context, Wish::Close).map(|()| Err(Interrupted::Closing))
+        connection.poll_close(context).map(|()| Err(Interrupted::Closing))
     })
     .await
 }
 
 /// Goes on sending a request that was answered early, then waits for the client to go away; ends with it.
-async fn send_on(body: &mut Body, client: &mut Stream, upstream: &StreamWriter, silence: Option<&Silence<'_>>) {
+async fn send_on(body: &mut Body, client: &mut Source<'_>, upstream: &Sink, silence: Option<&Silence<'_>>) {
     match body.move_all(client, upstream, silence, |_| {}).await {
         Err(BodyFailure::Source(_)) => {}
         // The upstream may answer and not listen.
-        Ok(()) | Err(BodyFailure::Sink) => poll_fn(|context| poll_gone(context, client)).await,
+        Ok(()) | Err(BodyFailure::Sink) => poll_fn(|context| client.poll_gone(context)).await,
     }
 }
 
 /// The connection speaks another protocol from here on (101).
-async fn tunnel(exchange: &mut Exchange<'_>, upstream: &mut UpstreamConnection) -> After {
-    let version = exchange.memory.request.version;
-    let response = &exchange.memory.response;
-    exchange.connection.writer.put(|out| h1::write_response(response, version, false, out));
+async fn tunnel(exchange: &mut Exchange<'_>, upstream: &mut Source<'_>, sink: &Sink) -> After {
+    let Memory { request, response, .. } = &*exchange.memory;
+    exchange.downstream.sink.put_response(request.version, response, false, false);
     let counters = exchange.chain.counters.clone();
     counters.downstream_cx_upgrades_total.increment();
     let _active = counters.downstream_cx_upgrades_active.hold();
-    let moved = upgrade::tunnel(exchange.connection, &mut upstream.stream, exchange.memory.outcome.idle_timeout).await;
+    let moved = upgrade::tunnel(&mut exchange.downstream, upstream, sink, exchange.memory.outcome.idle_timeout).await;
     exchange.body.moved += moved.received;
     exchange.memory.outcome.bytes_sent = moved.returned;
     After::Close

@@ -6,9 +6,10 @@ use std::pin::pin;
 use std::task::{Poll, ready};
 use std::time::Duration;
 
-use super::connection::Connection;
-use crate::io::{Io, Stream, StreamWriter};
-use crate::worker::connection::Wish;
+use super::downstream::Downstream;
+use super::sink::Sink;
+use super::source::Source;
+use crate::io::Io;
 use crate::worker::timer::Alarm;
 
 /// The endpoint may take this long to take what the client sent last.
@@ -22,24 +23,26 @@ pub(super) struct Moved {
 }
 
 /// Passes bytes on until a side ends, nothing came for `idle`, or the listener wants the connection closed.
-pub(super) async fn tunnel(connection: &mut Connection, upstream: &mut Stream, idle: Option<Duration>) -> Moved {
-    let worker = connection.worker.clone();
+pub(super) async fn tunnel(
+    downstream: &mut Downstream<'_>,
+    upstream: &mut Source<'_>,
+    to_upstream: &Sink,
+    idle: Option<Duration>,
+) -> Moved {
+    let worker = downstream.worker().clone();
     let alarm = Alarm::new(&worker.timers);
     alarm.set_after(idle);
     let silence = idle.map(|bound| (&alarm, bound));
-    let (to_client, to_upstream) = (connection.writer.clone(), upstream.writer());
     let mut moved = Moved::default();
     {
-        let admission = &connection.admission;
-        let mut sending = pin!(copy(&mut connection.stream, &to_upstream, &mut moved.received, silence, &worker.io));
-        let mut returning = pin!(copy(upstream, &to_client, &mut moved.returned, silence, &worker.io));
+        let Downstream { source, sink, connection } = downstream;
+        let mut sending = pin!(copy(source, to_upstream, &mut moved.received, silence, &worker.io));
+        let mut returning = pin!(copy(upstream, sink, &mut moved.returned, silence, &worker.io));
         poll_fn(|context| {
             let sent = sending.as_mut().poll(context).is_ready();
             let returned = returning.as_mut().poll(context).is_ready();
-            let over = sent
-                || returned
-                || alarm.poll_elapsed(context).is_ready()
-                || admission.poll_wish(context, Wish::Close).is_ready();
+            let over =
+                sent || returned || alarm.poll_elapsed(context).is_ready() || connection.poll_close(context).is_ready();
             if over { Poll::Ready(()) } else { Poll::Pending }
         })
         .await;
@@ -52,13 +55,13 @@ pub(super) async fn tunnel(connection: &mut Connection, upstream: &mut Stream, i
 }
 
 /// Copies until `source` ends or `sink` breaks.
-async fn copy(source: &mut Stream, sink: &StreamWriter, moved: &mut u64, silence: Option<(&Alarm, Duration)>, io: &Io) {
+async fn copy(source: &mut Source<'_>, sink: &Sink, moved: &mut u64, silence: Option<(&Alarm, Duration)>, io: &Io) {
     while sink.room().await.is_ok() {
         let received = poll_fn(|context| {
             let mut scratch = io.scratch.borrow_mut();
-            let count = ready!(source.poll_read(context, &mut scratch)).unwrap_or(0);
+            let count = ready!(source.poll_read(context, &mut scratch));
             if let Some(bytes) = scratch.get(..count).filter(|bytes| !bytes.is_empty()) {
-                sink.put_bulk(count, |out| out.extend_from_slice(bytes));
+                sink.put_bytes(bytes);
             }
             Poll::Ready(count)
         })

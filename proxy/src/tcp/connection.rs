@@ -11,7 +11,7 @@ use super::copy::{Ending, Limits, copy};
 use crate::io::Stream;
 use crate::telemetry::access_log::{Record, UpstreamFacts};
 use crate::telemetry::response_flags::ResponseFlags;
-use crate::upstream::{Cluster, ClusterCounters, ObtainFailure, Pick, PickFailure, UpstreamConnection, Wanted};
+use crate::upstream::{Cluster, ClusterCounters, ObtainFailure, Pick, PickFailure, UpstreamConnection, Wanted, Http};
 use crate::worker::Worker;
 use crate::worker::connection::{Admission, Wish};
 use crate::worker::timer::Alarm;
@@ -97,7 +97,7 @@ async fn connect(chain: &TcpChain, worker: &Worker, summary: &mut Summary) -> Re
     let address = pick.pool.target().address.clone();
     let endpoint = summary.upstream.insert(Endpoint { address, remote: None, local: None });
     let connection =
-        pick.pool.dial(&Wanted { host: b"", protocols: None, fallback_protocol: None }).await.map_err(|failure| {
+        pick.pool.dial(&Wanted { host: b"", protocols: None, http: Http::None }).await.map_err(|failure| {
             match failure {
                 ObtainFailure::Overflow => Failure::Overflow,
                 ObtainFailure::Gone => Failure::NoHealthyUpstream,

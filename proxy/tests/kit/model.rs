@@ -8,6 +8,7 @@ use xds_model::cluster::{
     Balancer, CircuitBreaker, Cluster, Discovery, IstioMetadata, Transport, TransportSocket, UpstreamProtocol,
 };
 use xds_model::endpoint::{ClusterLoadAssignment, Endpoint, EndpointAddress, Health, Locality, LocalityEndpoints};
+use xds_model::http2::Http2Options;
 use xds_model::listener::{FilterChain, FilterChainMatch, Listener, TerminalFilter};
 use xds_model::route::{RouteHeaders, WeightedCluster};
 
@@ -82,6 +83,7 @@ fn discovered(name: &str, discovery: Discovery) -> Cluster {
         panic_threshold: 0,
         connect_timeout: Duration::from_secs(10),
         protocol: UpstreamProtocol::Http1,
+        http2: Http2Options::UPSTREAM,
         idle_timeout: None,
         max_requests_per_connection: None,
         tcp_keepalive: None,

@@ -22,7 +22,7 @@ impl Exchange<'_> {
         let request = &mut self.memory.request;
         if request.expect_continue && !model.proxy_100_continue {
             request.fields_mut().remove(Header::Expect);
-            self.connection.writer.put(|out| out.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n"));
+            self.downstream.sink.put_continue();
         }
         if model.tracing
             && let Some(operation) = &found.route.decorator_operation
@@ -118,7 +118,7 @@ impl Exchange<'_> {
             let _ = fields.append_prepared(server);
         }
         if !fields.contains(Header::Date) {
-            let _ = fields.append_fixed(Header::Date, &self.connection.worker.io.clock.http_date());
+            let _ = fields.append_fixed(Header::Date, &self.downstream.worker().io.clock.http_date());
         }
         if model.always_set_request_id_in_response
             && let Some(id) = self.memory.request.fields().get(Header::XRequestId)

@@ -1,0 +1,5 @@
+//! Connections through their public interface: the rules, what is told, and what goes over the wire.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests")]
+
+mod messages;
+mod support;
