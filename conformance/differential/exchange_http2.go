@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"selvedge.dev/conformance/echo"
@@ -78,28 +77,31 @@ func (e *http2Exchange) await(what string) {
 	}
 }
 
-// exchangeStreams sends the request on several streams at once and counts what came of them.
+// exchangeStreams sends the request on several streams at once, as many as the gateway takes, and counts what
+// came of them.
 func (c *connection) exchangeStreams(request *Request, outcome *Outcome) {
 	connection := c.framed()
 	connection.AwaitSettings(settleLimit)
-	counts := map[string]int{}
-	var mu sync.Mutex
-	var group sync.WaitGroup
+	slots := make(chan struct{}, max(1, min(request.Streams, connection.StreamLimit())))
+	summaries := make(chan string, request.Streams)
 	for range request.Streams {
+		slots <- struct{}{}
 		// Streams must begin in the order of their numbers, so the head goes out at once.
 		e := newHTTP2Exchange(connection)
 		frames := request.script(outcome.id)
 		e.play(frames[:1])
-		group.Go(func() {
+		go e.play(frames[1:])
+		go func() {
 			one := &Outcome{id: outcome.id}
-			go e.play(frames[1:])
 			e.receive(request, one)
-			mu.Lock()
-			defer mu.Unlock()
-			counts[one.Summary()]++
-		})
+			summaries <- one.Summary()
+			<-slots
+		}()
 	}
-	group.Wait()
+	counts := map[string]int{}
+	for range request.Streams {
+		counts[<-summaries]++
+	}
 	outcome.Result = "lines"
 	for _, summary := range sortedKeys(counts) {
 		outcome.Lines = append(outcome.Lines, fmt.Sprintf("%d of %s", counts[summary], summary))

@@ -5,6 +5,7 @@ package h2
 import (
 	"bufio"
 	"io"
+	"math"
 	"net"
 	"sync"
 	"time"
@@ -42,6 +43,7 @@ type Connection struct {
 	next       uint32
 	sendWindow int64
 	peerWindow int64 // of a new stream
+	peerLimit  int   // of streams at once
 	goAway     *GoAway
 	over, held bool
 	pings      chan struct{}
@@ -74,7 +76,7 @@ func newConnection(conn net.Conn, reader io.Reader, client bool) *Connection {
 	c := &Connection{
 		out: out, framer: http2.NewFramer(out, reader), client: client,
 		decoder: hpack.NewDecoder(dynamicTable, nil), encoded: &blockBuffer{},
-		streams: map[uint32]*Stream{}, next: 1, sendWindow: initialWindow, peerWindow: initialWindow,
+		streams: map[uint32]*Stream{}, next: 1, sendWindow: initialWindow, peerWindow: initialWindow, peerLimit: math.MaxInt32,
 		pings: make(chan struct{}, 1), settings: make(chan struct{}, 1), ended: make(chan struct{}),
 	}
 	c.framer.AllowIllegalWrites = true
@@ -230,6 +232,13 @@ func (c *Connection) AwaitSettings(limit time.Duration) {
 	case <-c.ended:
 	case <-time.After(limit):
 	}
+}
+
+// StreamLimit is how many streams the peer takes at once, once its settings are here.
+func (c *Connection) StreamLimit() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.peerLimit
 }
 
 // GoAway is the peer's announcement, or nil.

@@ -119,6 +119,9 @@ func (c *Connection) takeSettings(frame *http2.SettingsFrame) error {
 			}
 			c.peerWindow = int64(window)
 		}
+		if limit, ok := frame.Value(http2.SettingMaxConcurrentStreams); ok {
+			c.peerLimit = int(limit)
+		}
 		if size, ok := frame.Value(http2.SettingHeaderTableSize); ok {
 			c.encoder.SetMaxDynamicTableSizeLimit(size)
 		}
