@@ -44,6 +44,8 @@ pub struct Connection<T> {
     receive_window: ReceiveWindow,
     /// What a stream may receive beyond its window because the peer does not know of a smaller one yet.
     window_grace: i64,
+    /// What may still arrive on streams that we reset.
+    under_way: i64,
     abuse: Abuse,
     /// The last stream whose request the user was told of.
     last_accepted: u32,
@@ -96,6 +98,7 @@ impl<T> Connection<T> {
             send_window: DEFAULT_WINDOW,
             receive_window: ReceiveWindow::new(config.initial_connection_window),
             window_grace: (DEFAULT_WINDOW - i64::from(config.initial_stream_window)).max(0),
+            under_way: 0,
             abuse: Abuse::new(config.abuse),
             last_accepted: 0,
             ignored_beyond: frame::MAX_STREAM_ID,
@@ -183,6 +186,15 @@ impl<T> Connection<T> {
         self.draining || self.refused_beyond.is_some()
     }
 
+    /// Gives back memory above `bytes` bytes of each buffer; for connections that are idle.
+    pub fn shrink_to(&mut self, bytes: usize) {
+        self.request.shrink_to(bytes);
+        self.response.shrink_to(bytes);
+        self.trailers.shrink_to(bytes);
+        self.block.shrink_to(bytes);
+        self.decoder.shrink_to(bytes);
+    }
+
     fn advance(&mut self, input: &[u8], now: Instant, out: &mut Vec<u8>) -> Outcome {
         if self.resetting_refused
             && let Some(event) = self.reset_next_refused()
@@ -257,8 +269,8 @@ impl<T> Connection<T> {
         let consumed = HEADER + header.length;
         let Some(payload) = input.get(HEADER..consumed) else { return Ok(None) };
         let event = match header.kind {
-            kind::HEADERS => self.headers(header, payload, out)?,
-            kind::CONTINUATION => self.continuation(header, payload, out)?,
+            kind::HEADERS => self.headers(header, payload, now, out)?,
+            kind::CONTINUATION => self.continuation(header, payload, now, out)?,
             kind::WINDOW_UPDATE => self.window_update(header, payload, now, out)?,
             kind::RST_STREAM => self.reset_frame(header, payload, now)?,
             kind::SETTINGS => self.settings(header, payload, now, out)?,

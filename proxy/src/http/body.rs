@@ -7,7 +7,7 @@ use h1::{BodyDecoder, BodyError, BodyLength, Fields};
 
 use super::sink::Sink;
 use super::source::Source;
-use crate::http2::{self, Taken};
+use crate::http2::{self, Reset, Taken};
 use crate::io::{BLOCK_SIZE, Stream};
 use crate::worker::clock::Clock;
 use crate::worker::timer::Alarm;
@@ -17,6 +17,8 @@ use crate::worker::timer::Alarm;
 pub(super) enum BodyFailure {
     /// The side that sends it broke off, or broke the framing.
     Source(BodyError),
+    /// The stream that brings it was reset.
+    Reset(Reset),
     /// The side that receives it is gone.
     Sink,
 }
@@ -194,7 +196,7 @@ impl Body {
             }
             (Source::Http2(stream), _) => {
                 let arrived = poll_fn(|context| stream.poll_body(context)).await;
-                arrived.map_err(|_| BodyFailure::Source(BodyError::Truncated)).map(|()| true)
+                arrived.map_err(BodyFailure::Reset).map(|()| true)
             }
             (Source::Http1(_), Delimiter::Http2 { .. }) => Ok(false),
         }

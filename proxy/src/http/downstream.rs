@@ -10,7 +10,9 @@ use super::exchange::HostCache;
 use super::forwarded::Introduction;
 use super::sink::Sink;
 use super::source::Source;
+use crate::http2::Reset;
 use crate::io::Traffic;
+use crate::telemetry::response_flags::ResponseFlags;
 use crate::worker::Worker;
 use crate::worker::connection::{Admission, Wish};
 
@@ -76,6 +78,21 @@ pub(super) struct Downstream<'a> {
 impl<'a> Downstream<'a> {
     pub(super) fn worker(&self) -> &'a Rc<Worker> {
         &self.connection.worker
+    }
+
+    /// How it is called that the client has gone away.
+    pub(super) fn departure(&self) -> (ResponseFlags, &'static str) {
+        match &self.source {
+            Source::Http2(stream) if matches!(stream.why_reset(), Some(Reset::ByPeer(_))) => {
+                (ResponseFlags::DOWNSTREAM_REMOTE_RESET, "http2.remote_reset")
+            }
+            Source::Http2(stream)
+                if matches!(stream.why_reset(), Some(Reset::ByCodec(_) | Reset::BrokenConnection)) =>
+            {
+                (ResponseFlags::DOWNSTREAM_PROTOCOL_ERROR, "codec_error")
+            }
+            _ => (ResponseFlags::DOWNSTREAM_CONNECTION_TERMINATION, "downstream_remote_disconnect"),
+        }
     }
 
     /// Bytes in both directions that were not counted yet.

@@ -18,7 +18,6 @@ use super::view::View;
 use super::{HttpChain, client_certificate, response_forwarding};
 use crate::io::Traffic;
 use crate::telemetry::access_log::{Record, UpstreamFacts};
-use crate::telemetry::response_flags::ResponseFlags;
 use crate::upstream::Cluster;
 use crate::worker::WorkerRoutes;
 
@@ -263,7 +262,8 @@ impl<'a> Exchange<'a> {
 
     fn client_gone(&mut self) -> After {
         self.chain.counters.downstream_rq_rx_reset.increment();
-        self.memory.outcome.fail(ResponseFlags::DOWNSTREAM_CONNECTION_TERMINATION, "downstream_remote_disconnect");
+        let (flags, details) = self.downstream.departure();
+        self.memory.outcome.fail(flags, details);
         After::Close
     }
 
@@ -339,6 +339,7 @@ impl<'a> Exchange<'a> {
             cluster: outcome.cluster.as_deref(),
             upstream: outcome.target.as_ref().map(|target| UpstreamFacts {
                 address: &target.address,
+                protocol: outcome.upstream_protocol,
                 remote: outcome.upstream_remote,
                 local: outcome.upstream_local,
             }),

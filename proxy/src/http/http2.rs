@@ -9,12 +9,13 @@ use std::time::Duration;
 use h1::RequestHead;
 
 use super::HttpChain;
+use super::connection::LAST_FLUSH;
 use super::downstream::{ClientConnection, Downstream};
 use super::exchange;
 use super::message::Memory;
 use super::sink::Sink;
 use super::source::Source;
-use crate::http2::{self, Code, Over, Role};
+use crate::http2::{self, Code, Keepalive, Over, Role};
 use crate::io::{Stream, Traffic};
 use crate::worker::connection::Wish;
 use crate::worker::timer::Alarm;
@@ -31,7 +32,8 @@ pub(super) async fn serve(stream: &mut Stream, client: &Rc<ClientConnection>, al
     let _active = chain.counters.downstream_cx_http2_active.hold();
     let io = &client.worker.io;
     let connection = http2::Connection::start(Role::Server, chain.http2.clone(), stream.writer(), io);
-    let mut serving = Serving { client, alarm, connection: &connection, stage: Stage::Open, idle: false };
+    let keepalive = Keepalive::new(chain.model().http2.keepalive, client.worker.core());
+    let mut serving = Serving { client, alarm, connection: &connection, stage: Stage::Open, idle: false, keepalive };
     let over = poll_fn(|context| serving.poll(context, stream)).await;
     match over {
         Over::Peer => {}
@@ -63,6 +65,7 @@ struct Serving<'c> {
     stage: Stage,
     /// No request is under way, and the alarm is set.
     idle: bool,
+    keepalive: Option<Keepalive>,
 }
 
 impl Serving<'_> {
@@ -79,6 +82,11 @@ impl Serving<'_> {
         }
         let chain = self.client.admission.application();
         if self.client.admission.poll_wish(context, Wish::Close).is_ready() {
+            return Poll::Ready(Over::Local);
+        }
+        let core = self.client.worker.core();
+        if self.keepalive.as_mut().is_some_and(|keepalive| keepalive.poll(context, self.connection, core).is_ready()) {
+            chain.counters.downstream_cx_http2_keepalive_timeout.increment();
             return Poll::Ready(Over::Local);
         }
         let enough = (accepted.get() && self.client.is_last(&chain)) || self.client.admission.wish() >= Wish::Drain;
@@ -153,4 +161,11 @@ async fn serve_request(mut stream: http2::Stream, client: Rc<ClientConnection>, 
     let downstream = Downstream { source: Source::Http2(&mut stream), sink, connection: &client };
     exchange::run(downstream, chain, &mut memory).await;
     client.worker.memory.give(memory);
+    let alarm = Alarm::new(&client.worker.timers);
+    alarm.set_after(Some(LAST_FLUSH));
+    // A client that takes nothing more loses it.
+    let _ = alarm.limit(stream.writer().flushed()).await;
+    if !stream.is_answered() {
+        stream.reset(Code::INTERNAL_ERROR);
+    }
 }

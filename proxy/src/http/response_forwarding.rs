@@ -15,6 +15,7 @@ use super::sink::Sink;
 use super::source::Source;
 use super::upgrade;
 use super::upstream_request::UpstreamAnswer;
+use crate::http2::{Code, Reset};
 use crate::telemetry::response_flags::ResponseFlags;
 use crate::upstream::Cluster;
 use crate::worker::timer::Alarm;
@@ -61,7 +62,14 @@ impl Delivery {
         let (request, response) = (&exchange.memory.request, &mut exchange.memory.response);
         let length = response.body;
         response.body = length.towards(request.version);
-        let close = last || unread || !request.keep_alive || response.body == BodyLength::UntilClose;
+        let bodiless = request.method == Method::Head || matches!(response.status, 204 | 304);
+        if length == BodyLength::None && response.content_length.is_none() && !bodiless {
+            // The end of a stream says that nothing follows; HTTP/1 needs words for it.
+            response.body = BodyLength::Fixed(0);
+        }
+        // Whoever asked for another protocol and does not get it may have sent bytes of it already.
+        let upgrade_failed = request.upgrade().is_some();
+        let close = last || upgrade_failed || unread || !request.keep_alive || response.body == BodyLength::UntilClose;
         exchange.downstream.sink.put_response(request.version, response, close, response.body.is_empty());
         // An upstream that sends a body where there must be none would answer the next request with it.
         let promised = length == BodyLength::None && response.content_length.is_some_and(|length| length > 0);
@@ -85,6 +93,12 @@ impl Delivery {
 /// Why an answer did not get to its end.
 enum Interrupted {
     Upstream,
+    /// The endpoint reset the stream.
+    RemoteReset,
+    /// It did so in the words for a request that it had not begun with.
+    Refused,
+    /// The endpoint closed the connection with the stream.
+    Termination,
     Client,
     Timeout,
     Silence,
@@ -94,16 +108,29 @@ enum Interrupted {
 impl Interrupted {
     fn note(self, exchange: &mut Exchange<'_>, cluster: &Cluster) {
         let (flags, details) = match self {
+            Self::Refused => (
+                ResponseFlags::UPSTREAM_REMOTE_RESET,
+                "upstream_reset_after_response_started{remote_refused_stream_reset}",
+            ),
             Self::Upstream => {
                 (ResponseFlags::UPSTREAM_PROTOCOL_ERROR, "upstream_reset_after_response_started{protocol_error}")
             }
+            Self::RemoteReset => {
+                (ResponseFlags::UPSTREAM_REMOTE_RESET, "upstream_reset_after_response_started{remote_reset}")
+            }
+            Self::Termination => (
+                ResponseFlags::UPSTREAM_CONNECTION_TERMINATION,
+                "upstream_reset_after_response_started{connection_termination}",
+            ),
             Self::Client => (ResponseFlags::DOWNSTREAM_CONNECTION_TERMINATION, "downstream_remote_disconnect"),
             Self::Timeout => (ResponseFlags::UPSTREAM_REQUEST_TIMEOUT, "response_timeout"),
             Self::Silence => (ResponseFlags::STREAM_IDLE_TIMEOUT, "stream_idle_timeout"),
             Self::Closing => (ResponseFlags::LOCAL_RESET, LocalReply::closing().details),
         };
         match self {
-            Self::Upstream => cluster.counters().upstream_rq_rx_reset.increment(),
+            Self::Upstream | Self::RemoteReset | Self::Refused | Self::Termination => {
+                cluster.counters().upstream_rq_rx_reset.increment()
+            }
             Self::Client => exchange.chain.counters.downstream_rq_rx_reset.increment(),
             Self::Timeout => cluster.counters().upstream_rq_timeout.increment(),
             Self::Silence => exchange.chain.counters.downstream_rq_idle_timeout.increment(),
@@ -148,6 +175,10 @@ async fn pass_body(
         if let Poll::Ready(passed) = passing.as_mut().poll(context) {
             return Poll::Ready(passed.map_err(|failure| match failure {
                 BodyFailure::Source(_) => Interrupted::Upstream,
+                BodyFailure::Reset(Reset::ByPeer(Code::REFUSED_STREAM)) => Interrupted::Refused,
+                BodyFailure::Reset(Reset::ByPeer(_)) => Interrupted::RemoteReset,
+                BodyFailure::Reset(Reset::ConnectionGone) => Interrupted::Termination,
+                BodyFailure::Reset(Reset::ByCodec(_) | Reset::BrokenConnection) => Interrupted::Upstream,
                 BodyFailure::Sink => Interrupted::Client,
             }));
         }
@@ -162,7 +193,7 @@ async fn pass_body(
 /// Goes on sending a request that was answered early, then waits for the client to go away; ends with it.
 async fn send_on(body: &mut Body, client: &mut Source<'_>, upstream: &Sink, silence: Option<&Silence<'_>>) {
     match body.move_all(client, upstream, silence, |_| {}).await {
-        Err(BodyFailure::Source(_)) => {}
+        Err(BodyFailure::Source(_) | BodyFailure::Reset(_)) => {}
         // The upstream may answer and not listen.
         Ok(()) | Err(BodyFailure::Sink) => poll_fn(|context| client.poll_gone(context)).await,
     }
@@ -178,5 +209,16 @@ async fn tunnel(exchange: &mut Exchange<'_>, upstream: &mut Source<'_>, sink: &S
     let moved = upgrade::tunnel(&mut exchange.downstream, upstream, sink, exchange.memory.outcome.idle_timeout).await;
     exchange.body.moved += moved.received;
     exchange.memory.outcome.bytes_sent = moved.returned;
+    let (flags, details) = match moved.end {
+        upgrade::End::Client => exchange.downstream.departure(),
+        upgrade::End::Upstream => (
+            ResponseFlags::UPSTREAM_CONNECTION_TERMINATION,
+            "upstream_reset_after_response_started{connection_termination}",
+        ),
+        upgrade::End::Silence => (ResponseFlags::STREAM_IDLE_TIMEOUT, "stream_idle_timeout"),
+        upgrade::End::Closing => (ResponseFlags::LOCAL_RESET, LocalReply::closing().details),
+    };
+    exchange.memory.outcome.flags |= flags;
+    exchange.memory.outcome.details = details;
     After::Close
 }

@@ -99,12 +99,12 @@ impl Connection {
 
     fn data(&self, state: &mut State, key: Key, data: &[u8], end: bool) {
         match state.codec.get(key) {
-            Some(slot) if !slot.released => {
+            Some(slot) => {
                 slot.input.append(data);
                 slot.ended |= end;
                 slot.wake();
             }
-            _ => {
+            None => {
                 state.codec.consumed(key, data.len(), &mut state.replies);
                 self.put_replies(state);
             }
@@ -138,13 +138,17 @@ impl Connection {
                     slot.fail(if by_peer { Reset::ByPeer(code) } else { Reset::ByCodec(code) });
                 }
             }
-            Event::Writable { .. } => self.send_blocked(state),
+            Event::Writable { .. } => {
+                self.settled.notify_waiters();
+                self.send_blocked(state);
+            }
             Event::GoAway { .. } => state.peer_is_leaving = true,
-            Event::Refused { code, reason } => tracing::debug!("an HTTP/2 request is refused ({}): {reason}", code.name()),
+            Event::Refused { code, reason } => {
+                tracing::debug!("an HTTP/2 request is refused ({}): {reason}", code.name())
+            }
             // Dealt with by the caller.
             Event::Request { .. } | Event::Data { .. } => {}
-            // There is no other use for it than to have arrived.
-            Event::Pong(_) => {}
+            Event::Pong(_) => state.pongs += 1,
         }
     }
 }

@@ -53,8 +53,6 @@ pub(super) struct Slot {
     pub(super) ending: Ending,
     /// In the queue of those that wait for a window.
     pub(super) blocked: bool,
-    /// Its owner is done with it.
-    pub(super) released: bool,
 }
 
 impl Slot {
@@ -69,7 +67,6 @@ impl Slot {
             unsent: Vec::new(),
             ending: Ending::Open,
             blocked: false,
-            released: false,
         }
     }
 
@@ -92,10 +89,5 @@ impl Slot {
         self.unsent = Vec::new();
         self.ending = Ending::Sent;
         self.wake();
-    }
-
-    /// Whether all was put, and something of it still waits for a window.
-    pub(super) fn is_finishing(&self) -> bool {
-        self.blocked && matches!(self.ending, Ending::WithData | Ending::WithTrailers(_))
     }
 }

@@ -16,14 +16,14 @@ use tokio::sync::Notify;
 use xds_model::cluster as model;
 
 pub use self::connection::UpstreamConnection;
-use self::http2::SharedConnections;
 pub use self::http2::SharedConnection;
+use self::http2::SharedConnections;
 pub use self::lent::Lent;
 use super::ClusterCounters;
 use super::cluster::transport_for;
 use super::connector::{self, ConnectFailure, Connected, Http, Wanted};
-use crate::http2::http2_config;
 use crate::config::snapshot::{ClientTransport, ClusterSnapshot};
+use crate::http2::http2_config;
 use crate::worker::Core;
 use crate::worker::timer::Alarm;
 
@@ -278,10 +278,17 @@ impl Pool {
         let is_http2 = match wanted.http {
             Http::Version1 | Http::None => false,
             Http::Version2 => true,
-            Http::Negotiated => connected.stream.session(|session| session.alpn_protocol() == Some(b"h2")) == Some(true),
+            Http::Negotiated => {
+                connected.stream.session(|session| session.alpn_protocol() == Some(b"h2")) == Some(true)
+            }
         };
         if is_http2 {
-            return Ok(Lent::Http2(self.share(target, wanted, connected, permit)));
+            let shared = self.share(target, wanted, connected, permit);
+            if wanted.is_upgrade {
+                // Extended CONNECT must be offered before it is used (RFC 8441 section 3).
+                shared.settled().await;
+            }
+            return Ok(Lent::Http2(shared));
         }
         self.counters.upstream_cx_http1_total.increment();
         Ok(Lent::Http1(UpstreamConnection::new(self, target, wanted, connected, permit)))

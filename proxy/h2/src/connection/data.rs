@@ -17,6 +17,9 @@ pub(super) struct DataFrame {
     end: bool,
 }
 
+const BEYOND_WINDOW: ConnectionError =
+    ConnectionError::new(Code::FLOW_CONTROL_ERROR, "more data than the stream's window");
+
 type Outcome = Result<Option<Received>, ConnectionError>;
 
 impl<T> Connection<T> {
@@ -48,6 +51,9 @@ impl<T> Connection<T> {
                 Ok(self.deliver(DataFrame { key, left: content, padding, end }, HEADER + prefix, input, out))
             }
             Err(event) => {
+                if header.length == 0 {
+                    self.abuse.ignored_frame(now)?;
+                }
                 self.credit_connection(header.length, out);
                 self.reading = if header.length == 0 { Reading::Frame } else { Reading::Skip(header.length) };
                 Ok(Some(Received { consumed: HEADER, event }))
@@ -66,18 +72,16 @@ impl<T> Connection<T> {
     ) -> Result<Result<Key, Option<Event>>, ConnectionError> {
         let key = match self.streams.known(header.stream) {
             Known::Live(key) => key,
-            other => return self.data_without_stream(header.stream, other, out).map(|()| Err(None)),
+            other => return self.data_without_stream(header, other, out).map(|()| Err(None)),
         };
         let grace = self.window_grace;
-        let Some(stream) = self.streams.get_mut(key).filter(|stream| stream.reset.is_none()) else {
-            return Ok(Err(None));
-        };
+        let Some(stream) = self.streams.get_mut(key) else { return Ok(Err(None)) };
+        let fits = stream.receive_window.take(header.length, grace);
         let refusal = match stream.receiving {
+            _ if stream.reset.is_some() => return if fits { Ok(Err(None)) } else { Err(BEYOND_WINDOW) },
             Progress::Head => Some((Code::PROTOCOL_ERROR, "DATA before a head")),
             Progress::Ended => Some((Code::STREAM_CLOSED, "DATA behind the end")),
-            Progress::Content if !stream.receive_window.take(header.length, grace) => {
-                Some((Code::FLOW_CONTROL_ERROR, "more data than the stream's window"))
-            }
+            Progress::Content if !fits => Some((BEYOND_WINDOW.code, BEYOND_WINDOW.reason)),
             Progress::Content => None,
         };
         if let Some((code, reason)) = refusal {
@@ -93,18 +97,27 @@ impl<T> Connection<T> {
         Ok(Ok(key))
     }
 
+    /// Content on a stream that is gone. What was under way when we reset it is passed over, but no more than its window
+    /// was.
     #[cold]
-    fn data_without_stream(&mut self, stream: u32, known: Known, out: &mut Vec<u8>) -> Result<(), ConnectionError> {
-        match known {
-            _ if self.is_ignored(stream) => Ok(()),
-            Known::Idle => Err(ConnectionError::protocol("DATA on an idle stream")),
-            Known::Closed { reset_by_us: false, .. } => {
-                self.write_forced_reset(stream, Code::STREAM_CLOSED, out)?;
-                self.streams.remember(stream, true);
-                Ok(())
-            }
-            Known::Closed { .. } | Known::Live(_) => Ok(()),
+    fn data_without_stream(
+        &mut self,
+        header: FrameHeader,
+        known: Known,
+        out: &mut Vec<u8>,
+    ) -> Result<(), ConnectionError> {
+        let was_ended = match known {
+            Known::Idle => return Err(ConnectionError::protocol("DATA on an idle stream")),
+            Known::Closed { reset_by_us, .. } => !reset_by_us && !self.is_ignored(header.stream),
+            Known::Live(_) => false,
+        };
+        if was_ended {
+            self.write_forced_reset(header.stream, Code::STREAM_CLOSED, out)?;
+            self.streams.remember(header.stream, true);
+            return Ok(());
         }
+        self.under_way -= header.length as i64;
+        if self.under_way < 0 { Err(BEYOND_WINDOW) } else { Ok(()) }
     }
 
     pub(super) fn more_data(&mut self, frame: DataFrame, input: &[u8], out: &mut Vec<u8>) -> Option<Received> {

@@ -1,5 +1,7 @@
 //! Field sections: HEADERS and CONTINUATION (RFC 9113 4.3, 6.2, 6.10, 8.1).
 
+use std::time::Instant;
+
 use h1::{BodyLength, Method, SectionError, SectionExpectation, SectionSize};
 
 use crate::config::Role;
@@ -41,7 +43,7 @@ impl From<CompressionError> for ConnectionError {
 }
 
 impl<T> Connection<T> {
-    pub(super) fn headers(&mut self, header: FrameHeader, payload: &[u8], out: &mut Vec<u8>) -> Outcome {
+    pub(super) fn headers(&mut self, header: FrameHeader, payload: &[u8], now: Instant, out: &mut Vec<u8>) -> Outcome {
         if header.stream == 0 {
             return Err(ConnectionError::protocol("HEADERS of the connection"));
         }
@@ -58,7 +60,7 @@ impl<T> Connection<T> {
         }
         let end = header.has(flag::END_STREAM);
         if header.has(flag::END_HEADERS) {
-            return self.section(header.stream, end, block, out);
+            return self.section(header.stream, end, block, now, out);
         }
         self.block.extend_from_slice(block);
         self.open_block = Some(OpenBlock { stream: header.stream, end, continuations: 0 });
@@ -67,7 +69,13 @@ impl<T> Connection<T> {
 
     /// Adds to a field section; what may be added is bounded by frames and bytes.
     #[cold]
-    pub(super) fn continuation(&mut self, header: FrameHeader, payload: &[u8], out: &mut Vec<u8>) -> Outcome {
+    pub(super) fn continuation(
+        &mut self,
+        header: FrameHeader,
+        payload: &[u8],
+        now: Instant,
+        out: &mut Vec<u8>,
+    ) -> Outcome {
         let Some(open) = &mut self.open_block else {
             return Err(ConnectionError::protocol("CONTINUATION of nothing"));
         };
@@ -86,7 +94,7 @@ impl<T> Connection<T> {
         let end = open.end;
         self.open_block = None;
         let mut block = std::mem::take(&mut self.block);
-        let outcome = self.section(header.stream, end, &block, out);
+        let outcome = self.section(header.stream, end, &block, now, out);
         block.clear();
         block.shrink_to(frame::MAX_PAYLOAD);
         self.block = block;
@@ -94,12 +102,13 @@ impl<T> Connection<T> {
     }
 
     /// Takes a whole field section.
-    fn section(&mut self, stream: u32, end: bool, block: &[u8], out: &mut Vec<u8>) -> Outcome {
+    fn section(&mut self, stream: u32, end: bool, block: &[u8], now: Instant, out: &mut Vec<u8>) -> Outcome {
         match self.classify(stream)? {
-            Section::Request => self.request_section(stream, end, block, out),
+            Section::Request => self.request_section(stream, end, block, now, out),
             Section::Response(key) => self.response_section(key, end, block, out),
             Section::Trailers(key) => self.trailer_section(key, end, block, out),
             Section::Ignored => {
+                self.abuse.ignored_frame(now)?;
                 self.decoder.decode(block, |_| ())?;
                 Ok(None)
             }
@@ -133,11 +142,12 @@ impl<T> Connection<T> {
             }),
             Known::Idle if self.role == Role::Server && self.streams.is_peers(id) => {
                 self.streams.last_of_peer = id;
-                Ok(match self.streams.len() {
-                    _ if self.is_ignored(id) => Section::Ignored,
-                    open if open >= self.config.max_concurrent_streams as usize => Section::TooManyStreams,
-                    _ => Section::Request,
-                })
+                if self.is_ignored(id) {
+                    self.pass_over(id);
+                    return Ok(Section::Ignored);
+                }
+                let full = self.streams.len() >= self.config.max_concurrent_streams as usize;
+                Ok(if full { Section::TooManyStreams } else { Section::Request })
             }
             Known::Idle => Err(ConnectionError::protocol("HEADERS on a stream that the peer may not open")),
             Known::Closed { reset_by_us: true, .. } => Ok(Section::Ignored),
@@ -150,7 +160,7 @@ impl<T> Connection<T> {
         }
     }
 
-    fn request_section(&mut self, id: u32, end: bool, block: &[u8], out: &mut Vec<u8>) -> Outcome {
+    fn request_section(&mut self, id: u32, end: bool, block: &[u8], now: Instant, out: &mut Vec<u8>) -> Outcome {
         let (head, limits) = (&mut self.request, &self.config.heads);
         head.begin_section();
         let mut outcome = Ok(());
@@ -172,6 +182,7 @@ impl<T> Connection<T> {
             send_window: self.peer.initial_window,
             receive_window: ReceiveWindow::new(self.config.initial_stream_window),
             content_left: fixed_length(head.body),
+            since: Some(now),
             method: if tunnel { Method::Connect } else { head.method },
             protocol: None,
         };
@@ -253,7 +264,7 @@ impl<T> Connection<T> {
     #[cold]
     fn refuse(&mut self, stream: u32, code: Code, reason: &'static str, out: &mut Vec<u8>) -> Outcome {
         self.write_forced_reset(stream, code, out)?;
-        self.streams.remember(stream, true);
+        self.pass_over(stream);
         Ok(Some(Event::Refused { code, reason }))
     }
 

@@ -57,6 +57,7 @@ impl<T> Connection<T> {
             send_window: self.peer.initial_window,
             receive_window: ReceiveWindow::new(self.config.initial_stream_window),
             content_left: None,
+            since: None,
             method: head.method,
             protocol: head.upgrade().map(Box::from),
         }))
@@ -106,10 +107,10 @@ impl<T> Connection<T> {
 
     /// How many bytes of content the peer would take now.
     #[inline]
-    pub fn send_window(&mut self, key: Key) -> usize {
-        let connection = self.send_window;
-        let stream = self.sending_stream(key).map_or(0, |stream| stream.send_window);
-        usize::try_from(connection.min(stream)).unwrap_or(0)
+    pub fn send_window(&self, key: Key) -> usize {
+        let stream = self.streams.get(key).filter(|stream| stream.may_send_content());
+        let window = stream.map_or(0, |stream| stream.send_window.min(self.send_window));
+        usize::try_from(window).unwrap_or(0)
     }
 
     /// Writes as much of `data` as the peer takes now and returns how much that was. `end` ends the message with the last of
@@ -134,8 +135,7 @@ impl<T> Connection<T> {
 
     #[inline]
     fn sending_stream(&mut self, key: Key) -> Option<&mut Stream<T>> {
-        let stream = self.streams.get_mut(key);
-        stream.filter(|stream| stream.reset.is_none() && stream.sending == Progress::Content)
+        self.streams.get_mut(key).filter(|stream| stream.may_send_content())
     }
 }
 
@@ -198,4 +198,20 @@ fn write_fields(encoder: &Encoder, fields: &Fields, out: &mut Vec<u8>) {
 
 fn write_content_length(encoder: &Encoder, length: u64, out: &mut Vec<u8>) {
     encoder.field(Header::ContentLength, b"", itoa::Buffer::new().format(length).as_bytes(), out);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    #[test]
+    fn numbers_run_out() {
+        let mut connection: Connection<()> = Connection::new(Role::Client, Config::default());
+        connection.streams.next_own = frame::MAX_STREAM_ID;
+        let mut out = Vec::new();
+        let mut open = || connection.open(&RequestHead::new(), Scheme::Http, true, (), &mut out).map(Key::stream_id);
+        assert_eq!(open(), Ok(frame::MAX_STREAM_ID));
+        assert_eq!(open(), Err(OpenError::NoMoreIds));
+    }
 }

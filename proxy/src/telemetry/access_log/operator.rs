@@ -151,7 +151,10 @@ fn plain(operator: PlainOperator, record: &Record<'_>, out: &mut Vec<u8>) -> Wri
         }
         Op::UpstreamCluster => optional(record.cluster, out),
         Op::UpstreamHost => optional(upstream.map(|upstream| upstream.address), out),
-        Op::UpstreamProtocol => optional(record.request.and(upstream).map(|_| "HTTP/1.1"), out),
+        Op::UpstreamProtocol => {
+            let protocol = upstream.map(|upstream| upstream.protocol).filter(|protocol| !protocol.is_empty());
+            optional(record.request.and(protocol), out)
+        }
         Op::UpstreamRequestAttemptCount => number(u64::from(record.attempts), out),
         Op::UpstreamTransportFailureReason => text(record.upstream_failure, out),
         Op::DownstreamLocalDnsSan

@@ -107,6 +107,8 @@ impl<'a> Record<'a> {
 pub struct UpstreamFacts<'a> {
     /// The endpoint.
     pub address: &'a str,
+    /// The version of HTTP; empty for none.
+    pub protocol: &'static str,
     /// The other side of the connection.
     pub remote: Option<SocketAddr>,
     /// Our side.
