@@ -36,6 +36,10 @@ func pair(t *testing.T, handle func(*Stream)) *Connection {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = conn.Close(); _ = listener.Close() })
+	// What is stuck ends with the connection.
+	if err := conn.SetDeadline(time.Now().Add(limit)); err != nil {
+		t.Fatal(err)
+	}
 	client := Client(conn, conn)
 	if err := client.Open(); err != nil {
 		t.Fatal(err)
@@ -67,7 +71,12 @@ func TestFieldsArriveAsTheyAreTold(t *testing.T) {
 	if err := client.NewStream().Send(fields(), true); err != nil {
 		t.Fatal(err)
 	}
-	if event := <-seen; event.Kind != Head || !event.End || !reflect.DeepEqual(event.Fields, fields()) {
+	event := Event{Kind: Ended}
+	select {
+	case event = <-seen:
+	case <-time.After(limit):
+	}
+	if event.Kind != Head || !event.End || !reflect.DeepEqual(event.Fields, fields()) {
 		t.Errorf("%+.300v", event)
 	}
 }
