@@ -28,7 +28,10 @@ impl Connection {
         self.state.borrow_mut().register_driver(context);
         loop {
             if let Err(error) = self.receive(stream, accept) {
-                return Poll::Ready(Over::Protocol(error.reason));
+                return Poll::Ready(match error.code {
+                    h2::Code::ENHANCE_YOUR_CALM => Over::Flood(error.reason),
+                    _ => Over::Protocol(error.reason),
+                });
             }
             self.make_room(context);
             if self.writer.backlog() > MOST_UNREAD {
