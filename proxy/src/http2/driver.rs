@@ -123,7 +123,7 @@ impl Connection {
                 if slot.heads.len() >= MOST_HEADS {
                     return slot.fail(Reset::ByCodec(h2::Code::ENHANCE_YOUR_CALM));
                 }
-                slot.heads.push_back(head);
+                slot.heads.push(head);
                 slot.ended |= end;
                 slot.wake();
             }
