@@ -181,6 +181,7 @@ impl<T> Connection<T> {
             reset: None,
             send_window: self.peer.initial_window,
             receive_window: ReceiveWindow::new(self.config.initial_stream_window),
+            held: 0,
             content_left: fixed_length(head.body),
             since: Some(now),
             method: if tunnel { Method::Connect } else { head.method },

@@ -56,6 +56,7 @@ impl<T> Connection<T> {
             reset: None,
             send_window: self.peer.initial_window,
             receive_window: ReceiveWindow::new(self.config.initial_stream_window),
+            held: 0,
             content_left: None,
             since: None,
             method: head.method,
