@@ -151,6 +151,21 @@ fn streams_that_end_make_up_for_resets() {
 }
 
 #[test]
+fn streams_that_end_make_up_for_resets_that_we_send() {
+    let mut end = server();
+    for round in 0..2_000u32 {
+        let (wrong, answered) = (round * 4 + 1, round * 4 + 3);
+        let input = [request(wrong, 0), window_update(wrong, 0), request(answered, END_STREAM)].concat();
+        assert_eq!(end.receive(&input).unwrap().len(), 3);
+        let key = end.key(answered);
+        end.connection.send_response(key, &response(204, BodyLength::None), true, &mut end.out);
+        end.connection.release(key, &mut end.out);
+        end.out.clear();
+        end.keys.clear();
+    }
+}
+
+#[test]
 fn streams_that_lived_may_be_given_up_all_at_once() {
     let config = Config { max_concurrent_streams: 1_000, ..Config::default() };
     let mut end = server_with(config);
