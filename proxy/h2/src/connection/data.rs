@@ -150,9 +150,6 @@ impl<T> Connection<T> {
         stream.held += there;
         if end {
             stream.receiving = Progress::Ended;
-            if stream.sending == Progress::Ended {
-                self.abuse.stream_ended();
-            }
         }
         let data = Event::Data { key: frame.key, range: start..behind, end };
         Some(Received { consumed, event: (there > 0 || end).then_some(data) })

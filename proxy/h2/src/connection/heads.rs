@@ -209,9 +209,6 @@ impl<T> Connection<T> {
         if !head.is_interim() {
             stream.content_left = if head.tunnel { None } else { content_of(head.body) };
             stream.receiving = if end { Progress::Ended } else { Progress::Content };
-            if end && stream.sending == Progress::Ended {
-                self.abuse.stream_ended();
-            }
         }
         Ok(Some(Event::Response { key, end }))
     }
@@ -237,9 +234,6 @@ impl<T> Connection<T> {
             return self.malformed(key, "content-length and content differ", out);
         }
         stream.receiving = Progress::Ended;
-        if stream.sending == Progress::Ended {
-            self.abuse.stream_ended();
-        }
         Ok(Some(Event::Trailers { key }))
     }
 

@@ -35,6 +35,9 @@ impl<T> Connection<T> {
         self.reset(key, code, out);
         let stream = self.streams.remove(key)?;
         self.credit_connection(stream.held, out);
+        if stream.is_over() && stream.reset.is_none() {
+            self.abuse.stream_ended();
+        }
         let by_us = stream.reset == Some(Side::Us);
         self.streams.remember(stream.id, by_us);
         if by_us && stream.receiving != Progress::Ended {

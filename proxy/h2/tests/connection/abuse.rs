@@ -256,3 +256,12 @@ fn a_server_may_reset_what_it_likes() {
     let (taken, reason) = flood(&mut end, 2_000, |_| reset(1, 7));
     assert_eq!((taken, reason), (LIMITS.ignored_frames_per_second, "ignored frames per second"));
 }
+
+#[test]
+fn heads_on_streams_that_are_gone() {
+    let mut end = server();
+    end.receive(&request(1, 0)).unwrap();
+    end.connection.release(end.key(1), &mut end.out);
+    let (taken, reason) = flood(&mut end, 2_000, |_| request(1, 0));
+    assert_eq!((taken, reason), (LIMITS.ignored_frames_per_second, "ignored frames per second"));
+}
