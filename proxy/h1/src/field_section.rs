@@ -7,8 +7,10 @@ use std::fmt;
 
 use crate::body_length::ContentLengthError;
 use crate::limits::Limits;
-use crate::name::Header;
+use crate::name::{Header, SEPARATOR};
 use crate::scan::{is_field_value, is_token};
+
+pub(crate) const LINE_END: &[u8] = b"\r\n";
 
 /// A name that starts with a colon (RFC 9113 8.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +54,8 @@ pub struct SectionField<'a> {
     kind: SectionKind,
     name: &'a [u8],
     value: &'a [u8],
+    /// Both as HTTP/1 writes them, if they lie there so.
+    line: Option<&'a [u8]>,
 }
 
 /// What is known of a field without its bytes.
@@ -120,7 +124,27 @@ impl<'a> SectionField<'a> {
     /// A field of which everything is known.
     #[inline]
     pub fn new(kind: SectionKind, name: &'a [u8], value: &'a [u8]) -> Self {
-        SectionField { kind, name, value }
+        SectionField { kind, name, value, line: None }
+    }
+
+    /// The same, of a field that a decoder keeps as [`SectionField::write_line`] wrote it. Its head is copied at once.
+    #[inline]
+    pub fn of_line(kind: SectionKind, line: &'a [u8], name_length: usize) -> Self {
+        let name = line.get(..name_length).unwrap_or_default();
+        let value = line.get(name_length + SEPARATOR.len()..line.len().saturating_sub(LINE_END.len()));
+        SectionField { kind, name, value: value.unwrap_or_default(), line: Some(line) }
+    }
+
+    /// Writes a field as HTTP/1 does.
+    pub fn write_line(name: &[u8], value: &[u8], out: &mut Vec<u8>) {
+        for part in [name, SEPARATOR.as_bytes(), value, LINE_END] {
+            out.extend_from_slice(part);
+        }
+    }
+
+    #[inline]
+    pub(crate) fn line(&self) -> Option<&'a [u8]> {
+        self.line
     }
 
     /// The value.

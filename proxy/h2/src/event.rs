@@ -36,7 +36,8 @@ pub enum Event {
         /// The stream.
         key: Key,
     },
-    /// Content. Give credit for it ([`crate::Connection::consumed`]), now or later, even if the stream is gone by then.
+    /// Content. Say when you are done with it ([`crate::Connection::consumed`]), now or later: the peer may not send much more
+    /// before.
     Data {
         /// The stream.
         key: Key,

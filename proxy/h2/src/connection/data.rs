@@ -147,25 +147,27 @@ impl<T> Connection<T> {
             self.credit_connection(there, out);
             return Some(Received { consumed, event: None });
         };
+        stream.held += there;
         if end {
             stream.receiving = Progress::Ended;
-            if stream.sending == Progress::Ended {
-                self.abuse.stream_ended();
-            }
         }
         let data = Event::Data { key: frame.key, range: start..behind, end };
         Some(Received { consumed, event: (there > 0 || end).then_some(data) })
     }
 
-    /// The user is done with so many bytes of content; the peer may send as many again. Call it for all content that
-    /// was handed out, also of streams that are gone: the connection's window needs it.
+    /// The user is done with so many bytes of content that it was handed; the peer may send as many again. Of a stream that
+    /// was released nothing is held any more.
     #[inline]
     pub fn consumed(&mut self, key: Key, bytes: usize, out: &mut Vec<u8>) {
+        let Some(stream) = self.streams.get_mut(key) else { return };
+        let bytes = bytes.min(stream.held);
+        stream.held -= bytes;
         self.credit(key, bytes, out);
     }
 
+    /// Gives back so many bytes to the connection, and to the stream if it may receive more.
     #[inline]
-    pub(super) fn credit(&mut self, key: Key, bytes: usize, out: &mut Vec<u8>) {
+    fn credit(&mut self, key: Key, bytes: usize, out: &mut Vec<u8>) {
         if bytes == 0 {
             return;
         }

@@ -181,6 +181,7 @@ impl<T> Connection<T> {
             reset: None,
             send_window: self.peer.initial_window,
             receive_window: ReceiveWindow::new(self.config.initial_stream_window),
+            held: 0,
             content_left: fixed_length(head.body),
             since: Some(now),
             method: if tunnel { Method::Connect } else { head.method },
@@ -208,9 +209,6 @@ impl<T> Connection<T> {
         if !head.is_interim() {
             stream.content_left = if head.tunnel { None } else { content_of(head.body) };
             stream.receiving = if end { Progress::Ended } else { Progress::Content };
-            if end && stream.sending == Progress::Ended {
-                self.abuse.stream_ended();
-            }
         }
         Ok(Some(Event::Response { key, end }))
     }
@@ -236,9 +234,6 @@ impl<T> Connection<T> {
             return self.malformed(key, "content-length and content differ", out);
         }
         stream.receiving = Progress::Ended;
-        if stream.sending == Progress::Ended {
-            self.abuse.stream_ended();
-        }
         Ok(Some(Event::Trailers { key }))
     }
 

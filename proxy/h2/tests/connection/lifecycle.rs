@@ -215,11 +215,12 @@ fn what_belongs_to_http1_is_left_out() {
     let mut head =
         parsed("POST / HTTP/1.1\nHost: a\nConnection: x-b\nKeep-Alive: 1\nTransfer-Encoding: chunked\nX-A: 1\n\n");
     head.fields_mut().append(b"te", b"gzip").unwrap();
+    head.fields_mut().append(b"x-padded", b" \tv w ").unwrap();
     head.fields_mut().append(b"connection", b"close").unwrap();
     let client = &mut pair.client;
     client.connection.open(&head, Scheme::Http, false, (), &mut client.out).unwrap();
     let (_, told) = pair.exchange();
-    assert_eq!(told, ["1: POST / @a Chunked | x-a=1"]);
+    assert_eq!(told, ["1: POST / @a Chunked | x-a=1 | x-padded=v w"]);
     let server = &mut pair.server;
     let mut head = response(200, BodyLength::None);
     head.content_length = Some(7);
