@@ -154,6 +154,8 @@ impl Compiler {
             cluster_not_found_status: forward.cluster_not_found_status,
             timeout: forward.timeout,
             idle_timeout: forward.idle_timeout,
+            grpc_timeout: forward.grpc_timeout,
+            max_stream_duration: forward.max_stream_duration.clone(),
             retry: forward.retry.as_ref().map(|policy| self.retry_policy(policy)).or_else(|| host_retry.cloned()),
             path_rewrite: forward.path_rewrite.as_ref().map(PathRewrite::new),
             host_rewrite: forward.host_rewrite.as_deref().map(Into::into),

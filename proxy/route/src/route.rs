@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use xds_model::header::HeaderMutations;
 use xds_model::matcher::{HeaderMatcher, QueryMatcher};
-use xds_model::route::{DirectResponse, RetryPolicy, RouteHeaders};
+use xds_model::route::{DirectResponse, GrpcTimeout, MaxStreamDuration, RetryPolicy, RouteHeaders};
 
 use crate::path::{PathMatcher, split_query};
 use crate::redirect::Redirect;
@@ -63,6 +63,10 @@ pub struct Forward {
     pub timeout: Option<Duration>,
     /// Bound on the silence of the stream; `None` for that of the connection manager.
     pub idle_timeout: Option<Duration>,
+    /// How `grpc-timeout` of a gRPC request counts, in place of `timeout`; `None` if it does not.
+    pub grpc_timeout: Option<GrpcTimeout>,
+    /// Bound on the life of the whole stream, in place of `timeout` and `grpc_timeout`.
+    pub max_stream_duration: Option<Box<MaxStreamDuration>>,
     /// When to try again: the route's own policy, or that of its virtual host.
     pub retry: Option<Arc<RetryPolicy>>,
     /// Change of the path; see [`RouteMatch::rewrite_path`].

@@ -70,6 +70,8 @@ fn route(number: usize, path: PathMatch) -> Route {
         cluster_not_found_status: 503,
         timeout: None,
         idle_timeout: None,
+        grpc_timeout: None,
+        max_stream_duration: None,
         retry: Some(retry),
         path_rewrite: None,
         host_rewrite: None,

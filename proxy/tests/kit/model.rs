@@ -8,6 +8,7 @@ use xds_model::cluster::{
     Balancer, CircuitBreaker, Cluster, Discovery, IstioMetadata, Transport, TransportSocket, UpstreamProtocol,
 };
 use xds_model::endpoint::{ClusterLoadAssignment, Endpoint, EndpointAddress, Health, Locality, LocalityEndpoints};
+use xds_model::http2::Http2Options;
 use xds_model::listener::{FilterChain, FilterChainMatch, Listener, TerminalFilter};
 use xds_model::route::{RouteHeaders, WeightedCluster};
 
@@ -21,6 +22,8 @@ pub(crate) fn listener(name: &str, filter_chains: Vec<FilterChain>) -> Listener 
         proxy_protocol: false,
         tls_inspector: filter_chains.iter().any(|chain| chain.tls.is_some() || !chain.matches.server_names.is_empty()),
         listener_filters_timeout: Some(Duration::from_secs(15)),
+        ignore_global_connection_limit: false,
+        bypass_overload_manager: false,
         filter_chains,
         default_filter_chain: None,
         access_log: Vec::new(),
@@ -82,6 +85,7 @@ fn discovered(name: &str, discovery: Discovery) -> Cluster {
         panic_threshold: 0,
         connect_timeout: Duration::from_secs(10),
         protocol: UpstreamProtocol::Http1,
+        http2: Http2Options::UPSTREAM,
         idle_timeout: None,
         max_requests_per_connection: None,
         tcp_keepalive: None,

@@ -5,6 +5,7 @@ pub(crate) mod wire;
 use std::time::Duration;
 
 use crate::endpoint::ClusterLoadAssignment;
+use crate::http2::Http2Options;
 use crate::tls::UpstreamTls;
 
 /// A destination.
@@ -22,6 +23,8 @@ pub struct Cluster {
     pub connect_timeout: Duration,
     /// What HTTP version is spoken to it.
     pub protocol: UpstreamProtocol,
+    /// Settings of HTTP/2, where that is spoken.
+    pub http2: Http2Options,
     /// Close an upstream connection unused for this long; `None` for never. Envoy's default is 1 h.
     pub idle_timeout: Option<Duration>,
     /// Requests per upstream connection; `None` for any number.
@@ -100,6 +103,8 @@ pub enum UpstreamProtocol {
     Http2,
     /// What the client speaks.
     UseDownstream,
+    /// What ALPN chooses; all of the cluster's connections are secured by TLS.
+    Auto,
 }
 
 /// `core.v3.TcpKeepalive`; absent values are the kernel's.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use crate::access_log::AccessLog;
+use crate::http2::Http2Options;
 use crate::route::RouteConfiguration;
 
 /// How HTTP is spoken on a filter chain.
@@ -14,6 +15,10 @@ use crate::route::RouteConfiguration;
 pub struct HttpConnectionManager {
     /// Prefix of its counters.
     pub stat_prefix: String,
+    /// Which versions of HTTP are spoken.
+    pub codec: Codec,
+    /// Settings of HTTP/2.
+    pub http2: Http2Options,
     /// Where its routes come from.
     pub routes: RouteSource,
     /// The HTTP filters, in order, the router last and left out.
@@ -72,6 +77,17 @@ pub struct HttpConnectionManager {
     pub max_headers_count: u32,
     /// Logs of requests.
     pub access_log: Vec<AccessLog>,
+}
+
+/// `codec_type`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Codec {
+    /// What ALPN chose; without it HTTP/2 if the connection begins with its preface, else HTTP/1.
+    Auto,
+    /// HTTP/1 only.
+    Http1,
+    /// HTTP/2 only.
+    Http2,
 }
 
 /// Where an HTTP connection manager's routes come from.

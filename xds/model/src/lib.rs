@@ -18,6 +18,7 @@ pub mod fate;
 pub mod format;
 pub mod header;
 pub mod http;
+pub mod http2;
 pub mod listener;
 pub mod matcher;
 pub mod resource;

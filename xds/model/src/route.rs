@@ -117,6 +117,10 @@ pub struct Forward {
     pub timeout: Option<Duration>,
     /// Bound on the silence of the stream; overrides that of the connection manager. Zero lifts the bound.
     pub idle_timeout: Option<Duration>,
+    /// How `grpc-timeout` of a gRPC request counts: in place of `timeout`. `None` if it does not (`max_grpc_timeout`).
+    pub grpc_timeout: Option<GrpcTimeout>,
+    /// Bound on the life of the whole stream; replaces `timeout`, `grpc_timeout` and the connection manager's bound.
+    pub max_stream_duration: Option<Box<MaxStreamDuration>>,
     /// When to try again.
     pub retry: Option<RetryPolicy>,
     /// Change of the path.
@@ -125,6 +129,26 @@ pub struct Forward {
     pub host_rewrite: Option<String>,
     /// Append the old authority to `x-forwarded-host` when it is changed.
     pub append_x_forwarded_host: bool,
+}
+
+/// `max_grpc_timeout` and `grpc_timeout_offset`: the bound on the response to a gRPC request is what its `grpc-timeout` says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GrpcTimeout {
+    /// The longest; a request without `grpc-timeout` gets it, too. `None` for any, and none without `grpc-timeout`.
+    pub max: Option<Duration>,
+    /// Taken from what the client says, if that is more: time for the way back.
+    pub offset: Duration,
+}
+
+/// `MaxStreamDuration`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MaxStreamDuration {
+    /// Of a request whose `grpc-timeout` does not count: `None` for that of the connection manager; zero lifts the bound.
+    pub duration: Option<Duration>,
+    /// `grpc-timeout` counts up to this, zero for any; `None` if it does not.
+    pub grpc_timeout_header_max: Option<Duration>,
+    /// Taken from what `grpc-timeout` says; what is not more than this ends at once.
+    pub grpc_timeout_header_offset: Duration,
 }
 
 /// One target of several.

@@ -97,6 +97,8 @@ pub(crate) fn forward(clusters: &[(&str, u32)]) -> Forward {
         cluster_not_found_status: 503,
         timeout: None,
         idle_timeout: None,
+        grpc_timeout: None,
+        max_stream_duration: None,
         retry: None,
         path_rewrite: None,
         host_rewrite: None,

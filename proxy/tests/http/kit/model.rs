@@ -5,9 +5,10 @@ use std::time::Duration;
 use xds_model::format::Format;
 use xds_model::header::{HeaderAddition, HeaderAppend};
 use xds_model::http::{
-    EscapedSlashes, ForwardClientCert, ForwardClientCertMode, HeadersWithUnderscores, HttpConnectionManager,
+    Codec, EscapedSlashes, ForwardClientCert, ForwardClientCertMode, HeadersWithUnderscores, HttpConnectionManager,
     PathNormalization, RouteSource, ServerHeader,
 };
+use xds_model::http2::Http2Options;
 use xds_model::listener::{Listener, TerminalFilter};
 use xds_model::matcher::{HeaderCondition, HeaderMatcher, StringMatcher, StringPattern};
 use xds_model::route::{
@@ -26,6 +27,8 @@ pub(crate) fn listener(manager: HttpConnectionManager) -> Listener {
 pub(crate) fn manager() -> HttpConnectionManager {
     HttpConnectionManager {
         stat_prefix: "test".to_owned(),
+        codec: Codec::Auto,
+        http2: Http2Options::DOWNSTREAM,
         routes: RouteSource::Rds("table".to_owned()),
         filters: Vec::new(),
         use_remote_address: true,
@@ -120,6 +123,8 @@ pub(crate) fn weighted(clusters: &[(&str, u32)]) -> RouteAction {
         cluster_not_found_status: 503,
         timeout: None,
         idle_timeout: None,
+        grpc_timeout: None,
+        max_stream_duration: None,
         retry: None,
         path_rewrite: None,
         host_rewrite: None,

@@ -87,6 +87,8 @@ impl Cluster {
         }
         metadata::check_filters(filters, context)?;
         let options = protocol::convert(typed_extension_protocol_options, context)?;
+        let transport = transport::convert(transport_socket, transport_socket_matches, options.server_names, context)?;
+        protocol::check_transport(options.protocol, &transport, context)?;
         Ok(Self {
             name: name.clone(),
             discovery: discovery::convert(wire, cluster_discovery_type, context)?,
@@ -97,6 +99,7 @@ impl Cluster {
                 timeout => timeout.unwrap_or(DEFAULT_CONNECT_TIMEOUT),
             },
             protocol: options.protocol,
+            http2: options.http2,
             idle_timeout: options
                 .idle_timeout
                 .map_or(Some(DEFAULT_IDLE_TIMEOUT), |timeout| Some(timeout).filter(|timeout| !timeout.is_zero())),
@@ -108,7 +111,7 @@ impl Cluster {
                 .optional("upstream_connection_options", upstream_connection_options, tcp_keepalive)?
                 .flatten(),
             limits: limits::convert(circuit_breakers, context)?,
-            transport: transport::convert(transport_socket, transport_socket_matches, options.server_names, context)?,
+            transport,
             istio: context.optional("metadata", metadata, metadata::convert)?.unwrap_or_default(),
         })
     }

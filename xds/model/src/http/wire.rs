@@ -20,8 +20,9 @@ use crate::context::Context;
 use crate::error::Refusal;
 use crate::fate::fates;
 use crate::http::{
-    EscapedSlashes, HeadersWithUnderscores, HttpConnectionManager, PathNormalization, RouteSource, ServerHeader,
+    Codec, EscapedSlashes, HeadersWithUnderscores, HttpConnectionManager, PathNormalization, RouteSource, ServerHeader,
 };
+use crate::http2::{self, Http2Options};
 use crate::route::RouteConfiguration;
 use crate::wire::number::bound;
 use crate::wire::source;
@@ -45,15 +46,14 @@ impl HttpConnectionManager {
     /// Converts a connection manager.
     pub(crate) fn convert(wire: &http::HttpConnectionManager, context: &mut Context<'_>) -> Result<Self, Refusal> {
         fates! { context, wire => http::HttpConnectionManager {
-                [implemented "AUTO and HTTP1"] codec_type;
+                [implemented "AUTO, HTTP1 and HTTP2"] codec_type;
                 [implemented] stat_prefix, http_filters, tracing, common_http_protocol_options, http_protocol_options, server_name,
                     server_header_transformation, max_request_headers_kb, stream_idle_timeout, request_timeout,
                     request_headers_timeout, access_log, use_remote_address, xff_num_trusted_hops,
                     internal_address_config, skip_xff_append, generate_request_id, preserve_external_request_id,
                     always_set_request_id_in_response, forward_client_cert_details, set_current_client_cert_details,
                     proxy_100_continue, upgrade_configs, normalize_path, merge_slashes, path_with_escaped_slashes_action,
-                    request_id_extension, append_x_forwarded_port;
-                [no_op "HTTP/2 is not offered yet, so its limits have nothing to limit"] http2_protocol_options;
+                    request_id_extension, append_x_forwarded_port, http2_protocol_options;
                 [no_op "HTTP/3 is not offered"] http3_protocol_options;
                 [no_op "a connection is closed with Envoy's default delay"] delayed_close_timeout;
                 [no_op "time between the two notices of HTTP/2; HTTP/1 has none"] drain_timeout;
@@ -88,7 +88,6 @@ impl HttpConnectionManager {
                 return Err(context.refused_member::<http::HttpConnectionManager>("strip_any_host_port"));
             }
         }
-        check_codec(*codec_type, context)?;
         context.optional("tracing", tracing, extensions::check_tracing)?;
         context.optional("request_id_extension", request_id_extension, extensions::check_request_id)?;
         let common = context
@@ -98,6 +97,12 @@ impl HttpConnectionManager {
             context.optional("http_protocol_options", http_protocol_options, options::http1)?.unwrap_or_default();
         Ok(Self {
             stat_prefix: stat_prefix.clone(),
+            codec: codec(*codec_type, context)?,
+            http2: context
+                .optional("http2_protocol_options", http2_protocol_options, |wire, context| {
+                    http2::wire::convert(wire, Http2Options::DOWNSTREAM, context)
+                })?
+                .unwrap_or(Http2Options::DOWNSTREAM),
             routes: route_source(route_specifier, context)?,
             filters: filters::convert(http_filters, context)?,
             use_remote_address: use_remote_address.unwrap_or(false),
@@ -149,12 +154,14 @@ impl HttpConnectionManager {
     }
 }
 
-fn check_codec(codec: i32, context: &Context<'_>) -> Result<(), Refusal> {
+fn codec(codec: i32, context: &Context<'_>) -> Result<Codec, Refusal> {
     use http::http_connection_manager::CodecType;
-    match context.enumeration("codec_type", codec)? {
-        CodecType::Auto | CodecType::Http1 => Ok(()),
-        CodecType::Http2 | CodecType::Http3 => Err(context.refusal("codec_type", "HTTP/1.1 must be allowed")),
-    }
+    Ok(match context.enumeration("codec_type", codec)? {
+        CodecType::Auto => Codec::Auto,
+        CodecType::Http1 => Codec::Http1,
+        CodecType::Http2 => Codec::Http2,
+        CodecType::Http3 => return Err(context.refusal("codec_type", "HTTP/3 is not offered")),
+    })
 }
 
 fn route_source(

@@ -7,11 +7,12 @@ use xds_api::Any;
 use xds_api::envoy::config::core::v3 as core;
 use xds_api::envoy::extensions::upstreams::http::v3 as http;
 
-use crate::cluster::UpstreamProtocol;
+use crate::cluster::{Transport, TransportSocket, UpstreamProtocol};
 use crate::context::Context;
 use crate::error::Refusal;
 use crate::fate::{Extension, ExtensionTable, fates};
 use crate::http::wire::options;
+use crate::http2::{self, Http2Options};
 
 pub(crate) const PROTOCOL_OPTIONS: ExtensionTable = ExtensionTable {
     kind: "protocol options of a cluster",
@@ -21,6 +22,7 @@ pub(crate) const PROTOCOL_OPTIONS: ExtensionTable = ExtensionTable {
 /// What the protocol options of a cluster say.
 pub(super) struct Options {
     pub(super) protocol: UpstreamProtocol,
+    pub(super) http2: Http2Options,
     /// Zero lifts the bound.
     pub(super) idle_timeout: Option<Duration>,
     pub(super) max_requests_per_connection: Option<u32>,
@@ -37,6 +39,7 @@ pub(super) struct ServerNames {
 pub(super) fn convert(wire: &BTreeMap<String, Any>, context: &mut Context<'_>) -> Result<Options, Refusal> {
     let mut options = Options {
         protocol: UpstreamProtocol::Http1,
+        http2: Http2Options::UPSTREAM,
         idle_timeout: None,
         max_requests_per_connection: None,
         server_names: ServerNames::default(),
@@ -62,27 +65,26 @@ fn http_options(wire: &http::HttpProtocolOptions, context: &mut Context<'_>) -> 
         }
         oneof upstream_protocol_options {
             [implemented] explicit_http_config, use_downstream_protocol_config;
-            [refused "the protocol must be given"] auto_config;
+            [implemented "all transport sockets must be TLS"] auto_config;
         }
     }
     use http::http_protocol_options::UpstreamProtocolOptions as Protocol;
-    let protocol = match upstream_protocol_options {
+    let (protocol, http2) = match upstream_protocol_options {
         Some(Protocol::ExplicitHttpConfig(wire)) => {
             context.within("explicit_http_config", |context| explicit(wire, context))?
         }
         Some(Protocol::UseDownstreamProtocolConfig(wire)) => {
             context.within("use_downstream_protocol_config", |context| use_downstream(wire, context))?
         }
-        Some(Protocol::AutoConfig(_)) => {
-            return Err(context.refused_member::<http::HttpProtocolOptions>("auto_config"));
-        }
-        None => UpstreamProtocol::Http1,
+        Some(Protocol::AutoConfig(wire)) => context.within("auto_config", |context| auto(wire, context))?,
+        None => (UpstreamProtocol::Http1, Http2Options::UPSTREAM),
     };
     let common = context
         .optional("common_http_protocol_options", common_http_protocol_options, options::upstream)?
         .unwrap_or_default();
     Ok(Options {
         protocol,
+        http2,
         idle_timeout: common.idle_timeout,
         max_requests_per_connection: common.max_requests_per_connection,
         server_names: context
@@ -94,11 +96,10 @@ fn http_options(wire: &http::HttpProtocolOptions, context: &mut Context<'_>) -> 
 fn explicit(
     wire: &http::http_protocol_options::ExplicitHttpConfig,
     context: &mut Context<'_>,
-) -> Result<UpstreamProtocol, Refusal> {
+) -> Result<(UpstreamProtocol, Http2Options), Refusal> {
     fates! { context, wire => http::http_protocol_options::ExplicitHttpConfig {}
         oneof protocol_config {
-            [implemented] http_protocol_options;
-            [implemented "the choice; its settings have no effect yet"] http2_protocol_options;
+            [implemented] http_protocol_options, http2_protocol_options;
             [refused "HTTP/3 is not supported"] http3_protocol_options;
         }
     }
@@ -106,9 +107,12 @@ fn explicit(
     match protocol_config {
         Some(ProtocolConfig::HttpProtocolOptions(wire)) => {
             context.within("http_protocol_options", |context| options::http1(wire, context))?;
-            Ok(UpstreamProtocol::Http1)
+            Ok((UpstreamProtocol::Http1, Http2Options::UPSTREAM))
         }
-        Some(ProtocolConfig::Http2ProtocolOptions(_)) => Ok(UpstreamProtocol::Http2),
+        Some(ProtocolConfig::Http2ProtocolOptions(wire)) => {
+            let options = context.within("http2_protocol_options", |context| http2_options(wire, context))?;
+            Ok((UpstreamProtocol::Http2, options))
+        }
         Some(ProtocolConfig::Http3ProtocolOptions(_)) => {
             Err(context.refused_member::<http::http_protocol_options::ExplicitHttpConfig>("http3_protocol_options"))
         }
@@ -119,14 +123,46 @@ fn explicit(
 fn use_downstream(
     wire: &http::http_protocol_options::UseDownstreamHttpConfig,
     context: &mut Context<'_>,
-) -> Result<UpstreamProtocol, Refusal> {
+) -> Result<(UpstreamProtocol, Http2Options), Refusal> {
     fates! { context, wire => http::http_protocol_options::UseDownstreamHttpConfig {
-        [implemented] http_protocol_options;
-        [no_op "HTTP/2 is not offered yet, so its limits have nothing to limit"] http2_protocol_options;
+        [implemented] http_protocol_options, http2_protocol_options;
         [no_op "HTTP/3 is not offered"] http3_protocol_options;
     } }
     context.optional("http_protocol_options", http_protocol_options, options::http1)?;
-    Ok(UpstreamProtocol::UseDownstream)
+    let options = context.optional("http2_protocol_options", http2_protocol_options, http2_options)?;
+    Ok((UpstreamProtocol::UseDownstream, options.unwrap_or(Http2Options::UPSTREAM)))
+}
+
+fn auto(
+    wire: &http::http_protocol_options::AutoHttpConfig,
+    context: &mut Context<'_>,
+) -> Result<(UpstreamProtocol, Http2Options), Refusal> {
+    fates! { context, wire => http::http_protocol_options::AutoHttpConfig {
+        [implemented] http_protocol_options, http2_protocol_options;
+        [refused "HTTP/3 is not supported"] http3_protocol_options, alternate_protocols_cache_options;
+    } }
+    context.optional("http_protocol_options", http_protocol_options, options::http1)?;
+    let options = context.optional("http2_protocol_options", http2_protocol_options, http2_options)?;
+    Ok((UpstreamProtocol::Auto, options.unwrap_or(Http2Options::UPSTREAM)))
+}
+
+fn http2_options(wire: &core::Http2ProtocolOptions, context: &mut Context<'_>) -> Result<Http2Options, Refusal> {
+    http2::wire::convert(wire, Http2Options::UPSTREAM, context)
+}
+
+/// Refuses what Envoy refuses, too: a choice by ALPN where there may be no TLS.
+pub(super) fn check_transport(
+    protocol: UpstreamProtocol,
+    transport: &Transport,
+    context: &Context<'_>,
+) -> Result<(), Refusal> {
+    let mut sockets = transport.matches.iter().map(|entry| &entry.socket).chain([&transport.default]);
+    if protocol == UpstreamProtocol::Auto && sockets.any(|socket| *socket == TransportSocket::RawBuffer) {
+        return Err(
+            context.refusal("typed_extension_protocol_options", "auto_config needs TLS in all transport sockets")
+        );
+    }
+    Ok(())
 }
 
 fn server_names(wire: &core::UpstreamHttpProtocolOptions, context: &mut Context<'_>) -> Result<ServerNames, Refusal> {

@@ -8,6 +8,7 @@ use crate::cluster::{
 use crate::endpoint::EndpointAddress;
 use crate::examples::{any, cluster, dns_cluster, parse, typed_struct, with};
 use crate::fate::{NoOp, Report};
+use crate::http2::Http2Options;
 use crate::tls::SecretServer;
 
 fn convert(value: &Value) -> Result<Cluster, String> {
@@ -23,6 +24,8 @@ fn a_cluster_of_istiod() {
     assert_eq!(converted.panic_threshold, 0);
     assert_eq!(converted.connect_timeout, Duration::from_secs(10));
     assert_eq!(converted.protocol, UpstreamProtocol::Http2);
+    let options = Http2Options { max_concurrent_streams: 1_073_741_824, ..Http2Options::UPSTREAM };
+    assert_eq!(converted.http2, options);
     assert_eq!(converted.idle_timeout, Some(Duration::from_secs(30)));
     assert_eq!(converted.max_requests_per_connection, Some(9));
     assert_eq!(converted.tcp_keepalive.and_then(|keepalive| keepalive.time), Some(Duration::from_secs(300)));
@@ -107,13 +110,22 @@ fn protocols() {
     }
     let unlimited = protocol(json!({"common_http_protocol_options": {"idle_timeout": "0s"}}));
     assert_eq!(convert(&unlimited).unwrap().idle_timeout, None);
-    let refused = convert(&protocol(json!({"auto_config": {}}))).unwrap_err();
-    assert!(
-        refused.contains(
-            r#"typed_extension_protocol_options["envoy.extensions.upstreams.http.v3.HttpProtocolOptions"].auto_config"#
-        ),
-        "{refused}"
-    );
+    let streams = json!({"http2_protocol_options": {"max_concurrent_streams": 0}});
+    let refused = convert(&protocol(json!({"use_downstream_protocol_config": streams}))).unwrap_err();
+    let path = r#"["envoy.extensions.upstreams.http.v3.HttpProtocolOptions"].use_downstream_protocol_config.http2_protocol_options.max_concurrent_streams"#;
+    assert!(refused.contains(path), "{refused}");
+}
+
+#[test]
+fn a_choice_by_alpn_needs_tls() {
+    let auto = protocol(json!({"auto_config": {"http2_protocol_options": {"allow_connect": true}}}));
+    assert!(convert(&auto).unwrap_err().contains("auto_config needs TLS"), "the example has sockets without TLS");
+    let tls = auto["transport_socket_matches"][1]["transport_socket"].clone();
+    let auto = with(with(auto, "/transport_socket_matches", json!([])), "/transport_socket", tls);
+    let converted = convert(&auto).unwrap();
+    assert_eq!((converted.protocol, converted.http2.allow_connect), (UpstreamProtocol::Auto, true));
+    let http3 = protocol(json!({"auto_config": {"http3_protocol_options": {}}}));
+    assert!(convert(&http3).unwrap_err().contains("auto_config.http3_protocol_options: "));
 }
 
 #[test]

@@ -6,9 +6,10 @@ use crate::context::Context;
 use crate::examples::{any, connection_manager, parse, routes, typed_struct, with};
 use crate::fate::Report;
 use crate::http::{
-    AlpnOverride, DiscoveredFilter, EscapedSlashes, ForwardClientCertMode, HeadersWithUnderscores,
+    AlpnOverride, Codec, DiscoveredFilter, EscapedSlashes, ForwardClientCertMode, HeadersWithUnderscores,
     HttpConnectionManager, HttpFilter, RouteSource, ServerHeader, TypedFilter,
 };
+use crate::http2::Http2Options;
 
 fn convert(value: &Value) -> Result<HttpConnectionManager, String> {
     let mut report = Report::default();
@@ -87,6 +88,18 @@ fn optional_settings() {
 }
 
 #[test]
+fn versions_of_http() {
+    let choices = [("AUTO", Codec::Auto), ("HTTP1", Codec::Http1), ("HTTP2", Codec::Http2)];
+    for (name, codec) in choices {
+        assert_eq!(convert(&with(connection_manager(), "/codec_type", json!(name))).unwrap().codec, codec);
+    }
+    assert_eq!(convert(&connection_manager()).unwrap().http2, Http2Options::DOWNSTREAM);
+    let options = json!({"max_concurrent_streams": 7});
+    let converted = convert(&with(connection_manager(), "/http2_protocol_options", options)).unwrap();
+    assert_eq!(converted.http2, Http2Options { max_concurrent_streams: 7, ..Http2Options::DOWNSTREAM });
+}
+
+#[test]
 fn filters_that_do_something_else_are_refused() {
     let refused = [
         "envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication",
@@ -122,7 +135,12 @@ fn refusals_name_the_field() {
         ),
         ("/http_filters/0/is_optional", json!(true), "http_filters[0].is_optional: "),
         ("/http_filters/0/disabled", json!(true), "http_filters[0].disabled: "),
-        ("/codec_type", json!("HTTP2"), "codec_type: "),
+        ("/codec_type", json!("HTTP3"), "codec_type: "),
+        (
+            "/http2_protocol_options",
+            json!({"max_concurrent_streams": 0}),
+            "http2_protocol_options.max_concurrent_streams: ",
+        ),
         ("/scoped_routes", json!({}), "scoped_routes: "),
         ("/rds", json!({"config_source": {"ads": {}}}), "rds.route_config_name: is empty"),
         ("/rds", json!({"route_config_name": "x"}), "rds.config_source: is missing"),

@@ -9,7 +9,7 @@ use crate::error::Refusal;
 use crate::fate::fates;
 use crate::matcher::wire::substitution;
 use crate::route::wire::{retry, weighted};
-use crate::route::{Forward, PathRewrite, RouteAction, WeightedCluster};
+use crate::route::{Forward, GrpcTimeout, MaxStreamDuration, PathRewrite, RouteAction, WeightedCluster};
 use crate::wire::number::{bound, duration};
 
 /// Envoy's default of `timeout`.
@@ -19,8 +19,8 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(15);
 pub(super) fn convert(wire: &route::RouteAction, context: &mut Context<'_>) -> Result<RouteAction, Refusal> {
     fates! { context, wire => route::RouteAction {
             [implemented] cluster_not_found_response_code, prefix_rewrite, regex_rewrite, append_x_forwarded_host, timeout,
-                idle_timeout, retry_policy;
-            [no_op "timeouts of gRPC come with HTTP/2"] max_grpc_timeout, grpc_timeout_offset;
+                idle_timeout, retry_policy, max_grpc_timeout, max_stream_duration;
+            [implemented "with max_grpc_timeout"] grpc_timeout_offset;
             [no_op "clusters that balance by hash are refused"] hash_policy;
             [no_op "rate limits are refused"] include_vh_rate_limits;
             [refused "there is one priority"] priority;
@@ -31,8 +31,7 @@ pub(super) fn convert(wire: &route::RouteAction, context: &mut Context<'_>) -> R
             [refused "path templates are not supported yet"] path_rewrite_policy;
             [refused "upgrades are switched in the listener only"] upgrade_configs;
             [refused "redirects are passed to the client"] internal_redirect_policy, internal_redirect_action, max_internal_redirects;
-            [refused "not supported"] path_rewrite, flush_timeout, early_data_policy, retry_policy_typed_config, hedge_policy,
-                max_stream_duration;
+            [refused "not supported"] path_rewrite, flush_timeout, early_data_policy, retry_policy_typed_config, hedge_policy;
         }
         oneof cluster_specifier {
             [implemented] cluster, weighted_clusters;
@@ -50,11 +49,36 @@ pub(super) fn convert(wire: &route::RouteAction, context: &mut Context<'_>) -> R
         cluster_not_found_status: not_found_status(*cluster_not_found_response_code, context)?,
         timeout: bound("timeout", timeout, Some(DEFAULT_TIMEOUT), context)?,
         idle_timeout: duration("idle_timeout", idle_timeout, context)?,
+        grpc_timeout: match duration("max_grpc_timeout", max_grpc_timeout, context)? {
+            Some(max) => Some(GrpcTimeout {
+                max: Some(max).filter(|max| !max.is_zero()),
+                offset: duration("grpc_timeout_offset", grpc_timeout_offset, context)?.unwrap_or_default(),
+            }),
+            None => None,
+        },
+        max_stream_duration: context
+            .optional("max_stream_duration", max_stream_duration, stream_duration)?
+            .map(Box::new),
         retry: context.optional("retry_policy", retry_policy, retry::policy)?,
         path_rewrite: path_rewrite_of(prefix_rewrite, regex_rewrite, context)?,
         host_rewrite: host_rewrite(host_rewrite_specifier, context)?,
         append_x_forwarded_host: *append_x_forwarded_host,
     })))
+}
+
+fn stream_duration(
+    wire: &route::route_action::MaxStreamDuration,
+    context: &mut Context<'_>,
+) -> Result<MaxStreamDuration, Refusal> {
+    fates! { context, wire => route::route_action::MaxStreamDuration {
+        [implemented] max_stream_duration, grpc_timeout_header_max, grpc_timeout_header_offset;
+    } }
+    Ok(MaxStreamDuration {
+        duration: duration("max_stream_duration", max_stream_duration, context)?,
+        grpc_timeout_header_max: duration("grpc_timeout_header_max", grpc_timeout_header_max, context)?,
+        grpc_timeout_header_offset: duration("grpc_timeout_header_offset", grpc_timeout_header_offset, context)?
+            .unwrap_or_default(),
+    })
 }
 
 fn clusters(

@@ -1,3 +1,5 @@
+mod grpc;
+
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -42,8 +44,8 @@ fn a_table_of_istiod() {
     assert!(shop.include_request_attempt_count && !shop.require_tls);
     assert!(blackhole.routes.is_empty() && blackhole.require_tls);
     assert!(report.refusals.is_empty());
-    let timeout = NoOp { place: "envoy.config.route.v3.RouteAction", name: "max_grpc_timeout" };
-    assert_eq!(report.no_ops.get(&timeout), Some(&1));
+    let hash_policy = NoOp { place: "envoy.config.route.v3.RouteAction", name: "hash_policy" };
+    assert_eq!(report.no_ops.get(&hash_policy), Some(&1));
 }
 
 #[test]

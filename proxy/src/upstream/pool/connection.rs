@@ -2,15 +2,14 @@
 
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Instant;
 
 use balance::Permit;
 
+use super::security::Security;
 use super::{Pool, Target};
 use crate::config::snapshot::ClientTransport;
 use crate::io::{Stream, Traffic};
-use crate::tls::ClientTls;
 use crate::upstream::connector::{Connected, Wanted};
 
 /// A connection to an endpoint, borrowed by one request at a time.
@@ -27,16 +26,8 @@ pub struct UpstreamConnection {
     /// Whoever copies its bytes counts them, too.
     pub(super) counted: bool,
     pub(super) idle_since: Instant,
-    security: Option<Security>,
+    security: Security,
     _permit: Permit,
-}
-
-/// What must agree for a request to use a secure connection.
-#[derive(Debug)]
-struct Security {
-    tls: Arc<ClientTls>,
-    host: Option<Box<[u8]>>,
-    protocols: Option<Box<[Vec<u8>]>>,
 }
 
 impl UpstreamConnection {
@@ -47,14 +38,6 @@ impl UpstreamConnection {
         connected: Connected,
         permit: Permit,
     ) -> Box<Self> {
-        let security = match &target.transport {
-            ClientTransport::Tls(tls) => Some(Security {
-                tls: tls.clone(),
-                host: tls.depends_on_host().then(|| wanted.server_name().into()),
-                protocols: wanted.protocols.map(Into::into),
-            }),
-            ClientTransport::Raw | ClientTransport::Waiting(_) => None,
-        };
         pool.counters.upstream_cx_total.increment();
         pool.counters.upstream_cx_active.increment();
         Box::new(Self {
@@ -65,7 +48,7 @@ impl UpstreamConnection {
             served: 0,
             counted: false,
             idle_since: pool.core.io.clock.now(),
-            security,
+            security: Security::new(target, wanted),
             _permit: permit,
         })
     }
@@ -99,15 +82,7 @@ impl UpstreamConnection {
     }
 
     pub(super) fn fits(&self, transport: &ClientTransport, wanted: &Wanted<'_>) -> bool {
-        match (transport, &self.security) {
-            (ClientTransport::Raw, None) => true,
-            (ClientTransport::Tls(tls), Some(security)) => {
-                Arc::ptr_eq(tls, &security.tls)
-                    && security.host.as_deref().is_none_or(|host| host == wanted.server_name())
-                    && security.protocols.as_deref() == wanted.protocols
-            }
-            _ => false,
-        }
+        self.security.fits(transport, wanted)
     }
 }
 

@@ -1,6 +1,12 @@
-//! HTTP/1 connections to one endpoint: one request at a time on each, the last used first.
+//! The connections of a worker to one endpoint: HTTP/1 ones, for one request at a time each and the last used first, and HTTP/2 ones,
+//! which requests share.
 
 mod connection;
+mod count;
+mod http2;
+mod lent;
+mod security;
+mod target;
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -9,15 +15,21 @@ use std::time::Duration;
 
 use balance::{Breaker, Endpoint, Permit};
 use tokio::sync::Notify;
-use xds_model::cluster as model;
 
 pub use self::connection::UpstreamConnection;
+use self::count::{Opening, Queued};
+pub use self::http2::SharedConnection;
+use self::http2::SharedConnections;
+pub use self::lent::Lent;
+pub use self::target::Target;
 use super::ClusterCounters;
-use super::cluster::transport_for;
-use super::connector::{self, ConnectFailure, Wanted};
-use crate::config::snapshot::{ClientTransport, ClusterSnapshot};
+use super::connector::{self, ConnectFailure, Connected, Http, Wanted};
+use crate::config::snapshot::ClusterSnapshot;
 use crate::worker::Core;
 use crate::worker::timer::Alarm;
+
+/// The endpoint may take this long to take what was sent last on a connection that closes.
+const LAST_FLUSH: Duration = Duration::from_secs(5);
 
 /// How often a request that waits for a connection asks the circuit breaker again.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
@@ -30,25 +42,14 @@ pub struct Pool {
     target: RefCell<Rc<Target>>,
     #[allow(clippy::vec_box, reason = "a connection moves between the pool and its request")]
     idle: RefCell<Vec<Box<UpstreamConnection>>>,
-    /// Idle ones included.
+    shared: SharedConnections,
+    /// Of both protocols, idle ones included.
     open: Cell<u32>,
     /// The endpoint is gone.
     closed: Cell<bool>,
     /// Requests that wait for a connection to come back.
     queued: Cell<u32>,
     returned: Notify,
-}
-
-/// What the endpoint is like now.
-#[derive(Debug)]
-pub struct Target {
-    /// The endpoint.
-    pub endpoint: Endpoint,
-    /// Its address in words, for logs.
-    pub address: Box<str>,
-    transport: ClientTransport,
-    model: Arc<model::Cluster>,
-    breaker: Breaker,
 }
 
 /// Why there is no connection for a request.
@@ -75,6 +76,7 @@ impl Pool {
             counters: counters.clone(),
             target: RefCell::new(Rc::new(Target::new(endpoint, snapshot, breaker))),
             idle: RefCell::default(),
+            shared: SharedConnections::default(),
             open: Cell::new(0),
             closed: Cell::new(false),
             queued: Cell::new(0),
@@ -87,19 +89,19 @@ impl Pool {
         self.target.borrow().clone()
     }
 
-    /// An idle connection, if there is one that may be used. No system call.
-    pub fn checkout(&self, wanted: &Wanted<'_>) -> Option<Box<UpstreamConnection>> {
+    /// A connection that is free for a request, if there is one. No system call.
+    pub fn checkout(&self, wanted: &Wanted<'_>) -> Option<Lent> {
         if self.queued.get() > 0 {
             return None;
         }
-        self.take_idle(wanted)
+        self.take_free(wanted)
     }
 
-    /// A connection for one request: an idle one, a new one, or the next that becomes free if no more may be opened.
+    /// A connection for one request: a free one, a new one, or the next that becomes free if no more may be opened.
     ///
     /// # Errors
     /// There is none to be had.
-    pub async fn obtain(self: &Rc<Self>, wanted: &Wanted<'_>) -> Result<Box<UpstreamConnection>, ObtainFailure> {
+    pub async fn obtain(self: &Rc<Self>, wanted: &Wanted<'_>) -> Result<Lent, ObtainFailure> {
         if let Some(connection) = self.checkout(wanted) {
             return Ok(connection);
         }
@@ -113,22 +115,26 @@ impl Pool {
             if self.closed.get() {
                 return Err(ObtainFailure::Gone);
             }
+            if wanted.http.may_be_shared() && self.shared.wait().await? {
+                if let Some(connection) = self.take_free(wanted) {
+                    return Ok(connection);
+                }
+                continue;
+            }
             // As it is now: a request that has waited must not go out by rules that are not in force any more.
             let target = self.target();
             if let Some(permit) = self.permit(&target) {
-                let connected = self.connect(&target, wanted, permit).await;
-                let counter = match connected {
-                    Ok(_) => &self.counters.upstream_cx_http1_total,
-                    Err(_) => &self.counters.upstream_rq_pending_failure_eject,
-                };
-                counter.increment();
+                let connected = self.open(&target, wanted, permit).await;
+                if connected.is_err() {
+                    self.counters.upstream_rq_pending_failure_eject.increment();
+                }
                 return connected.map_err(ObtainFailure::Connect);
             }
             if self.drop_unfit_idle(&target, wanted) {
                 continue;
             }
             self.next_return().await;
-            if let Some(connection) = self.take_idle(wanted) {
+            if let Some(connection) = self.take_free(wanted) {
                 return Ok(connection);
             }
         }
@@ -147,7 +153,8 @@ impl Pool {
             self.counters.upstream_cx_overflow.increment();
             return Err(ObtainFailure::Overflow);
         };
-        let mut connection = self.connect(&target, wanted, permit).await.map_err(ObtainFailure::Connect)?;
+        let connected = self.connect(&target, wanted).await.map_err(ObtainFailure::Connect)?;
+        let mut connection = UpstreamConnection::new(self, &target, wanted, connected, permit);
         connection.counted = true;
         Ok(connection)
     }
@@ -161,6 +168,7 @@ impl Pool {
     pub(super) fn close(&self) {
         self.closed.set(true);
         self.drop_idle(|_| true);
+        self.shared.retire();
         self.returned.notify_waiters();
     }
 
@@ -203,8 +211,20 @@ impl Pool {
         unfit.is_some() // dropped here: a dropped connection looks at its pool
     }
 
-    fn take_idle(&self, wanted: &Wanted<'_>) -> Option<Box<UpstreamConnection>> {
+    fn take_free(&self, wanted: &Wanted<'_>) -> Option<Lent> {
         let target = self.target.borrow();
+        if wanted.http.may_be_shared()
+            && let Some(connection) = self.shared.ready(&target, wanted)
+        {
+            return Some(Lent::Http2(connection));
+        }
+        match wanted.http {
+            Http::Version2 | Http::None => None,
+            Http::Version1 | Http::Negotiated => self.take_idle(&target, wanted).map(Lent::Http1),
+        }
+    }
+
+    fn take_idle(&self, target: &Target, wanted: &Wanted<'_>) -> Option<Box<UpstreamConnection>> {
         loop {
             let connection = {
                 let mut idle = self.idle.borrow_mut();
@@ -226,12 +246,43 @@ impl Pool {
         (self.open.get() == 0).then(|| target.breaker.connections.acquire_beyond())
     }
 
-    async fn connect(
+    /// Opens a connection for a request, and more if others can share it.
+    async fn open(
         self: &Rc<Self>,
         target: &Target,
         wanted: &Wanted<'_>,
         permit: Permit,
-    ) -> Result<Box<UpstreamConnection>, ConnectFailure> {
+    ) -> Result<Lent, ConnectFailure> {
+        let begun = wanted.http.may_be_shared().then(|| self.shared.begin());
+        let connected = match self.connect(target, wanted).await {
+            Ok(connected) => connected,
+            Err(failure) => {
+                if let Some(begun) = begun {
+                    begun.failed(&failure);
+                }
+                return Err(failure);
+            }
+        };
+        let is_http2 = match wanted.http {
+            Http::Version1 | Http::None => false,
+            Http::Version2 => true,
+            Http::Negotiated => {
+                connected.stream.session(|session| session.alpn_protocol() == Some(b"h2")) == Some(true)
+            }
+        };
+        if is_http2 {
+            let shared = self.share(target, wanted, connected, permit);
+            if wanted.is_upgrade {
+                // Extended CONNECT must be offered before it is used (RFC 8441 section 3).
+                shared.settled().await;
+            }
+            return Ok(Lent::Http2(shared));
+        }
+        self.counters.upstream_cx_http1_total.increment();
+        Ok(Lent::Http1(UpstreamConnection::new(self, target, wanted, connected, permit)))
+    }
+
+    async fn connect(self: &Rc<Self>, target: &Target, wanted: &Wanted<'_>) -> Result<Connected, ConnectFailure> {
         let opening = Opening::new(self);
         // Boxed: connecting is rare and its state is large.
         let connected =
@@ -243,7 +294,7 @@ impl Pool {
             }
         })?;
         opening.succeeded();
-        Ok(UpstreamConnection::new(self, target, wanted, connected, permit))
+        Ok(connected)
     }
 
     /// Waits for a connection of this pool, but not for ever: the circuit breaker may have room again thanks to another one.
@@ -259,64 +310,5 @@ impl Pool {
         if self.queued.get() > 0 {
             self.returned.notify_one();
         }
-    }
-}
-
-impl Target {
-    fn new(endpoint: &Endpoint, snapshot: &ClusterSnapshot, breaker: &Breaker) -> Self {
-        use xds_model::endpoint::EndpointAddress;
-        let address = match &endpoint.address {
-            EndpointAddress::Socket(address) => address.to_string(),
-            EndpointAddress::Name(name, port) => format!("{name}:{port}"),
-            EndpointAddress::Unix(path) => path.clone(),
-        };
-        Self {
-            endpoint: endpoint.clone(),
-            address: address.into(),
-            transport: transport_for(endpoint, snapshot),
-            model: snapshot.model.clone(),
-            breaker: breaker.clone(),
-        }
-    }
-}
-
-/// A connection that is being opened counts as open.
-struct Opening<'pool> {
-    pool: &'pool Pool,
-    succeeded: Cell<bool>,
-}
-
-impl<'pool> Opening<'pool> {
-    fn new(pool: &'pool Pool) -> Self {
-        pool.open.set(pool.open.get() + 1);
-        Self { pool, succeeded: Cell::new(false) }
-    }
-
-    fn succeeded(&self) {
-        self.succeeded.set(true);
-    }
-}
-
-impl Drop for Opening<'_> {
-    fn drop(&mut self) {
-        if !self.succeeded.get() {
-            self.pool.connection_gone();
-        }
-    }
-}
-
-/// A request that waits for a connection to come back.
-struct Queued<'count>(&'count Cell<u32>);
-
-impl<'count> Queued<'count> {
-    fn new(count: &'count Cell<u32>) -> Self {
-        count.set(count.get() + 1);
-        Self(count)
-    }
-}
-
-impl Drop for Queued<'_> {
-    fn drop(&mut self) {
-        self.0.set(self.0.get().saturating_sub(1));
     }
 }
