@@ -26,7 +26,7 @@ const connectFeatures = `features:
 
 // What the suite's words look like.
 var (
-	connectFailure = regexp.MustCompile(`(?m)^FAILED: (.*):?$`)
+	connectFailure = regexp.MustCompile(`(?m)^FAILED: (.*?):?$`)
 	connectTotal   = regexp.MustCompile(`(?m)^(\d+) passed, (\d+) failed`)
 )
 
@@ -93,6 +93,9 @@ func connectResults(name, output string) ([]Result, error) {
 	for _, match := range connectFailure.FindAllStringSubmatchIndex(output, -1) {
 		reason, _, _ := strings.Cut(strings.TrimSpace(output[match[1]:]), "\n")
 		results = append(results, Result{Name: name + ": " + output[match[2]:match[3]], Problem: strings.TrimSpace(reason)})
+	}
+	if len(results) == 0 || strconv.Itoa(len(results)-passed) != total[2] {
+		return nil, fmt.Errorf("connectconformance counts %s failures and names %d", total[2], len(results)-passed)
 	}
 	return results, nil
 }

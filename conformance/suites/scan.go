@@ -16,7 +16,7 @@ var (
 		"TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256", "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384", "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256",
 		"TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256",
 	}
-	acceptedCurves = []string{"X25519", "prime256v1", "secp384r1"}
+	acceptedCurves = []string{"X25519", "secp256r1", "secp384r1"}
 )
 
 // cipherScan is what sslyze says of one version of TLS.

@@ -38,17 +38,19 @@ type suite struct {
 	name string
 	// programs must be there.
 	programs []string
-	run      func(*Lab) ([]Result, error)
+	// long ones run only if they are asked for.
+	long bool
+	run  func(*Lab) ([]Result, error)
 }
 
 var all = []*suite{
-	{"h2spec", []string{"tools/h2spec"}, runH2spec},
-	{"grpc", []string{"tools/interop/client", "tools/interop/server"}, runInterop},
-	{"connect", []string{"tools/connectconformance", "tools/referenceserver"}, runConnect},
-	{"varnishtest", []string{"varnishtest"}, runVarnishtest},
-	{"proxy-protocol", nil, runProxyProtocol},
-	{"slowhttptest", []string{"slowhttptest"}, runSlow},
-	{"sslyze", []string{"tools/sslyze/bin/sslyze"}, runScan},
+	{"h2spec", []string{"tools/h2spec"}, false, runH2spec},
+	{"grpc", []string{"tools/interop/client", "tools/interop/server"}, false, runInterop},
+	{"connect", []string{"tools/connectconformance", "tools/referenceserver"}, true, runConnect},
+	{"varnishtest", []string{"varnishtest"}, false, runVarnishtest},
+	{"proxy-protocol", nil, false, runProxyProtocol},
+	{"slowhttptest", []string{"slowhttptest"}, true, runSlow},
+	{"sslyze", []string{"tools/sslyze/bin/sslyze"}, false, runScan},
 }
 
 // Names of all suites.
@@ -69,12 +71,14 @@ type Lab struct {
 	Logs string
 	// JudgeEnvoy puts Envoy into the gateway's place.
 	JudgeEnvoy bool
+	// All runs the long suites, too, if none is named.
+	All bool
 	// Verbose shows what passed, too.
 	Verbose bool
 	Out     io.Writer
 }
 
-// Run runs suites by name, all of them if there is none, and prints what failed.
+// Run runs suites by name, or those that are not long, and prints what failed.
 func (l *Lab) Run(names []string) (Counts, error) {
 	var counts Counts
 	for _, name := range names {
@@ -83,7 +87,7 @@ func (l *Lab) Run(names []string) (Counts, error) {
 		}
 	}
 	for _, s := range all {
-		if len(names) > 0 && !slices.Contains(names, s.name) {
+		if !slices.Contains(names, s.name) && (len(names) > 0 || s.long && !l.All) {
 			continue
 		}
 		results, err := l.runOne(s)

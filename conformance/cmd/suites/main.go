@@ -24,12 +24,13 @@ func main() {
 	}
 	verbose := flag.Bool("v", false, "show what passed, too")
 	envoy := flag.Bool("envoy", false, "judge Envoy as if it were Selvedge")
+	all := flag.Bool("all", false, "run the long ones, too: connect and slowhttptest")
 	flag.Usage = func() {
-		fmt.Fprintf(flag.CommandLine.Output(), "usage: suites [-v] [-envoy] [SUITE...]\nThe suites are %s.\n", strings.Join(suites.Names(), ", "))
+		fmt.Fprintf(flag.CommandLine.Output(), "usage: suites [-v] [-all] [-envoy] [SUITE...]\nThe suites are %s.\n", strings.Join(suites.Names(), ", "))
 		flag.PrintDefaults()
 	}
 	flag.Parse()
-	counts, err := run(flag.Args(), *verbose, *envoy)
+	counts, err := run(flag.Args(), &suites.Lab{All: *all, JudgeEnvoy: *envoy, Verbose: *verbose, Out: os.Stdout})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "suites:", err)
 		counts.Failed++
@@ -40,7 +41,7 @@ func main() {
 	}
 }
 
-func run(names []string, verbose, envoy bool) (suites.Counts, error) {
+func run(names []string, lab *suites.Lab) (suites.Counts, error) {
 	if err := sandbox.Enter(); err != nil {
 		return suites.Counts{}, err
 	}
@@ -57,6 +58,6 @@ func run(names []string, verbose, envoy bool) (suites.Counts, error) {
 	if err := os.MkdirAll(logs, 0o755); err != nil {
 		return suites.Counts{}, err
 	}
-	lab := &suites.Lab{Cluster: c, Directory: directory, Logs: logs, JudgeEnvoy: envoy, Verbose: verbose, Out: os.Stdout}
+	lab.Cluster, lab.Directory, lab.Logs = c, directory, logs
 	return lab.Run(names)
 }
