@@ -1,8 +1,6 @@
 package gateways
 
 import (
-	"path/filepath"
-
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -11,14 +9,16 @@ import (
 	"encoding/pem"
 	"errors"
 	"math/big"
+	"net"
 	"os"
+	"path/filepath"
 	"time"
 )
 
-// keyPair is a self-signed certificate for the hosts that are served, in files.
-type keyPair struct{ chain, key string }
+// KeyPair is a self-signed certificate for the hosts that are served and for 127.0.0.1, in files.
+type KeyPair struct{ ChainFile, KeyFile string }
 
-func newKeyPair(directory string) (*keyPair, error) {
+func newKeyPair(directory string) (*KeyPair, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, err
@@ -27,6 +27,7 @@ func newKeyPair(directory string) (*keyPair, error) {
 		SerialNumber: big.NewInt(1),
 		Subject:      pkix.Name{CommonName: Host},
 		DNSNames:     []string{Host, HTTP2Host},
+		IPAddresses:  []net.IP{net.IPv4(127, 0, 0, 1)},
 		NotBefore:    time.Now().Add(-time.Hour),
 		NotAfter:     time.Now().Add(24 * time.Hour),
 		KeyUsage:     x509.KeyUsageDigitalSignature,
@@ -40,9 +41,9 @@ func newKeyPair(directory string) (*keyPair, error) {
 	if err != nil {
 		return nil, err
 	}
-	pair := &keyPair{filepath.Join(directory, "chain.pem"), filepath.Join(directory, "key.pem")}
+	pair := &KeyPair{filepath.Join(directory, "chain.pem"), filepath.Join(directory, "key.pem")}
 	return pair, errors.Join(
-		os.WriteFile(pair.chain, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: chain}), 0o644),
-		os.WriteFile(pair.key, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private}), 0o600),
+		os.WriteFile(pair.ChainFile, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: chain}), 0o644),
+		os.WriteFile(pair.KeyFile, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private}), 0o600),
 	)
 }

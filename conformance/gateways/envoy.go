@@ -8,17 +8,34 @@ import (
 )
 
 // writeEnvoy writes a bootstrap with the settings that istiod sends to a gateway.
-func writeEnvoy(g *Gateway, directory string, pair *keyPair) ([]string, error) {
-	var text strings.Builder
-	text.WriteString(envoyRuntime + "static_resources:\n  listeners:\n")
-	fmt.Fprintf(&text, envoyListener, "http", g.HTTP, Host, HTTP2Host, "")
-	fmt.Fprintf(&text, envoyListener, "https", g.HTTPS, Host, HTTP2Host, fmt.Sprintf(envoyTLS, pair.chain, pair.key))
-	text.WriteString("  clusters:\n")
-	fmt.Fprintf(&text, envoyCluster, "http", g.Backend, "{http_protocol_options: {}}")
-	fmt.Fprintf(&text, envoyCluster, "http2", g.HTTP2Backend, "{http2_protocol_options: {}}")
+func writeEnvoy(g *Gateway, directory string, pair *KeyPair) (*launch, error) {
+	text := envoyRuntime + "static_resources:\n  listeners:\n" + g.listeners(pair) + "  clusters:\n" + g.clusters()
 	file := filepath.Join(directory, "envoy.yaml")
-	return []string{"-c", file, "--concurrency", "1", "--log-level", "error", "--disable-hot-restart"},
-		os.WriteFile(file, []byte(text.String()), 0o644)
+	return &launch{arguments: []string{"-c", file, "--concurrency", "1", "--log-level", "error", "--disable-hot-restart"}},
+		os.WriteFile(file, []byte(text), 0o644)
+}
+
+// listeners are Envoy's, as a YAML list.
+func (g *Gateway) listeners(pair *KeyPair) string {
+	listener := func(name string, port int, tls string) string {
+		return fmt.Sprintf(envoyListener, name, port, g.Host, g.HTTP2Host, tls, rows(4, g.ListenerSettings), rows(10, g.ManagerSettings))
+	}
+	return listener("http", g.HTTP, "") + listener("https", g.HTTPS, fmt.Sprintf(envoyTLS, pair.ChainFile, pair.KeyFile))
+}
+
+// rows of YAML at a depth.
+func rows(depth int, settings []string) string {
+	var text strings.Builder
+	for _, setting := range settings {
+		text.WriteString("\n" + strings.Repeat(" ", depth) + setting)
+	}
+	return text.String()
+}
+
+// clusters are Envoy's, as a YAML list.
+func (g *Gateway) clusters() string {
+	return fmt.Sprintf(envoyCluster, "http", g.Backend, "{http_protocol_options: {}}") +
+		fmt.Sprintf(envoyCluster, "http2", g.HTTP2Backend, "{http2_protocol_options: {}}")
 }
 
 // envoyRuntime is what the bootstrap of Istio's gateways sets: fragments are cut off.
@@ -29,20 +46,19 @@ const envoyRuntime = `layered_runtime:
 // The time until Envoy closes a connection after an error is a second, in which it reads nothing: one
 // tenth of that is enough here.
 const envoyListener = `
-  - name: %[1]s
+  - name: %[1]s%[6]s
     address: {socket_address: {address: 127.0.0.1, port_value: %[2]d}}
     filter_chains:
     - filters:
       - name: envoy.filters.network.http_connection_manager
         typed_config:
           "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
-          stat_prefix: %[1]s
+          stat_prefix: %[1]s%[7]s
           server_name: istio-envoy
           use_remote_address: true
           normalize_path: true
           path_with_escaped_slashes_action: KEEP_UNCHANGED
           forward_client_cert_details: SANITIZE_SET
-          stream_idle_timeout: 0s
           delayed_close_timeout: 0.1s
           proxy_100_continue: true
           http_protocol_options: {}

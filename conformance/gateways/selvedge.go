@@ -7,13 +7,13 @@ import (
 )
 
 // writeFolder writes what `selvedge run` serves.
-func writeFolder(g *Gateway, directory string, pair *keyPair) ([]string, error) {
+func writeFolder(g *Gateway, directory string, pair *KeyPair) (*launch, error) {
 	folder := filepath.Join(directory, "config")
 	if err := os.MkdirAll(folder, 0o755); err != nil {
 		return nil, err
 	}
-	text := fmt.Sprintf(folderText, g.HTTP, g.HTTPS, pair.chain, pair.key, Host, HTTP2Host, g.Backend, g.HTTP2Backend)
-	return []string{"run", "--config", folder, "--concurrency", "1", "--log-level", "warn"},
+	text := fmt.Sprintf(folderText, g.HTTP, g.HTTPS, pair.ChainFile, pair.KeyFile, g.Host, g.HTTP2Host, g.Backend, g.HTTP2Backend)
+	return &launch{arguments: []string{"run", "--config", folder, "--concurrency", "1", "--log-level", "warn"}},
 		os.WriteFile(filepath.Join(folder, "gateway.yaml"), []byte(text), 0o644)
 }
 

@@ -242,7 +242,7 @@ fn some_message(random: &mut Random) -> Message {
 
 /// Announced or not, by a property of the message, so that it needs no memory.
 fn body_of(message: &Message) -> BodyLength {
-    if message.to_send % 2 == 0 { BodyLength::Fixed(message.to_send as u64) } else { BodyLength::Chunked }
+    if message.to_send.is_multiple_of(2) { BodyLength::Fixed(message.to_send as u64) } else { BodyLength::Chunked }
 }
 
 /// What [`add_fields`] said.
@@ -265,7 +265,7 @@ fn open(client: &mut End, random: &mut Random) {
     head.body = body_of(&message);
     add_fields(head.fields_mut(), message.to_send, random);
     let end = message.to_send == 0 && !message.trailers && random.chance(50);
-    let work = Work { message, head_sent: true, end_sent: end, ..Work::default() };
+    let work = Work { message, head_sent: true, end_sent: end };
     if let Ok(key) = client.connection.open(&head, Scheme::Http, end, work, &mut client.out) {
         client.keys.push(key);
     }

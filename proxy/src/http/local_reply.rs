@@ -100,6 +100,11 @@ impl LocalReply {
         reply
     }
 
+    /// There is no memory to serve it.
+    pub(super) const fn overloaded() -> Self {
+        Self::new(503, "envoy overloaded", ResponseFlags::OVERLOAD_MANAGER, "overload")
+    }
+
     /// The head did not arrive in time.
     pub(super) const fn headers_timeout() -> Self {
         let mut reply = Self::new(408, "request header timeout", ResponseFlags::NONE, "request_header_timeout");
