@@ -4,7 +4,7 @@ use std::future::{Future as _, poll_fn};
 use std::pin::pin;
 use std::task::Poll;
 
-use h1::{BodyLength, Method};
+use h1::{BodyLength, Method, Version};
 
 use super::body::{Body, BodyFailure, Silence};
 use super::downstream::Downstream;
@@ -63,7 +63,8 @@ impl Delivery {
         let length = response.body;
         response.body = length.towards(request.version);
         let bodiless = request.method == Method::Head || matches!(response.status, 204 | 304);
-        if length == BodyLength::None && response.content_length.is_none() && !bodiless {
+        let is_unsaid = length == BodyLength::None && response.content_length.is_none() && !bodiless;
+        if is_unsaid && request.version != Version::Http2 {
             // The end of a stream says that nothing follows; HTTP/1 needs words for it.
             response.body = BodyLength::Fixed(0);
         }
@@ -122,7 +123,7 @@ impl Interrupted {
                 ResponseFlags::UPSTREAM_CONNECTION_TERMINATION,
                 "upstream_reset_after_response_started{connection_termination}",
             ),
-            Self::Client => (ResponseFlags::DOWNSTREAM_CONNECTION_TERMINATION, "downstream_remote_disconnect"),
+            Self::Client => exchange.downstream.departure(),
             Self::Timeout => (ResponseFlags::UPSTREAM_REQUEST_TIMEOUT, "response_timeout"),
             Self::Silence => (ResponseFlags::STREAM_IDLE_TIMEOUT, "stream_idle_timeout"),
             Self::Closing => (ResponseFlags::LOCAL_RESET, LocalReply::closing().details),
@@ -210,6 +211,7 @@ async fn tunnel(exchange: &mut Exchange<'_>, upstream: &mut Source<'_>, sink: &S
     exchange.body.moved += moved.received;
     exchange.memory.outcome.bytes_sent = moved.returned;
     let (flags, details) = match moved.end {
+        upgrade::End::Both => return After::Close,
         upgrade::End::Client => exchange.downstream.departure(),
         upgrade::End::Upstream => (
             ResponseFlags::UPSTREAM_CONNECTION_TERMINATION,

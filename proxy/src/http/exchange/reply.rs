@@ -54,7 +54,8 @@ impl Exchange<'_> {
         self.complete_response_fields();
         // A body that was not read would be taken for the next request.
         let unread = !self.body.is_complete();
-        let refused = self.memory.request.method == Method::Connect;
+        // Nor may what was sent after a refused request to speak another protocol.
+        let refused = self.memory.request.method == Method::Connect || self.memory.request.upgrade().is_some();
         let close = reply.close
             || refused
             || unread
