@@ -7,6 +7,7 @@ pub mod config;
 pub mod drain;
 pub mod gateway;
 pub mod http;
+pub mod http2;
 pub mod identity;
 pub mod io;
 pub mod listener;

@@ -3,6 +3,7 @@
 mod change;
 mod joined;
 mod prepared;
+mod section;
 mod wire;
 
 use std::ops::Range;

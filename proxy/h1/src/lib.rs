@@ -12,6 +12,7 @@ mod body_length;
 pub mod chunked;
 pub mod date;
 mod field_line;
+mod field_section;
 mod fields;
 mod header_set;
 mod hop_by_hop;
@@ -29,6 +30,7 @@ mod version;
 
 pub use body::{BodyDecoder, BodyError, Decoded};
 pub use body_length::BodyLength;
+pub use field_section::{PseudoHeader, SectionError, SectionField, SectionKind, SectionName, SectionSize};
 pub use fields::{
     FieldError, FieldRef, Fields, JOINED_IN_REQUESTS, JOINED_IN_RESPONSES, MAX_BYTES, MAX_FIELDS, PreparedFields,
     ValueWriter,
@@ -39,7 +41,7 @@ pub use method::Method;
 pub use name::Header;
 pub use path::{EscapedSlashes, PathError, PathOptions, PathOutcome};
 pub use request::{InvalidTarget, RequestError, RequestHead};
-pub use response::{Expectation, ResponseError, ResponseHead};
+pub use response::{Expectation, ResponseError, ResponseHead, SectionExpectation};
 pub use serialize::{LocalReply, write_local_reply, write_request, write_response};
 pub use target::Scheme;
 pub use version::Version;

@@ -2,6 +2,7 @@
 
 mod error;
 mod head;
+mod http2;
 mod parse;
 
 pub use error::RequestError;

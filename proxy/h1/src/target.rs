@@ -51,7 +51,7 @@ pub(crate) fn parse(method: Method, target: &[u8], start: usize) -> Option<Targe
 
 /// A path, an optional query, and a fragment, which is cut off.
 #[inline]
-fn origin_form(target: &[u8], start: usize, mut parsed: Target) -> Option<Target> {
+pub(crate) fn origin_form(target: &[u8], start: usize, mut parsed: Target) -> Option<Target> {
     let (path, query) = path::split(target);
     let path_classes = classes_of(path);
     let mut end = target.len();
@@ -79,7 +79,7 @@ fn before_fragment(target: &[u8]) -> Option<usize> {
 
 /// `host:port`, for CONNECT only.
 #[cold]
-fn authority_form(target: &[u8], start: usize) -> Option<Target> {
+pub(crate) fn authority_form(target: &[u8], start: usize) -> Option<Target> {
     let colon = target.iter().rposition(|byte| *byte == b':')?;
     let (host, port) = target.split_at(colon);
     let port = port.get(1..)?;

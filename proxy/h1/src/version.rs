@@ -8,7 +8,7 @@ pub enum Version {
     /// HTTP/1.1
     #[default]
     Http11,
-    /// HTTP/2, for heads that another codec filled
+    /// HTTP/2
     Http2,
 }
 

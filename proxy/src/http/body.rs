@@ -1,10 +1,14 @@
 //! Moving a body from one connection to the other, with back-pressure: nothing is read that the other side has no room for.
 
+use std::future::poll_fn;
 use std::time::{Duration, Instant};
 
-use h1::{BodyDecoder, BodyError, chunked};
+use h1::{BodyDecoder, BodyError, BodyLength, Fields};
 
-use crate::io::{BLOCK_SIZE, Stream, StreamWriter};
+use super::sink::Sink;
+use super::source::Source;
+use crate::http2::{self, Reset, Taken};
+use crate::io::{BLOCK_SIZE, Stream};
 use crate::worker::clock::Clock;
 use crate::worker::timer::Alarm;
 
@@ -13,6 +17,8 @@ use crate::worker::timer::Alarm;
 pub(super) enum BodyFailure {
     /// The side that sends it broke off, or broke the framing.
     Source(BodyError),
+    /// The stream that brings it was reset.
+    Reset(Reset),
     /// The side that receives it is gone.
     Sink,
 }
@@ -38,82 +44,134 @@ impl Silence<'_> {
 /// A body on its way.
 #[derive(Debug)]
 pub(super) struct Body {
-    decoder: BodyDecoder,
-    /// The receiving side gets it in chunks.
+    delimiter: Delimiter,
+    /// An HTTP/1 sink gets it in chunks.
     chunked: bool,
     /// Bytes moved so far.
     pub(super) moved: u64,
+    /// What stood behind it; nothing that came by HTTP/1.
+    pub(super) trailers: Fields,
+}
+
+/// How the end of a body is known.
+#[derive(Debug)]
+enum Delimiter {
+    Http1(BodyDecoder),
+    Http2 { ended: bool },
 }
 
 impl Body {
-    pub(super) fn new(decoder: BodyDecoder, chunked: bool) -> Self {
-        Self { decoder, chunked, moved: 0 }
+    /// A body that comes from `source`, which delimits it by `length`.
+    pub(super) fn new(source: &Source<'_>, length: BodyLength, chunked: bool) -> Self {
+        let delimiter = match source {
+            Source::Http1(_) => Delimiter::Http1(BodyDecoder::new(length)),
+            // There is none only if the stream ended with the head.
+            Source::Http2(_) => Delimiter::Http2 { ended: length == BodyLength::None },
+        };
+        Self { delimiter, chunked, moved: 0, trailers: Fields::new() }
     }
 
     /// Whether all of it was moved.
     pub(super) fn is_complete(&self) -> bool {
-        self.decoder.is_complete()
+        match &self.delimiter {
+            Delimiter::Http1(decoder) => decoder.is_complete(),
+            Delimiter::Http2 { ended } => *ended,
+        }
     }
 
     /// Moves what was received already. `keep` sees the bytes as well.
     pub(super) fn move_pending(
         &mut self,
-        source: &mut Stream,
-        sink: &StreamWriter,
+        source: &mut Source<'_>,
+        sink: &Sink,
+        keep: impl FnMut(&[u8]),
+    ) -> Result<(), BodyError> {
+        match (source, &mut self.delimiter) {
+            (Source::Http1(stream), Delimiter::Http1(_)) => self.decode_pending(stream, sink, keep),
+            (Source::Http2(stream), Delimiter::Http2 { ended: false }) => {
+                self.take_pending(stream, sink, keep);
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn take_pending(&mut self, stream: &http2::Stream, sink: &Sink, mut keep: impl FnMut(&[u8])) {
+        let Taken { data, ended, trailers } = stream.take();
+        let bytes = data.bytes();
+        if !bytes.is_empty() {
+            keep(bytes);
+            self.moved += bytes.len() as u64;
+        }
+        let last = ended && trailers.is_none();
+        if !bytes.is_empty() || last {
+            sink.put_body(bytes, self.chunked, last);
+        }
+        stream.consumed(bytes.len());
+        if let Some(mut trailers) = trailers {
+            sink.put_trailers(&trailers, self.chunked);
+            std::mem::swap(&mut self.trailers, &mut trailers);
+            stream.keep_trailers(trailers);
+        }
+        self.delimiter = Delimiter::Http2 { ended };
+    }
+
+    fn decode_pending(
+        &mut self,
+        stream: &mut Stream,
+        sink: &Sink,
         mut keep: impl FnMut(&[u8]),
     ) -> Result<(), BodyError> {
-        while !self.decoder.is_complete() && !source.input().is_empty() {
-            let input = source.input().bytes();
-            let decoded = self.decoder.decode(input)?;
+        let Delimiter::Http1(decoder) = &mut self.delimiter else { return Ok(()) };
+        while !decoder.is_complete() && !stream.input().is_empty() {
+            let input = stream.input().bytes();
+            let decoded = decoder.decode(input)?;
             let data = input.get(decoded.data.clone()).unwrap_or_default();
             if !data.is_empty() {
                 keep(data);
                 self.moved += data.len() as u64;
-                sink.put_bulk(data.len(), |out| match self.chunked {
-                    true => chunked::write_chunk(data, out),
-                    false => out.extend_from_slice(data),
-                });
             }
-            if decoded.complete && self.chunked {
-                sink.put(|out| out.extend_from_slice(chunked::LAST_CHUNK));
+            if !data.is_empty() || decoded.complete {
+                sink.put_body(data, self.chunked, decoded.complete);
             }
             if decoded.consumed == 0 {
                 break;
             }
-            source.input_mut().consume(decoded.consumed);
+            stream.input_mut().consume(decoded.consumed);
         }
         Ok(())
     }
 
     /// Passes over what was received already, so that a small body does not cost its connection.
-    pub(super) fn skip_pending(&mut self, source: &mut Stream) {
-        while !self.decoder.is_complete() && !source.input().is_empty() {
-            let Ok(decoded) = self.decoder.decode(source.input().bytes()) else { return };
-            self.moved += decoded.data.len() as u64;
-            if decoded.consumed == 0 {
-                return;
+    pub(super) fn skip_pending(&mut self, source: &mut Source<'_>) {
+        match (source, &mut self.delimiter) {
+            (Source::Http1(stream), Delimiter::Http1(decoder)) => {
+                while !decoder.is_complete() && !stream.input().is_empty() {
+                    let Ok(decoded) = decoder.decode(stream.input().bytes()) else { return };
+                    self.moved += decoded.data.len() as u64;
+                    if decoded.consumed == 0 {
+                        return;
+                    }
+                    stream.input_mut().consume(decoded.consumed);
+                }
             }
-            source.input_mut().consume(decoded.consumed);
+            // What nobody takes is forgotten with its stream.
+            _ => {}
         }
     }
 
     /// Moves the rest. The bound on silence, if there is one, begins anew with every piece.
     pub(super) async fn move_all(
         &mut self,
-        source: &mut Stream,
-        sink: &StreamWriter,
+        source: &mut Source<'_>,
+        sink: &Sink,
         silence: Option<&Silence<'_>>,
         mut keep: impl FnMut(&[u8]),
     ) -> Result<(), BodyFailure> {
-        while !self.decoder.is_complete() {
+        while !self.is_complete() {
             sink.room().await.map_err(|_| BodyFailure::Sink)?;
-            // A reset is not an end, not even of a body that ends with the connection.
-            let received = source.fill(BLOCK_SIZE).await.map_err(|_| BodyFailure::Source(BodyError::Truncated))?;
-            if received == 0 {
-                self.decoder.end().map_err(BodyFailure::Source)?;
-                if self.chunked {
-                    sink.put(|out| out.extend_from_slice(chunked::LAST_CHUNK));
-                }
+            if !self.receive(source).await? {
+                sink.put_body(&[], self.chunked, true);
                 return Ok(());
             }
             self.move_pending(source, sink, &mut keep).map_err(BodyFailure::Source)?;
@@ -122,5 +180,25 @@ impl Body {
             }
         }
         Ok(())
+    }
+
+    /// Waits for the next piece; `false` if the body ended without one.
+    async fn receive(&mut self, source: &mut Source<'_>) -> Result<bool, BodyFailure> {
+        let truncated = |_| BodyFailure::Source(BodyError::Truncated);
+        match (source, &mut self.delimiter) {
+            (Source::Http1(stream), Delimiter::Http1(decoder)) => {
+                // A reset is not an end, not even of a body that ends with the connection.
+                let received = stream.fill(BLOCK_SIZE).await.map_err(truncated)?;
+                if received == 0 {
+                    decoder.end().map_err(BodyFailure::Source)?;
+                }
+                Ok(received > 0)
+            }
+            (Source::Http2(stream), _) => {
+                let arrived = poll_fn(|context| stream.poll_body(context)).await;
+                arrived.map_err(BodyFailure::Reset).map(|()| true)
+            }
+            (Source::Http1(_), Delimiter::Http2 { .. }) => Ok(false),
+        }
     }
 }

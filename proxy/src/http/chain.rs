@@ -12,6 +12,7 @@ use xds_model::http::{self as model, HttpConnectionManager};
 use super::HttpCounters;
 use super::filter::Filters;
 use crate::config::snapshot::{HttpSnapshot, Routes};
+use crate::http2::http2_config;
 use crate::worker::{Worker, WorkerRoutes};
 
 /// A request's head may take this long to arrive where the control plane set no bound: an edge must not wait for ever.
@@ -30,6 +31,8 @@ pub struct HttpChain {
     pub(super) limits: Limits,
     /// What the response parser accepts.
     pub(super) response_limits: Limits,
+    /// What clients that speak HTTP/2 are told, and held to.
+    pub(super) http2: h2::Config,
     pub(super) path: PathOptions,
     pub(super) headers_timeout: Duration,
     /// The field `server`; `None` if its configured value cannot be sent.
@@ -54,6 +57,7 @@ impl HttpChain {
             counters,
             filters: Filters::compile(&snapshot.filters),
             limits: limits(model),
+            http2: h2::Config { heads: limits(model), ..http2_config(&model.http2) },
             response_limits: Limits { underscores: Underscores::Allow, ..Limits::DEFAULT },
             path: path_options(model),
             headers_timeout: model.request_headers_timeout.unwrap_or(DEFAULT_HEADERS_TIMEOUT),

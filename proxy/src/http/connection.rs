@@ -1,209 +1,60 @@
-//! One client connection: requests one after the other, until either side has enough.
+//! One client connection: which protocol it speaks, and its end.
 
-use std::future::poll_fn;
 use std::rc::Rc;
-use std::task::Poll;
 use std::time::Duration;
 
-use h1::{RequestError, Scheme};
+use xds_model::http::Codec;
 
 use super::HttpChain;
-use super::exchange::{self, After};
-use super::forwarded::Introduction;
-use super::local_reply::LocalReply;
-use super::message::Memory;
-use crate::io::{HIGH_WATER, Stream, StreamWriter};
+use super::downstream::ClientConnection;
+use super::{http1, http2};
+use crate::io::{BLOCK_SIZE, Stream};
 use crate::worker::Worker;
-use crate::worker::connection::{Admission, Wish};
+use crate::worker::connection::Admission;
 use crate::worker::timer::Alarm;
 
 /// How long a client may take to read what is left when the connection closes.
-const LAST_FLUSH: Duration = Duration::from_secs(30);
+pub(super) const LAST_FLUSH: Duration = Duration::from_secs(30);
 
 /// How long a closing connection waits for the client to close too, so that the answer is not lost to a reset (RFC 9112 9.6).
 const LINGER: Duration = Duration::from_secs(1);
 
-/// A client connection and what serves it.
-pub(super) struct Connection {
-    pub(super) stream: Stream,
-    pub(super) writer: StreamWriter,
-    pub(super) admission: Rc<Admission<HttpChain>>,
-    pub(super) worker: Rc<Worker>,
-    /// For the time between requests and within heads.
-    alarm: Alarm,
-    /// Requests so far.
-    pub(super) served: u32,
-    pub(super) host: exchange::HostCache,
-    pub(super) introduction: Option<Introduction>,
-}
-
 /// Serves a connection until it ends.
-pub async fn serve(stream: Stream, admission: Rc<Admission<HttpChain>>, worker: Rc<Worker>) {
+pub async fn serve(mut stream: Stream, admission: Rc<Admission<HttpChain>>, worker: Rc<Worker>) {
     let counters = admission.application().counters.clone();
     counters.downstream_cx_total.increment();
     let _active = counters.downstream_cx_active.hold();
-    let mut connection = Connection {
-        writer: stream.writer(),
-        stream,
-        alarm: Alarm::new(&worker.timers),
-        served: 0,
-        host: exchange::HostCache::default(),
-        introduction: None,
-        admission,
-        worker,
+    let alarm = Alarm::new(&worker.timers);
+    let agreed = admission.facts.tls.as_ref().and_then(|tls| tls.protocol.clone());
+    let client = ClientConnection::new(admission, worker);
+    let is_http2 = match client.admission.application().model().codec {
+        Codec::Http1 => Some(false),
+        Codec::Http2 => Some(true),
+        Codec::Auto => agreed.map(|protocol| *protocol == *b"h2"),
     };
-    while connection.serve_next().await {}
-    connection.close().await;
+    let is_http2 = match is_http2 {
+        Some(true) => true,
+        decided => http1::serve(&mut stream, &client, &alarm, decided.is_none()).await == http1::End::Http2,
+    };
+    if is_http2 {
+        // Boxed: its state would be part of every HTTP/1 connection.
+        Box::pin(http2::serve(&mut stream, &client, &alarm)).await;
+    }
+    close(stream, &alarm).await;
 }
 
-/// Why waiting for bytes ended.
-enum Woken {
-    Bytes,
-    /// The client will send no more.
-    End,
-    /// The listener wants the connection to end.
-    Asked,
-    Timeout,
-}
-
-impl Connection {
-    /// Serves one request; `false` when the connection is over.
-    async fn serve_next(&mut self) -> bool {
-        let chain = self.admission.application();
-        if self.writer.backlog() > HIGH_WATER && !self.room(&chain).await {
-            return false;
+/// Sends what is left and closes, without cutting off an answer that the client has not read yet.
+async fn close(mut stream: Stream, alarm: &Alarm) {
+    stream.finish();
+    alarm.set_after(Some(LAST_FLUSH));
+    if !matches!(alarm.limit(stream.flushed()).await, Some(Ok(()))) {
+        return;
+    }
+    alarm.set_after(Some(LINGER));
+    let drain = async {
+        while stream.fill(BLOCK_SIZE).await.is_ok_and(|count| count > 0) {
+            stream.input_mut().consume(usize::MAX);
         }
-        if self.stream.input().is_empty() && !self.idle(&chain).await {
-            return false;
-        }
-        let mut memory = self.worker.memory.take();
-        let after = self.serve_request(&chain, &mut memory).await;
-        self.worker.memory.give(memory);
-        after == After::NextRequest
-    }
-
-    /// Waits until the client has read enough of the answers so far: whoever asks without reading must not fill our memory.
-    async fn room(&mut self, chain: &HttpChain) -> bool {
-        self.alarm.set_after(chain.model().idle_timeout.or(Some(LAST_FLUSH)));
-        poll_fn(|context| match self.writer.poll_room(context) {
-            Poll::Ready(room) => Poll::Ready(room.is_ok()),
-            Poll::Pending if self.admission.poll_wish(context, Wish::Close).is_ready() => Poll::Ready(false),
-            Poll::Pending => self.alarm.poll_elapsed(context).map(|()| false),
-        })
-        .await
-    }
-
-    /// Waits for the first byte of a request. An idle connection holds no memory.
-    async fn idle(&mut self, chain: &HttpChain) -> bool {
-        let age_left = self.age_left(chain);
-        let bounds = [chain.model().idle_timeout, age_left];
-        self.alarm.set_after(bounds.into_iter().flatten().min());
-        // Who has just connected gets an answer, even while the process drains.
-        let wish = if self.served == 0 { Wish::Close } else { Wish::Drain };
-        match self.bytes(chain.limits.max_head_bytes, wish).await {
-            Woken::Bytes => true,
-            Woken::End => false,
-            Woken::Asked => {
-                chain.counters.downstream_cx_drain_close.increment();
-                false
-            }
-            Woken::Timeout => {
-                chain.counters.downstream_cx_idle_timeout.increment();
-                false
-            }
-        }
-    }
-
-    /// What is left of `max_connection_duration`.
-    fn age_left(&self, chain: &HttpChain) -> Option<Duration> {
-        let most = chain.model().max_connection_duration?;
-        let age = self.worker.io.clock.now().saturating_duration_since(self.admission.facts.accepted);
-        Some(most.saturating_sub(age))
-    }
-
-    /// Whether the response under way has to be the connection's last.
-    pub(super) fn is_last(&self, chain: &HttpChain) -> bool {
-        let enough = chain.model().max_requests_per_connection.is_some_and(|most| self.served >= most);
-        if enough {
-            chain.counters.downstream_cx_max_requests_reached.increment();
-        }
-        enough || self.admission.wish() >= Wish::Drain || self.age_left(chain).is_some_and(|left| left.is_zero())
-    }
-
-    async fn serve_request(&mut self, chain: &Rc<HttpChain>, memory: &mut Memory) -> After {
-        let clock = &self.worker.io.clock;
-        memory.outcome.begin(clock.now(), clock.unix());
-        self.served += 1;
-        match self.head(chain, memory).await {
-            Ok(true) => exchange::run(self, chain.clone(), memory).await,
-            Ok(false) => After::Close,
-            Err(reply) => {
-                chain.counters.downstream_rq_total.increment();
-                memory.outcome.received = Some(self.worker.io.clock.now());
-                // As Envoy's: of what broke the protocol nothing is told.
-                memory.outcome.understood = reply.flags.is_empty();
-                exchange::refuse(self, chain.clone(), memory, reply).await
-            }
-        }
-    }
-
-    /// Reads a request's head; `false` if the client went away in the middle of it.
-    async fn head(&mut self, chain: &HttpChain, memory: &mut Memory) -> Result<bool, LocalReply> {
-        // More than may be used, so that a head that is too large is seen to be.
-        let limit = chain.limits.max_head_bytes + 1024;
-        loop {
-            match memory.request.parse(self.stream.input().bytes(), &chain.limits) {
-                Ok(Some(consumed)) => {
-                    self.stream.input_mut().consume(consumed);
-                    if memory.request.scheme == Some(Scheme::Https) && self.admission.facts.tls.is_none() {
-                        return Err(LocalReply::https_in_clear_text());
-                    }
-                    return Ok(true);
-                }
-                Ok(None) => {}
-                Err(error) => return Err(self.bad_request(chain, &error)),
-            }
-            self.alarm.set(memory.outcome.began.checked_add(chain.headers_timeout));
-            match self.bytes(limit, Wish::Close).await {
-                Woken::Bytes => {}
-                Woken::End | Woken::Asked => return Ok(false),
-                Woken::Timeout => {
-                    chain.counters.downstream_rq_header_timeout.increment();
-                    return Err(LocalReply::headers_timeout());
-                }
-            }
-        }
-    }
-
-    fn bad_request(&self, chain: &HttpChain, error: &RequestError) -> LocalReply {
-        chain.counters.downstream_cx_protocol_error.increment();
-        LocalReply::bad_request(error)
-    }
-
-    fn bytes(&mut self, limit: usize, wish: Wish) -> impl Future<Output = Woken> {
-        poll_fn(move |context| match self.stream.poll_fill(context, limit) {
-            Poll::Ready(Ok(count)) if count > 0 => Poll::Ready(Woken::Bytes),
-            Poll::Ready(_) => Poll::Ready(Woken::End),
-            Poll::Pending if self.admission.poll_wish(context, wish).is_ready() => Poll::Ready(Woken::Asked),
-            Poll::Pending => self.alarm.poll_elapsed(context).map(|()| Woken::Timeout),
-        })
-    }
-
-    /// Sends what is left and closes, without cutting off an answer that the client has not read yet.
-    async fn close(mut self) {
-        self.writer.finish();
-        self.alarm.set_after(Some(LAST_FLUSH));
-        if !matches!(self.alarm.limit(self.writer.flushed()).await, Some(Ok(()))) {
-            return;
-        }
-        self.alarm.set_after(Some(LINGER));
-        let stream = &mut self.stream;
-        let drain = async {
-            let block = crate::io::BLOCK_SIZE;
-            while stream.fill(block).await.is_ok_and(|count| count > 0) {
-                stream.input_mut().consume(usize::MAX);
-            }
-        };
-        let _ = self.alarm.limit(drain).await;
-    }
+    };
+    let _ = alarm.limit(drain).await;
 }

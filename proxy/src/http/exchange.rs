@@ -1,24 +1,23 @@
 //! The whole life of one request, from top to bottom: made safe, routed, changed, sent, answered, logged.
 
 mod changes;
+mod record;
+mod reply;
 
 use std::rc::Rc;
-use std::time::Duration;
 
-use h1::{BodyDecoder, BodyLength, Header, Method};
+use h1::{BodyLength, Header, Method, Scheme};
 use route::{Action, Forward, RouteMatch, VirtualHostIndex};
 
 use super::body::Body;
-use super::connection::Connection;
+use super::downstream::Downstream;
 use super::forwarded::{self, Introduction, Source};
 use super::local_reply::{LocalReply, Location};
 use super::message::Memory;
 use super::upstream_request::{self, Answered};
 use super::view::View;
 use super::{HttpChain, client_certificate, response_forwarding};
-use crate::io::Traffic;
-use crate::telemetry::access_log::{Record, UpstreamFacts};
-use crate::telemetry::response_flags::ResponseFlags;
+use crate::overload;
 use crate::upstream::Cluster;
 use crate::worker::WorkerRoutes;
 
@@ -58,13 +57,24 @@ impl HostCache {
 
 /// A request under way.
 pub(super) struct Exchange<'a> {
-    pub(super) connection: &'a mut Connection,
+    pub(super) downstream: Downstream<'a>,
     pub(super) memory: &'a mut Memory,
     pub(super) chain: Rc<HttpChain>,
     /// The request's body on its way to the upstream.
     pub(super) body: Body,
-    scheme: &'static str,
+    pub(super) scheme: Scheme,
     client: std::net::SocketAddr,
+}
+
+impl Drop for Exchange<'_> {
+    /// A panic ends the request's task before its log line; this says which request it was.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let id = self.memory.request.fields().get(Header::XRequestId).unwrap_or_default();
+            let id = String::from_utf8_lossy(id);
+            tracing::error!(request_id = %id, client = %self.client, "serving a request ended in a panic");
+        }
+    }
 }
 
 /// Where a request goes.
@@ -76,12 +86,12 @@ struct Way<'r> {
 }
 
 /// Serves a request whose head was read.
-pub(super) async fn run(connection: &mut Connection, chain: Rc<HttpChain>, memory: &mut Memory) -> After {
+pub(super) async fn run(downstream: Downstream<'_>, chain: Rc<HttpChain>, memory: &mut Memory) -> After {
     chain.counters.downstream_rq_total.increment();
     let counters = chain.counters.clone();
     let _active = counters.downstream_rq_active.hold();
-    let mut exchange = Exchange::new(connection, chain, memory);
-    let after = match exchange.make_safe() {
+    let mut exchange = Exchange::new(downstream, chain, memory);
+    let after = match exchange.admit().and_then(|()| exchange.make_safe()) {
         Ok(()) => exchange.route().await,
         Err(reply) => exchange.reply(reply, None),
     };
@@ -90,29 +100,43 @@ pub(super) async fn run(connection: &mut Connection, chain: Rc<HttpChain>, memor
 }
 
 /// Answers a request whose head could not be read.
-pub(super) async fn refuse(
-    connection: &mut Connection,
+pub(super) fn refuse(
+    downstream: Downstream<'_>,
     chain: Rc<HttpChain>,
     memory: &mut Memory,
     reply: LocalReply,
 ) -> After {
-    let mut exchange = Exchange::new(connection, chain, memory);
+    let mut exchange = Exchange::new(downstream, chain, memory);
     let after = exchange.reply(reply, None);
     exchange.log();
     after
 }
 
 impl<'a> Exchange<'a> {
-    fn new(connection: &'a mut Connection, chain: Rc<HttpChain>, memory: &'a mut Memory) -> Self {
+    fn new(downstream: Downstream<'a>, chain: Rc<HttpChain>, memory: &'a mut Memory) -> Self {
+        if memory.request.upgrade().is_some() {
+            // What follows belongs to the other protocol.
+            memory.request.body = BodyLength::None;
+        }
         let length = memory.request.body;
         Self {
-            scheme: if connection.admission.facts.tls.is_some() { "https" } else { "http" },
-            client: connection.admission.facts.remote,
-            body: Body::new(BodyDecoder::new(length), length == BodyLength::Chunked),
-            connection,
+            scheme: if downstream.connection.admission.facts.tls.is_some() { Scheme::Https } else { Scheme::Http },
+            client: downstream.connection.admission.facts.remote,
+            body: Body::new(&downstream.source, length, length == BodyLength::Chunked),
+            downstream,
             memory,
             chain,
         }
+    }
+
+    /// Refuses everything while memory is short.
+    fn admit(&self) -> Result<(), LocalReply> {
+        let worker = self.downstream.worker();
+        if worker.process.overload.sheds(overload::Action::StopAcceptingRequests, &worker.random) {
+            self.chain.counters.downstream_rq_overload_close.increment();
+            return Err(LocalReply::overloaded());
+        }
+        Ok(())
     }
 
     /// Refuses what must not go on, and writes what the upstream is told of the client.
@@ -127,13 +151,15 @@ impl<'a> Exchange<'a> {
             Ok(h1::PathOutcome::Redirect) => return Err(LocalReply::path_redirect()),
             Err(_) => return Err(LocalReply::bad_path()),
         }
-        let facts = &self.connection.admission.facts;
+        let facts = &self.downstream.connection.admission.facts;
         let scratch = &mut self.memory.scratch;
-        let worker = &self.connection.worker;
-        let source = Source { model, facts, scheme: self.scheme, local_address: worker.process.local_address };
-        let introduction = &mut self.connection.introduction;
+        let worker = self.downstream.worker();
+        let source = Source { model, facts, scheme: self.scheme.as_str(), local_address: worker.process.local_address };
+        let mut introduction = self.downstream.connection.introduction.borrow_mut();
         // Whoever comes back will come again.
-        if self.connection.served > 1 && !introduction.as_ref().is_some_and(|known| known.is_of(&self.chain)) {
+        if self.downstream.connection.served.get() > 1
+            && !introduction.as_ref().is_some_and(|known| known.is_of(&self.chain))
+        {
             *introduction = Some(Introduction::new(&self.chain, &source));
         }
         let known = introduction.as_ref().and_then(|known| known.write(request.fields_mut()));
@@ -162,7 +188,7 @@ impl<'a> Exchange<'a> {
             }
             Answered::Local(reply) => {
                 if self.memory.outcome.target.is_some() {
-                    self.body.skip_pending(&mut self.connection.stream);
+                    self.body.skip_pending(&mut self.downstream.source);
                 }
                 self.reply(reply, Some(&way.found))
             }
@@ -175,14 +201,14 @@ impl<'a> Exchange<'a> {
         if request.method == Method::Connect || request.authority().is_empty() {
             return None;
         }
-        let routes = self.chain.routes(&self.connection.worker)?;
-        let host = self.connection.host.look_up(&routes, request.authority())?;
+        let routes = self.chain.routes(self.downstream.worker())?;
+        let host = self.downstream.connection.host.borrow_mut().look_up(&routes, request.authority())?;
         Some((routes, host))
     }
 
     /// Where the request goes, already changed for it; otherwise it is answered.
     fn find_way<'r>(&mut self, routes: &'r WorkerRoutes, host: VirtualHostIndex) -> Result<Way<'r>, After> {
-        let view = View { head: &self.memory.request, scheme: self.scheme };
+        let view = View { head: &self.memory.request, scheme: self.scheme.as_str() };
         let Some(found) = routes.table.find(host, &view) else { return Err(self.no_route()) };
         self.memory.outcome.route_name = Some(found.route.name.clone());
         self.memory.outcome.route_config = found.route.istio_config.clone();
@@ -196,14 +222,14 @@ impl<'a> Exchange<'a> {
             },
             Action::Redirect(redirect) => {
                 self.chain.counters.rq_redirect.increment();
-                let view = View { head: &self.memory.request, scheme: self.scheme };
+                let view = View { head: &self.memory.request, scheme: self.scheme.as_str() };
                 found.location(&view, &mut self.memory.scratch);
                 LocalReply::redirect(redirect.status)
             }
             Action::DirectResponse(direct) => {
                 self.chain.counters.rq_direct_response.increment();
                 let mut reply = LocalReply::direct(direct.status, &direct.body);
-                let view = View { head: &self.memory.request, scheme: self.scheme };
+                let view = View { head: &self.memory.request, scheme: self.scheme.as_str() };
                 if found.location(&view, &mut self.memory.scratch) {
                     reply.location = Location::Scratch;
                 }
@@ -224,7 +250,7 @@ impl<'a> Exchange<'a> {
         found: &RouteMatch<'_>,
         forward: &'r Forward,
     ) -> Result<(&'r route::Target, Rc<Cluster>), LocalReply> {
-        let worker = &self.connection.worker;
+        let worker = self.downstream.worker();
         self.chain.counters.rq_total.increment();
         let target = forward.targets.pick(worker.random.next());
         let cluster = target.and_then(|target| routes.cluster(target.cluster, &worker.clusters));
@@ -233,126 +259,7 @@ impl<'a> Exchange<'a> {
             return Err(LocalReply::no_cluster(forward.cluster_not_found_status));
         };
         self.memory.outcome.cluster = Some(cluster.name().clone());
-        if cluster.protocol() == xds_model::cluster::UpstreamProtocol::Http2 {
-            return Err(LocalReply::http2_only());
-        }
         self.change_request(found, forward, target)?;
         Ok((target, cluster))
-    }
-
-    fn no_route(&mut self) -> After {
-        let reply = self.chain.filters.refusal().unwrap_or_else(|| {
-            self.chain.counters.no_route.increment();
-            LocalReply::no_route()
-        });
-        self.reply(reply, None)
-    }
-
-    /// A filter answers. The log tells where the request would have gone, and the route changes the answer, as in Envoy.
-    fn refused(&mut self, reply: LocalReply, routes: &WorkerRoutes, found: &RouteMatch<'_>) -> After {
-        if let Action::Forward(forward) = &found.route.action
-            && let Some(target) = forward.targets.pick(self.connection.worker.random.next())
-        {
-            self.memory.outcome.cluster = routes.table.clusters().get(target.cluster.index()).cloned();
-        }
-        self.reply(reply, Some(found))
-    }
-
-    fn client_gone(&mut self) -> After {
-        self.chain.counters.downstream_rq_rx_reset.increment();
-        self.memory.outcome.fail(ResponseFlags::DOWNSTREAM_CONNECTION_TERMINATION, "downstream_remote_disconnect");
-        After::Close
-    }
-
-    /// Answers without the upstream. A redirect's location is in the scratch memory.
-    pub(super) fn reply(&mut self, reply: LocalReply, found: Option<&RouteMatch<'_>>) -> After {
-        self.memory.outcome.fail(reply.flags, reply.details);
-        let body = reply.start(&self.memory.request, &mut self.memory.response);
-        let status = self.memory.response.status;
-        let fields = self.memory.response.fields_mut();
-        // A location that a header cannot carry is left out.
-        let _ = match reply.location {
-            Location::None => Ok(()),
-            Location::Path => fields.set_known(Header::Location, self.memory.request.path_and_query()),
-            Location::Scratch => fields.set_known(Header::Location, &self.memory.scratch),
-        };
-        self.memory.outcome.has_response = true;
-        if let Some(found) = found {
-            // To header values the status of such an answer is 0, as in Envoy.
-            self.apply_response_mutations(found, None);
-        }
-        self.memory.outcome.status = status;
-        self.complete_response_fields();
-        // A body that was not read would be taken for the next request.
-        let unread = !self.body.is_complete();
-        let refused = self.memory.request.method == Method::Connect;
-        let close =
-            reply.close || refused || unread || !self.memory.request.keep_alive || self.connection.is_last(&self.chain);
-        // Nor may a 204 or a 304 have a body, whatever the configuration says (RFC 9112 section 6.3).
-        let bodiless = self.memory.request.method == Method::Head || matches!(status, 100..200 | 204 | 304);
-        let (response, version) = (&self.memory.response, self.memory.request.version);
-        self.connection.writer.put(|out| {
-            h1::write_response(response, version, close, out);
-            if !bodiless {
-                out.extend_from_slice(&body);
-            }
-        });
-        self.memory.outcome.bytes_sent = if bodiless { 0 } else { body.len() as u64 };
-        self.chain.counters.response(status);
-        if close { After::Close } else { After::NextRequest }
-    }
-
-    /// What a log line or a header value may say of the request.
-    pub(super) fn record(&self) -> Record<'_> {
-        let outcome = &self.memory.outcome;
-        let since = |time: Option<std::time::Instant>| time.map(|time| time.saturating_duration_since(outcome.began));
-        // What came with its head was there when it began.
-        let whole = (outcome.understood && self.body.is_complete()).then_some(Duration::ZERO);
-        Record {
-            connection: &self.connection.admission.facts,
-            log_type: "DownstreamEnd",
-            client: self.client,
-            host_name: &self.connection.worker.process.host_name,
-            filter_chain: &self.chain.snapshot.chain,
-            started: outcome.began_unix,
-            duration: self.connection.worker.io.clock.now().saturating_duration_since(outcome.began),
-            request_duration: since(outcome.received).filter(|_| outcome.understood).or(whole),
-            request_sent_duration: since(outcome.sent),
-            response_duration: since(outcome.answered),
-            request: outcome.understood.then_some(&self.memory.request),
-            scheme: self.scheme,
-            response: outcome.has_response.then_some(&self.memory.response),
-            status: outcome.status,
-            flags: outcome.flags,
-            details: outcome.details,
-            termination_details: "",
-            bytes_received: self.body.moved,
-            bytes_sent: outcome.bytes_sent,
-            route_name: outcome.route_name.as_deref().unwrap_or_default(),
-            route_config: outcome.route_config.as_deref(),
-            cluster: outcome.cluster.as_deref(),
-            upstream: outcome.target.as_ref().map(|target| UpstreamFacts {
-                address: &target.address,
-                remote: outcome.upstream_remote,
-                local: outcome.upstream_local,
-            }),
-            upstream_failure: &outcome.upstream_failure,
-            downstream_failure: "",
-            attempts: outcome.attempts,
-        }
-    }
-
-    fn log(&mut self) {
-        self.memory.outcome.bytes_received = self.body.moved;
-        let Traffic { received, sent } = self.connection.stream.take_traffic();
-        self.chain.counters.downstream_cx_rx_bytes_total.add(received);
-        self.chain.counters.downstream_cx_tx_bytes_total.add(sent);
-        if self.chain.snapshot.access_log.is_empty() {
-            return;
-        }
-        let record = self.record();
-        for log in self.chain.snapshot.access_log.iter() {
-            log.log(&record, &self.connection.worker.logs);
-        }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use h1::{RequestHead, ResponseHead};
+use h1::{Fields, RequestHead, ResponseHead};
 
 use super::outcome::Outcome;
 use super::upstream_request::Replay;
@@ -18,6 +18,8 @@ const MOST_KEPT: usize = 16 * 1024;
 pub(super) struct Memory {
     pub(super) request: RequestHead,
     pub(super) response: ResponseHead,
+    /// What stood behind the body of the response.
+    pub(super) trailers: Fields,
     /// For values that are put together. From the choice of a redirect to its reply it holds the value of `location`.
     pub(super) scratch: Vec<u8>,
     pub(super) replay: Replay,
@@ -45,6 +47,8 @@ impl MemoryPool {
         memory.request.shrink_to(MOST_KEPT);
         memory.response.clear();
         memory.response.shrink_to(MOST_KEPT);
+        memory.trailers.clear();
+        memory.trailers.shrink_to(MOST_KEPT);
         memory.scratch.clear();
         memory.scratch.shrink_to(MOST_KEPT);
         memory.replay.clear();

@@ -1,8 +1,9 @@
 //! HTTP: from a connection's first byte to the access log's last.
 //!
-//! [`connection`] reads requests one after the other, [`exchange`] is the whole life of one of them. Its steps are [`forwarded`],
+//! [`connection`] finds out which protocol a client speaks; [`http1`] reads its requests one after the other, [`http2`] all at once;
+//! [`exchange`] is the whole life of one of them. Its steps are [`forwarded`],
 //! [`client_certificate`], [`filter`], [`upstream_request`] with [`retry`], [`response_forwarding`], [`upgrade`] and [`local_reply`];
-//! they share [`chain`] (the configuration), [`message`] (memory), [`outcome`] (what the log line will say), [`body`], [`mutation`],
+//! they share [`chain`] (the configuration), [`downstream`] (the client), [`source`] and [`sink`] (what is read and written), [`message`] (memory), [`outcome`] (what the log line will say), [`body`], [`mutation`],
 //! [`view`] and [`counters`].
 
 mod body;
@@ -10,15 +11,21 @@ mod chain;
 pub(crate) mod client_certificate;
 mod connection;
 mod counters;
+mod downstream;
 mod exchange;
 mod filter;
 mod forwarded;
+mod grpc;
+mod http1;
+mod http2;
 mod local_reply;
 mod message;
 mod mutation;
 mod outcome;
 mod response_forwarding;
 mod retry;
+mod sink;
+mod source;
 mod upgrade;
 mod upstream_request;
 mod view;

@@ -4,17 +4,20 @@ use std::future::{Future as _, poll_fn};
 use std::pin::pin;
 use std::task::Poll;
 
-use h1::{BodyDecoder, BodyLength, Method};
+use h1::{BodyLength, Method, Version};
 
 use super::body::{Body, BodyFailure, Silence};
+use super::downstream::Downstream;
 use super::exchange::{After, Exchange};
 use super::local_reply::LocalReply;
+use super::message::Memory;
+use super::sink::Sink;
+use super::source::Source;
 use super::upgrade;
-use super::upstream_request::{UpstreamAnswer, poll_gone};
-use crate::io::{Stream, StreamWriter};
+use super::upstream_request::UpstreamAnswer;
+use crate::http2::{Code, Reset};
 use crate::telemetry::response_flags::ResponseFlags;
-use crate::upstream::{Cluster, UpstreamConnection};
-use crate::worker::connection::Wish;
+use crate::upstream::Cluster;
 use crate::worker::timer::Alarm;
 
 /// Passes an answer on whose head is in memory, its fields already changed.
@@ -22,14 +25,16 @@ pub(super) async fn deliver(exchange: &mut Exchange<'_>, mut upstream: UpstreamA
     cluster.counters().response(exchange.memory.response.status);
     exchange.chain.counters.response(exchange.memory.response.status);
     if exchange.memory.response.tunnel {
-        return tunnel(exchange, upstream.connection()).await;
+        let sink = upstream.sink();
+        return tunnel(exchange, &mut upstream.source(), &sink).await;
     }
-    let mut delivery = Delivery::begin(exchange);
-    let mut passed = delivery.pass_received(exchange, upstream.connection());
+    let mut delivery = Delivery::begin(exchange, &upstream.source());
+    let mut passed = delivery.pass_received(exchange, &mut upstream.source());
     if passed.is_ok() && !delivery.body.is_complete() {
-        passed = pass_body(exchange, upstream.connection(), &mut delivery.body).await;
+        passed = pass_body(exchange, &mut upstream, &mut delivery.body).await;
     }
     exchange.memory.outcome.bytes_sent = delivery.body.moved;
+    exchange.memory.trailers = std::mem::take(&mut delivery.body.trailers);
     if let Err(interrupted) = passed {
         interrupted.note(exchange, cluster);
         return After::Close;
@@ -51,27 +56,37 @@ struct Delivery {
 
 impl Delivery {
     /// Puts the head.
-    fn begin(exchange: &mut Exchange<'_>) -> Self {
-        let last = exchange.connection.is_last(&exchange.chain);
+    fn begin(exchange: &mut Exchange<'_>, source: &Source<'_>) -> Self {
+        let last = exchange.downstream.connection.is_last(&exchange.chain);
         let unread = !exchange.body.is_complete();
         let (request, response) = (&exchange.memory.request, &mut exchange.memory.response);
         let length = response.body;
         response.body = length.towards(request.version);
-        let close = last || unread || !request.keep_alive || response.body == BodyLength::UntilClose;
-        exchange.connection.writer.put(|out| h1::write_response(response, request.version, close, out));
+        let bodiless = request.method == Method::Head || matches!(response.status, 204 | 304);
+        let is_unsaid = length == BodyLength::None && response.content_length.is_none() && !bodiless;
+        if is_unsaid && request.version != Version::Http2 {
+            // The end of a stream says that nothing follows; HTTP/1 needs words for it.
+            response.body = BodyLength::Fixed(0);
+        }
+        // Whoever asked for another protocol and does not get it may have sent bytes of it already.
+        let upgrade_failed = request.upgrade().is_some();
+        let close = last || upgrade_failed || unread || !request.keep_alive || response.body == BodyLength::UntilClose;
+        exchange.downstream.sink.put_response(request.version, response, close, response.body.is_empty());
         // An upstream that sends a body where there must be none would answer the next request with it.
         let promised = length == BodyLength::None && response.content_length.is_some_and(|length| length > 0);
         let suspicious = request.method == Method::Head || promised;
+        let mut body = Body::new(source, length, response.body == BodyLength::Chunked);
+        body.trailers = std::mem::take(&mut exchange.memory.trailers);
         Self {
-            body: Body::new(BodyDecoder::new(length), response.body == BodyLength::Chunked),
+            body,
             after: if close { After::Close } else { After::NextRequest },
             reusable: response.keep_alive && !unread && !suspicious && length != BodyLength::UntilClose,
         }
     }
 
     /// Puts what came with the head.
-    fn pass_received(&mut self, exchange: &Exchange<'_>, upstream: &mut UpstreamConnection) -> Result<(), Interrupted> {
-        let moved = self.body.move_pending(&mut upstream.stream, &exchange.connection.writer, |_| {});
+    fn pass_received(&mut self, exchange: &Exchange<'_>, upstream: &mut Source<'_>) -> Result<(), Interrupted> {
+        let moved = self.body.move_pending(upstream, &exchange.downstream.sink, |_| {});
         moved.map_err(|_| Interrupted::Upstream)
     }
 }
@@ -79,6 +94,12 @@ impl Delivery {
 /// Why an answer did not get to its end.
 enum Interrupted {
     Upstream,
+    /// The endpoint reset the stream.
+    RemoteReset,
+    /// It did so in the words for a request that it had not begun with.
+    Refused,
+    /// The endpoint closed the connection with the stream.
+    Termination,
     Client,
     Timeout,
     Silence,
@@ -88,16 +109,29 @@ enum Interrupted {
 impl Interrupted {
     fn note(self, exchange: &mut Exchange<'_>, cluster: &Cluster) {
         let (flags, details) = match self {
+            Self::Refused => (
+                ResponseFlags::UPSTREAM_REMOTE_RESET,
+                "upstream_reset_after_response_started{remote_refused_stream_reset}",
+            ),
             Self::Upstream => {
                 (ResponseFlags::UPSTREAM_PROTOCOL_ERROR, "upstream_reset_after_response_started{protocol_error}")
             }
-            Self::Client => (ResponseFlags::DOWNSTREAM_CONNECTION_TERMINATION, "downstream_remote_disconnect"),
+            Self::RemoteReset => {
+                (ResponseFlags::UPSTREAM_REMOTE_RESET, "upstream_reset_after_response_started{remote_reset}")
+            }
+            Self::Termination => (
+                ResponseFlags::UPSTREAM_CONNECTION_TERMINATION,
+                "upstream_reset_after_response_started{connection_termination}",
+            ),
+            Self::Client => exchange.downstream.departure(),
             Self::Timeout => (ResponseFlags::UPSTREAM_REQUEST_TIMEOUT, "response_timeout"),
             Self::Silence => (ResponseFlags::STREAM_IDLE_TIMEOUT, "stream_idle_timeout"),
             Self::Closing => (ResponseFlags::LOCAL_RESET, LocalReply::closing().details),
         };
         match self {
-            Self::Upstream => cluster.counters().upstream_rq_rx_reset.increment(),
+            Self::Upstream | Self::RemoteReset | Self::Refused | Self::Termination => {
+                cluster.counters().upstream_rq_rx_reset.increment()
+            }
             Self::Client => exchange.chain.counters.downstream_rq_rx_reset.increment(),
             Self::Timeout => cluster.counters().upstream_rq_timeout.increment(),
             Self::Silence => exchange.chain.counters.downstream_rq_idle_timeout.increment(),
@@ -111,12 +145,12 @@ impl Interrupted {
 /// Passes the rest of an answer's body on; goes on sending a request that was answered early.
 async fn pass_body(
     exchange: &mut Exchange<'_>,
-    upstream: &mut UpstreamConnection,
+    upstream: &mut UpstreamAnswer<'_>,
     body: &mut Body,
 ) -> Result<(), Interrupted> {
-    let upstream_writer = upstream.stream.writer();
-    let writer = exchange.connection.writer.clone();
-    let worker = exchange.connection.worker.clone();
+    let upstream_sink = upstream.sink();
+    let sink = exchange.downstream.sink.clone();
+    let worker = exchange.downstream.worker().clone();
     let (end, idle_timeout) = (exchange.memory.outcome.end, exchange.memory.outcome.idle_timeout);
     let clock = worker.io.clock.clone();
     let alarm = (end.is_some() || idle_timeout.is_some()).then(|| Alarm::new(&worker.timers));
@@ -129,9 +163,10 @@ async fn pass_body(
         silence.begin();
     }
     let silence = silence.as_ref();
-    let admission = exchange.connection.admission.clone();
-    let mut client = pin!(send_on(&mut exchange.body, &mut exchange.connection.stream, &upstream_writer, silence));
-    let mut passing = pin!(body.move_all(&mut upstream.stream, &writer, silence, |_| {}));
+    let Downstream { source: client, connection, .. } = &mut exchange.downstream;
+    let mut client = pin!(send_on(&mut exchange.body, client, &upstream_sink, silence));
+    let mut source = upstream.source();
+    let mut passing = pin!(body.move_all(&mut source, &sink, silence, |_| {}));
     poll_fn(|context| {
         if alarm.as_ref().is_some_and(|alarm| alarm.poll_elapsed(context).is_ready()) {
             clock.invalidate();
@@ -141,36 +176,51 @@ async fn pass_body(
         if let Poll::Ready(passed) = passing.as_mut().poll(context) {
             return Poll::Ready(passed.map_err(|failure| match failure {
                 BodyFailure::Source(_) => Interrupted::Upstream,
+                BodyFailure::Reset(Reset::ByPeer(Code::REFUSED_STREAM)) => Interrupted::Refused,
+                BodyFailure::Reset(Reset::ByPeer(_)) => Interrupted::RemoteReset,
+                BodyFailure::Reset(Reset::ConnectionGone) => Interrupted::Termination,
+                BodyFailure::Reset(Reset::ByCodec(_) | Reset::BrokenConnection) => Interrupted::Upstream,
                 BodyFailure::Sink => Interrupted::Client,
             }));
         }
         if client.as_mut().poll(context).is_ready() {
             return Poll::Ready(Err(Interrupted::Client));
         }
-        admission.poll_wish(context, Wish::Close).map(|()| Err(Interrupted::Closing))
+        connection.poll_close(context).map(|()| Err(Interrupted::Closing))
     })
     .await
 }
 
 /// Goes on sending a request that was answered early, then waits for the client to go away; ends with it.
-async fn send_on(body: &mut Body, client: &mut Stream, upstream: &StreamWriter, silence: Option<&Silence<'_>>) {
+async fn send_on(body: &mut Body, client: &mut Source<'_>, upstream: &Sink, silence: Option<&Silence<'_>>) {
     match body.move_all(client, upstream, silence, |_| {}).await {
-        Err(BodyFailure::Source(_)) => {}
+        Err(BodyFailure::Source(_) | BodyFailure::Reset(_)) => {}
         // The upstream may answer and not listen.
-        Ok(()) | Err(BodyFailure::Sink) => poll_fn(|context| poll_gone(context, client)).await,
+        Ok(()) | Err(BodyFailure::Sink) => poll_fn(|context| client.poll_gone(context)).await,
     }
 }
 
 /// The connection speaks another protocol from here on (101).
-async fn tunnel(exchange: &mut Exchange<'_>, upstream: &mut UpstreamConnection) -> After {
-    let version = exchange.memory.request.version;
-    let response = &exchange.memory.response;
-    exchange.connection.writer.put(|out| h1::write_response(response, version, false, out));
+async fn tunnel(exchange: &mut Exchange<'_>, upstream: &mut Source<'_>, sink: &Sink) -> After {
+    let Memory { request, response, .. } = &*exchange.memory;
+    exchange.downstream.sink.put_response(request.version, response, false, false);
     let counters = exchange.chain.counters.clone();
     counters.downstream_cx_upgrades_total.increment();
     let _active = counters.downstream_cx_upgrades_active.hold();
-    let moved = upgrade::tunnel(exchange.connection, &mut upstream.stream, exchange.memory.outcome.idle_timeout).await;
+    let moved = upgrade::tunnel(&mut exchange.downstream, upstream, sink, exchange.memory.outcome.idle_timeout).await;
     exchange.body.moved += moved.received;
     exchange.memory.outcome.bytes_sent = moved.returned;
+    let (flags, details) = match moved.end {
+        upgrade::End::Both => return After::Close,
+        upgrade::End::Client => exchange.downstream.departure(),
+        upgrade::End::Upstream => (
+            ResponseFlags::UPSTREAM_CONNECTION_TERMINATION,
+            "upstream_reset_after_response_started{connection_termination}",
+        ),
+        upgrade::End::Silence => (ResponseFlags::STREAM_IDLE_TIMEOUT, "stream_idle_timeout"),
+        upgrade::End::Closing => (ResponseFlags::LOCAL_RESET, LocalReply::closing().details),
+    };
+    exchange.memory.outcome.flags |= flags;
+    exchange.memory.outcome.details = details;
     After::Close
 }

@@ -12,6 +12,8 @@ pub(super) enum Attempt {
     ConnectFailure,
     /// The connection ended before a response.
     Reset,
+    /// The endpoint refused the stream: it has not acted upon the request.
+    RefusedStream,
     /// No response within the time for one try.
     PerTryTimeout,
     /// A response with this status.
@@ -72,6 +74,7 @@ fn is_retriable(policy: &RetryPolicy, attempt: Attempt, response: Option<&Fields
         }
         // Envoy takes the 503 that would follow for an error of a gateway.
         Attempt::Reset => on.reset || on.server_error || on.gateway_error,
+        Attempt::RefusedStream => on.refused_stream || on.reset || on.server_error || on.gateway_error,
         Attempt::PerTryTimeout => on.server_error || on.gateway_error || on.reset,
         // Envoy: whatever the status, another try would meet the same limit.
         Attempt::Response(_) if response.is_some_and(|fields| fields.get(Header::XEnvoyRateLimited).is_some()) => {
@@ -129,6 +132,7 @@ mod tests {
         let policy = policy(default);
         let retries = Retries::new(Some(&policy));
         assert!(retries.applies(Attempt::ConnectFailure, None));
+        assert!(retries.applies(Attempt::RefusedStream, None));
         assert!(retries.applies(Attempt::Response(418), None));
         for attempt in [Attempt::Reset, Attempt::Response(503), Attempt::PerTryTimeout] {
             assert!(!retries.applies(attempt, None), "{attempt:?}");

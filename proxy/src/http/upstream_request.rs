@@ -2,6 +2,7 @@
 
 mod answer;
 mod attempt;
+mod carrier;
 mod deadlines;
 mod replay;
 mod wait;
@@ -17,12 +18,13 @@ use self::deadlines::Deadlines;
 pub(super) use self::deadlines::write_expected_timeout;
 pub(super) use self::replay::Replay;
 pub use self::replay::replay_limit;
-pub(super) use self::wait::poll_gone;
 use super::exchange::Exchange;
 use super::local_reply::LocalReply;
 use super::retry::{Attempt, Retries};
+use super::sink::Sink;
+use super::source::Source;
 use crate::telemetry::response_flags::ResponseFlags;
-use crate::upstream::{Cluster, Pool, UpstreamConnection};
+use crate::upstream::{Cluster, Pool};
 
 /// How a request was answered.
 pub(super) enum Answered<'c> {
@@ -43,13 +45,18 @@ pub(super) struct UpstreamAnswer<'c> {
 
 impl UpstreamAnswer<'_> {
     /// Where the body comes from.
-    pub(super) fn connection(&mut self) -> &mut UpstreamConnection {
-        &mut self.answering.connection
+    pub(super) fn source(&mut self) -> Source<'_> {
+        self.answering.carrier.source()
+    }
+
+    /// Where what is left of the request goes.
+    pub(super) fn sink(&self) -> Sink {
+        self.answering.carrier.sink()
     }
 
     /// The whole answer was passed on, and the connection may serve other requests.
     pub(super) fn release(self) {
-        self.answering.connection.release();
+        self.answering.carrier.release();
     }
 }
 
@@ -75,7 +82,7 @@ pub(super) async fn send<'c>(
         drop(tried);
         let endpoint = sender.trying.take();
         sender.tried.extend(endpoint);
-        let worker = sender.exchange.connection.worker.clone();
+        let worker = sender.exchange.downstream.worker().clone();
         if !sender.deadlines.pause(&worker, retries.take(worker.random.next())).await {
             return Answered::Local(sender.timed_out());
         }
@@ -120,7 +127,7 @@ impl<'x, 'a, 'c> Sender<'x, 'a, 'c> {
         let memory = &mut *self.exchange.memory;
         let attempt = match tried {
             Tried::Answered(_) => {
-                memory.outcome.answered = Some(self.exchange.connection.worker.io.clock.now());
+                memory.outcome.answered = Some(self.exchange.downstream.worker().io.clock.now());
                 Attempt::Response(memory.response.status)
             }
             Tried::Failed(attempt, _) => *attempt,
@@ -150,21 +157,22 @@ impl<'x, 'a, 'c> Sender<'x, 'a, 'c> {
     }
 
     fn request_received(&mut self) {
-        let now = self.exchange.connection.worker.io.clock.now();
+        let now = self.exchange.downstream.worker().io.clock.now();
         self.deadlines.request_received(now, &mut self.exchange.memory.outcome);
     }
 
     /// What a later try says that the first one did not.
     fn change_for_retry(&mut self, found: &RouteMatch<'_>, forward: &Forward) {
         let attempts = u64::from(self.exchange.memory.outcome.attempts);
-        let now = self.exchange.connection.worker.io.clock.now();
+        let now = self.exchange.downstream.worker().io.clock.now();
         let passed = self.exchange.memory.outcome.received.map(|received| now.saturating_duration_since(received));
+        let bounds = self.exchange.memory.outcome.bounds;
         let fields = self.exchange.memory.request.fields_mut();
         if found.virtual_host.include_request_attempt_count {
             fields.remove(Header::XEnvoyAttemptCount);
             let _ = fields.append_value(Header::XEnvoyAttemptCount, |value| value.put_number(attempts));
         }
-        write_expected_timeout(fields, forward, passed.unwrap_or_default());
+        write_expected_timeout(fields, forward, bounds, passed.unwrap_or_default());
     }
 
     /// The end of the last try is the answer.

@@ -16,7 +16,7 @@ pub struct Input {
 
 impl Input {
     /// Nothing yet.
-    pub(super) fn new(io: &Rc<Io>) -> Self {
+    pub fn new(io: &Rc<Io>) -> Self {
         Self { io: io.clone(), block: Vec::new(), start: 0, end: 0 }
     }
 

@@ -16,7 +16,7 @@ use super::{Secrets, TlsError, certificate, certificate_facts, parameters};
 use crate::worker::connection::{CertificateFacts, TlsFacts};
 
 /// Protocols that this build can speak to a client, best first; ALPN never agrees on another.
-const SPOKEN: &[&[u8]] = &[b"http/1.1"];
+const SPOKEN: &[&str] = &["h2", "http/1.1"];
 
 /// Starts the TLS sessions of a filter chain.
 #[derive(Debug)]
@@ -63,11 +63,9 @@ impl ServerTls {
             None => builder.with_no_client_auth(),
         };
         let mut config = builder.with_cert_resolver(Arc::new(keys));
-        config.alpn_protocols = SPOKEN
-            .iter()
-            .filter(|spoken| model.alpn.iter().any(|offered| offered.as_bytes() == **spoken))
-            .map(|protocol| protocol.to_vec())
-            .collect();
+        // In the configured order, which is the order of preference.
+        let spoken = model.alpn.iter().filter(|protocol| SPOKEN.contains(&protocol.as_str()));
+        config.alpn_protocols = spoken.map(|protocol| protocol.as_bytes().to_vec()).collect();
         if clients.is_some() {
             // A resumed session would carry an old verdict on the client's certificate past a rotation or revocation.
             config.session_storage = Arc::new(NoServerSessionStorage {});

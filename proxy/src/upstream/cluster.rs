@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 use xds_model::cluster as model;
 
 use super::ClusterCounters;
-use super::pool_h1::Pool;
+use super::pool::Pool;
 use crate::config::snapshot::{ClientTransport, ClusterSnapshot};
 use crate::worker::Core;
 

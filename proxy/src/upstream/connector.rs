@@ -23,8 +23,40 @@ pub struct Wanted<'a> {
     pub host: &'a [u8],
     /// What to offer by ALPN instead of the transport's own list.
     pub protocols: Option<&'a [Vec<u8>]>,
-    /// What to offer where there is no list at all, as Envoy does for HTTP.
-    pub fallback_protocol: Option<&'static [u8]>,
+    /// The version of HTTP.
+    pub http: Http,
+    /// The request switches protocols.
+    pub is_upgrade: bool,
+}
+
+/// Which version of HTTP a connection is wanted for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Http {
+    /// HTTP/1.1.
+    Version1,
+    /// HTTP/2.
+    Version2,
+    /// Which of them, ALPN decides.
+    Negotiated,
+    /// Other protocols.
+    None,
+}
+
+impl Http {
+    /// Whether requests may share a connection.
+    pub(super) fn may_be_shared(self) -> bool {
+        matches!(self, Self::Version2 | Self::Negotiated)
+    }
+
+    /// What to offer by ALPN where there is no list at all, as Envoy does.
+    fn protocols(self) -> &'static [&'static [u8]] {
+        match self {
+            Self::Version1 => &[b"http/1.1"],
+            Self::Version2 => &[b"h2"],
+            Self::Negotiated => &[b"h2", b"http/1.1"],
+            Self::None => &[],
+        }
+    }
 }
 
 impl Wanted<'_> {
@@ -155,7 +187,7 @@ async fn secure(stream: &mut Stream, tls: &ClientTls, wanted: &Wanted<'_>) -> Re
     let mut offered: Vec<Vec<u8>> =
         protocols.iter().filter(|protocol| protocol.as_slice() != b"istio-peer-exchange").cloned().collect();
     if offered.is_empty() {
-        offered.extend(wanted.fallback_protocol.map(<[u8]>::to_vec));
+        offered.extend(wanted.http.protocols().iter().map(|protocol| protocol.to_vec()));
     }
     let session = tls.session(wanted.server_name(), offered).map_err(|error| failed(&error))?;
     stream.secure(session);

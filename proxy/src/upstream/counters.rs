@@ -11,6 +11,8 @@ counters! {
         upstream_cx_active: Gauge,
         /// HTTP/1 connections opened.
         upstream_cx_http1_total: Counter,
+        /// HTTP/2 connections opened.
+        upstream_cx_http2_total: Counter,
         /// Connects that failed, timeouts included.
         upstream_cx_connect_fail: Counter,
         /// Connects that took too long.
@@ -25,6 +27,10 @@ counters! {
         upstream_cx_destroy: Counter,
         /// Times no endpoint could be used.
         upstream_cx_none_healthy: Counter,
+        /// HTTP/2 connections closed because PINGs were not answered.
+        upstream_cx_http2_keepalive_timeout: Counter,
+        /// HTTP/2 connections closed because the endpoint asked for it.
+        upstream_cx_close_notify: Counter,
         /// Responses that broke the protocol.
         upstream_cx_protocol_error: Counter,
         /// Bytes received from upstream.

@@ -7,10 +7,10 @@ mod cluster;
 mod clusters;
 mod connector;
 mod counters;
-mod pool_h1;
+mod pool;
 
 pub use cluster::{Cluster, Pick, PickFailure};
 pub use clusters::Clusters;
-pub use connector::{ConnectFailure, Connected, Wanted};
+pub use connector::{ConnectFailure, Connected, Http, Wanted};
 pub use counters::ClusterCounters;
-pub use pool_h1::{ObtainFailure, Pool, Target, UpstreamConnection};
+pub use pool::{Lent, ObtainFailure, Pool, SharedConnection, Target, UpstreamConnection};

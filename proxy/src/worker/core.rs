@@ -96,8 +96,10 @@ pub struct Core {
     pub timers: Rc<Timers>,
     /// Random numbers.
     pub random: Random,
-    /// The tasks that serve connections.
+    /// The tasks that serve clients.
     pub tasks: Tasks,
+    /// The tasks that drive shared connections to endpoints; nobody waits for their end.
+    pub background: Tasks,
     /// What all workers share.
     pub process: Arc<Process>,
 }
@@ -111,6 +113,7 @@ impl Core {
             timers: Timers::new(clock),
             random: Random::new(),
             tasks: Tasks::default(),
+            background: Tasks::default(),
             process,
         })
     }

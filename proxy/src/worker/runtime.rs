@@ -47,6 +47,7 @@ where
         upkeep.spawn_local(vital("flusher", Flusher::run(worker.io.clone())));
         upkeep.spawn_local(vital("timers", worker.timers.clone().run()));
         upkeep.spawn_local(vital("supervisor of connections", supervise(worker.clone())));
+        upkeep.spawn_local(vital("supervisor of shared connections", supervise_background(worker.clone())));
         upkeep.spawn_local(vital("access logs", write_logs(worker.clone())));
         upkeep.spawn_local(vital("sweep", sweep(worker.clone())));
         // A task of its own: what `block_on` polls itself is polled before the tasks that are ready, and would break up their batches.
@@ -55,6 +56,8 @@ where
         while served.join_next().await.is_some() {}
         worker.tasks.abort();
         worker.tasks.finished().await;
+        worker.background.abort();
+        worker.background.finished().await;
         worker.logs.flush();
     });
     Ok(())
@@ -62,6 +65,10 @@ where
 
 async fn supervise(worker: Rc<Worker>) {
     worker.tasks.supervise(|| worker.counters.connection_panics.increment()).await;
+}
+
+async fn supervise_background(worker: Rc<Worker>) {
+    worker.background.supervise(|| worker.counters.connection_panics.increment()).await;
 }
 
 async fn write_logs(worker: Rc<Worker>) {

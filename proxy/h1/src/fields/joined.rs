@@ -125,7 +125,7 @@ impl Fields {
         if !is_field_value(value) {
             return Err(FieldError::Value);
         }
-        self.join(header, value)
+        self.join_with(header, b",", value)
     }
 
     /// Joins the lines of those of `headers` that came over the wire more than once.
@@ -141,27 +141,27 @@ impl Fields {
         let repeated = self.repeated;
         for header in Header::ALL.iter().filter(|header| repeated.contains(**header) && headers.contains(**header)) {
             // A head that is full keeps its lines.
-            let _ = self.join(*header, b"");
+            let _ = self.join_with(*header, b",", b"");
         }
     }
 
-    /// The live values and `last` become one field in place of the first; empty ones leave no comma.
-    fn join(&mut self, header: Header, last: &[u8]) -> Result<(), FieldError> {
+    /// The live values and `last` become one field in place of the first; empty ones leave no separator.
+    pub(super) fn join_with(&mut self, header: Header, separator: &[u8], last: &[u8]) -> Result<(), FieldError> {
         let new = self.begin(&[header.line_start().as_bytes()])?;
         let start = self.bytes.len();
         let is_one = |field: &crate::field_line::Field| field.header == header && field.is_live();
         for field in self.table.iter().filter(|field| is_one(field)) {
             let value = field.value().range();
-            let separator: &[u8] = match bytes_at(&self.bytes, field.value()) {
+            let before: &[u8] = match bytes_at(&self.bytes, field.value()) {
                 [] => continue,
-                _ if self.bytes.len() > start => b",",
+                _ if self.bytes.len() > start => separator,
                 _ => b"",
             };
-            self.bytes.extend_from_slice(separator);
+            self.bytes.extend_from_slice(before);
             self.bytes.extend_from_within(value);
         }
         if !last.is_empty() && self.bytes.len() > start {
-            self.bytes.push(b',');
+            self.bytes.extend_from_slice(separator);
         }
         self.bytes.extend_from_slice(last);
         let joined = self.finish(header, new, true)?;

@@ -7,7 +7,8 @@ use crate::name::{self, Header};
 use crate::scan::is_field_value;
 
 impl Fields {
-    pub(crate) fn clear(&mut self) {
+    /// Makes them empty; allocations are kept.
+    pub fn clear(&mut self) {
         self.bytes.clear();
         self.table.clear();
         self.present = HeaderSet::EMPTY;

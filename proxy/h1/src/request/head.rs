@@ -5,6 +5,7 @@ use crate::fields::{FieldError, Fields, Span};
 use crate::method::Method;
 use crate::name::Header;
 use crate::path::{self, PathError, PathOptions, PathOutcome};
+use crate::request::http2::Section;
 use crate::scan::is_authority;
 use crate::target::{Scheme, is_sendable};
 use crate::version::Version;
@@ -42,6 +43,8 @@ pub struct RequestHead {
     pub expect_continue: bool,
     /// Whether a fragment was cut off the target.
     pub had_fragment: bool,
+    /// Whether the upgrade came as extended CONNECT (RFC 8441); the method is GET nevertheless.
+    pub extended_connect: bool,
     pub(super) fields: Fields,
     pub(super) path: Span,
     pub(super) original_path: Span,
@@ -70,6 +73,7 @@ pub(super) struct Progress {
     pub(super) keep_alive: bool,
     pub(super) nominates: bool,
     pub(super) has_te: bool,
+    pub(super) section: Section,
 }
 
 impl RequestHead {
@@ -88,6 +92,7 @@ impl RequestHead {
         self.keep_alive = false;
         self.expect_continue = false;
         self.had_fragment = false;
+        self.extended_connect = false;
         self.path = Span::default();
         self.original_path = Span::default();
         self.authority = Span::default();

@@ -2,6 +2,7 @@
 
 use crate::body_length::{BodyLength, Framing};
 use crate::fields::{Fields, Span};
+use crate::response::http2::Section;
 use crate::version::Version;
 
 /// The head of a response: status and fields in one reusable buffer.
@@ -40,6 +41,7 @@ pub(super) struct Progress {
     pub(super) upgrade: Option<Span>,
     pub(super) close: bool,
     pub(super) keep_alive: bool,
+    pub(super) section: Section,
 }
 
 impl ResponseHead {

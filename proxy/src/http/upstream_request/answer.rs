@@ -1,12 +1,15 @@
 //! The head of an upstream's answer as it arrives.
 
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use h1::Expectation;
 
 use super::wait::Waited;
 use crate::http::HttpChain;
-use crate::io::{Stream, StreamWriter};
+use crate::http::sink::Sink;
+use crate::http::source::Source;
+use crate::http2::{Code, Reset};
+use crate::io::Stream;
 
 /// Bytes of a response's head.
 const RESPONSE_HEAD: usize = 64 * 1024;
@@ -16,27 +19,27 @@ const MOST_INTERIM: u32 = 100;
 
 /// Reads the head of an answer, and passes interim responses on meanwhile.
 pub(super) struct Answer<'s> {
-    stream: &'s mut Stream,
+    source: Source<'s>,
     response: &'s mut h1::ResponseHead,
     expectation: Expectation,
     limits: &'s h1::Limits,
-    client: &'s StreamWriter,
+    client: Sink,
     version: h1::Version,
     /// Informational responses so far.
     interim: u32,
 }
 
 impl<'s> Answer<'s> {
-    /// To `request`, from `stream` into `response`.
+    /// To `request`, from `source` into `response`.
     pub(super) fn new(
-        stream: &'s mut Stream,
+        source: Source<'s>,
         request: &h1::RequestHead,
         response: &'s mut h1::ResponseHead,
         chain: &'s HttpChain,
-        client: &'s StreamWriter,
+        client: Sink,
     ) -> Self {
         Self {
-            stream,
+            source,
             response,
             expectation: Expectation { method: request.method, upgrade: request.upgrade().is_some() },
             limits: &chain.response_limits,
@@ -49,43 +52,71 @@ impl<'s> Answer<'s> {
     /// Ready when the head is in memory, or will never be.
     pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Waited> {
         loop {
-            let received = self.stream.input().bytes();
-            let parsed = match received.is_empty() {
-                true => Ok(None),
-                false => self.response.parse(received, self.expectation, self.limits),
+            let received = match &mut self.source {
+                Source::Http1(stream) => poll_parsed(context, stream, self.response, self.expectation, self.limits),
+                Source::Http2(stream) => stream.poll_head(context, self.response).map_err(reset),
             };
-            match parsed {
-                Ok(Some(consumed)) => {
-                    self.stream.input_mut().consume(consumed);
-                    if !self.response.is_interim() {
-                        return Poll::Ready(Waited::Answered);
-                    }
-                    self.interim += 1;
-                    if self.interim > MOST_INTERIM {
-                        return Poll::Ready(Waited::ProtocolError);
-                    }
-                    self.pass_interim();
-                    continue;
-                }
-                Ok(None) => {}
-                Err(_) => return Poll::Ready(Waited::ProtocolError),
+            if let Err(waited) = ready!(received) {
+                return Poll::Ready(waited);
             }
-            match self.stream.poll_fill(context, RESPONSE_HEAD) {
-                Poll::Ready(Ok(count)) if count > 0 => {}
-                // Half a head is no answer, but it is not silence either.
-                Poll::Ready(_) if !self.stream.input().is_empty() => return Poll::Ready(Waited::ProtocolError),
-                Poll::Ready(_) => return Poll::Ready(Waited::Reset),
-                Poll::Pending => return Poll::Pending,
+            if !self.response.is_interim() {
+                return Poll::Ready(Waited::Answered);
             }
+            self.interim += 1;
+            if self.interim > MOST_INTERIM {
+                return Poll::Ready(Waited::ProtocolError);
+            }
+            self.pass_interim();
         }
     }
 
     /// 100, 102 and 103 go through to clients that know them.
     fn pass_interim(&mut self) {
-        if self.version == h1::Version::Http11 {
+        if self.version != h1::Version::Http10 {
             let (response, version) = (&*self.response, self.version);
-            self.client.put(|out| h1::write_response(response, version, false, out));
+            self.client.put_response(version, response, false, false);
         }
         self.response.clear();
+    }
+}
+
+/// Ready when a head was parsed.
+fn poll_parsed(
+    context: &mut Context<'_>,
+    stream: &mut Stream,
+    response: &mut h1::ResponseHead,
+    expectation: Expectation,
+    limits: &h1::Limits,
+) -> Poll<Result<(), Waited>> {
+    loop {
+        let received = stream.input().bytes();
+        let parsed = match received.is_empty() {
+            true => Ok(None),
+            false => response.parse(received, expectation, limits),
+        };
+        match parsed {
+            Ok(Some(consumed)) => {
+                stream.input_mut().consume(consumed);
+                return Poll::Ready(Ok(()));
+            }
+            Ok(None) => {}
+            Err(_) => return Poll::Ready(Err(Waited::ProtocolError)),
+        }
+        match ready!(stream.poll_fill(context, RESPONSE_HEAD)) {
+            Ok(count) if count > 0 => {}
+            // Half a head is no answer, but it is not silence either.
+            _ if !stream.input().is_empty() => return Poll::Ready(Err(Waited::ProtocolError)),
+            _ => return Poll::Ready(Err(Waited::Reset)),
+        }
+    }
+}
+
+fn reset(reset: Reset) -> Waited {
+    match reset {
+        Reset::ByPeer(Code::REFUSED_STREAM) => Waited::Refused,
+        Reset::ByPeer(Code::PROTOCOL_ERROR) => Waited::ProtocolError,
+        Reset::ByPeer(_) => Waited::RemoteReset,
+        Reset::ByCodec(_) | Reset::BrokenConnection => Waited::ProtocolError,
+        Reset::ConnectionGone => Waited::Reset,
     }
 }

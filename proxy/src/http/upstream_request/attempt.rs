@@ -6,21 +6,23 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
-use h1::{BodyError, BodyLength, RequestHead, chunked};
+use h1::{BodyError, RequestHead, Version};
+use h2::OpenError;
+use xds_model::cluster::UpstreamProtocol;
 
 use super::answer::Answer;
+use super::carrier::Carrier;
 use super::deadlines::Expired;
 use super::wait::{Waited, poll_asked_or_late, poll_departure, poll_interrupt};
 use super::{Replay, Sender};
 use crate::http::HttpChain;
 use crate::http::body::{BodyFailure, Silence};
-use crate::http::connection::Connection;
+use crate::http::downstream::Downstream;
 use crate::http::local_reply::LocalReply;
 use crate::http::message::Memory;
 use crate::http::retry::{Attempt, Retries};
-use crate::io::HIGH_WATER;
 use crate::telemetry::counter::Held;
-use crate::upstream::{Cluster, ObtainFailure, Pick, PickFailure, Pool, UpstreamConnection, Wanted};
+use crate::upstream::{Cluster, Http, Lent, ObtainFailure, Pick, PickFailure, Pool, Wanted};
 use crate::worker::Process;
 use crate::worker::timer::Alarm;
 
@@ -37,7 +39,7 @@ pub(super) enum Tried<'c> {
 
 /// An endpoint that is answering. It counts as busy until this is dropped.
 pub(super) struct Answering<'c> {
-    pub(super) connection: Box<UpstreamConnection>,
+    pub(super) carrier: Carrier,
     _endpoint: Pick,
     _active: Held<'c>,
 }
@@ -49,51 +51,49 @@ impl<'c> Sender<'_, '_, 'c> {
             Err(PickFailure::Warming) => self.take_when_known(retries).await,
             taken => taken,
         };
-        let (pick, idle) = match taken {
+        let (pick, free) = match taken {
             Ok(taken) => taken,
             Err(_) => return Tried::Refused(LocalReply::no_healthy_upstream()),
         };
-        let mut connection = match idle {
-            Some(connection) => connection,
+        let lent = match free {
+            Some(lent) => lent,
             None => match self.obtain(&pick.pool).await {
-                Ok(connection) => connection,
+                Ok(lent) => lent,
                 Err(tried) => return tried,
             },
         };
-        if let Err(error) = self.begin_sending(&mut connection, retries.per_try_timeout()) {
-            return self.failed(Waited::BadBody(error));
-        }
+        let mut carrier = match self.begin_sending(lent, retries.per_try_timeout()) {
+            Ok(carrier) => carrier,
+            Err(waited) => return self.failed(waited),
+        };
         let mut waited = Waited::Sent;
         if !self.exchange.body.is_complete() {
-            waited = self.send_rest(&mut connection).await;
+            waited = self.send_rest(&mut carrier).await;
         }
         if matches!(waited, Waited::Sent) {
             self.request_sent();
-            waited = self.await_head(&mut connection).await;
+            waited = self.await_head(&mut carrier).await;
         }
         match waited {
-            Waited::Answered => Tried::Answered(Answering { connection, _endpoint: pick, _active: active }),
+            Waited::Answered => Tried::Answered(Answering { carrier, _endpoint: pick, _active: active }),
             other => self.failed(other),
         }
     }
 
-    /// An endpoint, and an idle connection to it if there is one.
-    fn take(&mut self, retries: &Retries<'_>) -> Result<(Pick, Option<Box<UpstreamConnection>>), PickFailure> {
+    /// An endpoint, and a free connection to it if there is one.
+    fn take(&mut self, retries: &Retries<'_>) -> Result<(Pick, Option<Lent>), PickFailure> {
         let attempts = retries.host_selection_attempts();
         let tried = if attempts.is_some() { self.tried.as_slice() } else { &[] };
         let pick = self.cluster.pick(tried, attempts.unwrap_or(0))?;
         self.exchange.memory.outcome.target = Some(pick.pool.target());
         self.trying = Some(pick.pool.clone());
         let wanted = wanted(&self.exchange.memory.request, &self.exchange.chain, self.cluster);
-        let idle = pick.pool.checkout(&wanted);
-        Ok((pick, idle))
+        let free = pick.pool.checkout(&wanted);
+        Ok((pick, free))
     }
 
-    async fn take_when_known(
-        &mut self,
-        retries: &Retries<'_>,
-    ) -> Result<(Pick, Option<Box<UpstreamConnection>>), PickFailure> {
-        let worker = self.exchange.connection.worker.clone();
+    async fn take_when_known(&mut self, retries: &Retries<'_>) -> Result<(Pick, Option<Lent>), PickFailure> {
+        let worker = self.exchange.downstream.worker().clone();
         let alarm = Alarm::new(&worker.timers);
         alarm.set_after(Some(self.cluster.model().connect_timeout));
         // If it does not become known in time the next pick says so.
@@ -102,14 +102,14 @@ impl<'c> Sender<'_, '_, 'c> {
         self.take(retries)
     }
 
-    async fn obtain(&mut self, pool: &Rc<Pool>) -> Result<Box<UpstreamConnection>, Tried<'c>> {
+    async fn obtain(&mut self, pool: &Rc<Pool>) -> Result<Lent, Tried<'c>> {
         let wanted = wanted(&self.exchange.memory.request, &self.exchange.chain, self.cluster);
-        let connection = &mut *self.exchange.connection;
-        let alarm = self.deadlines.arm_answer(&connection.worker.timers);
+        let downstream = &mut self.exchange.downstream;
+        let alarm = self.deadlines.arm_answer(&downstream.worker().timers);
         let mut obtaining = pin!(pool.obtain(&wanted));
         let obtained = poll_fn(|context| match obtaining.as_mut().poll(context) {
             Poll::Ready(obtained) => Poll::Ready(Ok(obtained)),
-            Poll::Pending => poll_interrupt(context, &mut connection.stream, &connection.admission, alarm).map(Err),
+            Poll::Pending => poll_interrupt(context, downstream, alarm).map(Err),
         })
         .await;
         match obtained {
@@ -119,7 +119,7 @@ impl<'c> Sender<'_, '_, 'c> {
             }
             Err(Waited::Closing) => Err(Tried::Refused(LocalReply::closing())),
             Err(_) => Err(Tried::Refused(self.timed_out())),
-            Ok(Ok(connection)) => Ok(connection),
+            Ok(Ok(lent)) => Ok(lent),
             Ok(Err(ObtainFailure::Overflow)) => Err(Tried::Refused(LocalReply::overflow())),
             Ok(Err(ObtainFailure::Gone)) => {
                 Err(Tried::Failed(Attempt::ConnectFailure, LocalReply::no_healthy_upstream()))
@@ -139,81 +139,66 @@ impl<'c> Sender<'_, '_, 'c> {
     }
 
     /// Sends what is here of the request.
-    fn begin_sending(
-        &mut self,
-        connection: &mut UpstreamConnection,
-        per_try: Option<Duration>,
-    ) -> Result<(), BodyError> {
-        let outcome = &mut self.exchange.memory.outcome;
-        outcome.upstream_remote = Some(connection.remote);
-        outcome.upstream_local = connection.local;
+    fn begin_sending(&mut self, lent: Lent, per_try: Option<Duration>) -> Result<Carrier, Waited> {
+        let exchange = &mut *self.exchange;
+        let Memory { request, response, replay, outcome, .. } = &mut *exchange.memory;
+        outcome.upstream_remote = Some(lent.remote());
+        outcome.upstream_local = lent.local();
         outcome.upstream_failure.clear();
-        self.send_head(connection);
-        if !self.exchange.body.is_complete() {
-            self.send_received(connection)?;
+        response.clear();
+        let whole = exchange.body.is_complete();
+        outcome.upstream_protocol = lent.protocol();
+        let begun = Carrier::begin(lent, request, exchange.scheme, replay.bytes(), &exchange.body.trailers, whole);
+        let carrier = begun.map_err(|error| match error {
+            OpenError::ExtendedConnect => Waited::ProtocolError,
+            OpenError::GoingAway | OpenError::TooManyStreams | OpenError::NoMoreIds => Waited::Refused,
+        })?;
+        if !whole {
+            self.send_received(&carrier).map_err(Waited::BadBody)?;
         }
-        self.deadlines.attempt_begins(self.exchange.connection.worker.io.clock.now(), per_try);
-        Ok(())
+        self.deadlines.attempt_begins(self.exchange.downstream.worker().io.clock.now(), per_try);
+        Ok(carrier)
     }
 
     fn request_sent(&mut self) {
         self.request_received();
-        let worker = &self.exchange.connection.worker;
+        let worker = &self.exchange.downstream.worker();
         self.exchange.memory.outcome.sent = Some(worker.io.clock.now());
         self.deadlines.arm(worker);
     }
 
-    /// The head, and the body as far as an earlier try sent it.
-    fn send_head(&mut self, connection: &mut UpstreamConnection) {
-        let memory = &mut *self.exchange.memory;
-        memory.response.clear();
-        let is_chunked = memory.request.body == BodyLength::Chunked;
-        let whole = self.exchange.body.is_complete();
-        let replay = memory.replay.bytes();
-        connection.stream.put(|out| {
-            h1::write_request(&memory.request, false, out);
-            match is_chunked {
-                true if !replay.is_empty() => chunked::write_chunk(replay, out),
-                _ => out.extend_from_slice(replay),
-            }
-            if is_chunked && whole {
-                out.extend_from_slice(chunked::LAST_CHUNK);
-            }
-        });
-    }
-
     /// The part of the body that was received with the head.
-    fn send_received(&mut self, connection: &mut UpstreamConnection) -> Result<(), BodyError> {
+    fn send_received(&mut self, carrier: &Carrier) -> Result<(), BodyError> {
         let exchange = &mut *self.exchange;
-        let mut keep = keep(&mut exchange.memory.replay, self.cluster, &exchange.connection.worker.process);
-        let (source, sink) = (&mut exchange.connection.stream, connection.stream.writer());
-        exchange.body.move_pending(source, &sink, &mut keep)
+        let mut keep = keep(&mut exchange.memory.replay, self.cluster, &exchange.downstream.worker().process);
+        let sink = carrier.sink();
+        exchange.body.move_pending(&mut exchange.downstream.source, &sink, &mut keep)
     }
 
     /// The rest of the body, until it is sent or the upstream answers early.
-    async fn send_rest(&mut self, connection: &mut UpstreamConnection) -> Waited {
-        self.deadlines.arm(&self.exchange.connection.worker);
+    async fn send_rest(&mut self, carrier: &mut Carrier) -> Waited {
+        self.deadlines.arm(&self.exchange.downstream.worker());
         let exchange = &mut *self.exchange;
-        let clock = exchange.connection.worker.io.clock.clone();
+        let clock = exchange.downstream.worker().io.clock.clone();
         let alarm = self.deadlines.alarm();
         let deadline = self.deadlines.earliest();
         let silence = alarm.zip(self.deadlines.silence());
         let silence = silence.map(|(alarm, bound)| Silence { alarm, clock: &clock, bound, deadline });
         let (memory, chain) = (&mut *exchange.memory, &exchange.chain);
         let response = &mut memory.response;
-        let client = &mut *exchange.connection;
-        let keep = keep(&mut memory.replay, self.cluster, &client.worker.process);
-        let writer = connection.stream.writer();
-        let mut sending = pin!(exchange.body.move_all(&mut client.stream, &writer, silence.as_ref(), keep));
-        let mut answer = Answer::new(&mut connection.stream, &memory.request, response, chain, &client.writer);
-        let (admission, client_writer) = (&client.admission, &client.writer);
-        let departure = Alarm::new(&client.worker.timers);
+        let worker = exchange.downstream.worker();
+        let keep = keep(&mut memory.replay, self.cluster, &worker.process);
+        let departure = Alarm::new(&worker.timers);
+        let Downstream { source, sink: client, connection: client_connection } = &mut exchange.downstream;
+        let sink = carrier.sink();
+        let mut sending = pin!(exchange.body.move_all(source, &sink, silence.as_ref(), keep));
+        let mut answer = Answer::new(carrier.source(), &memory.request, response, chain, client.clone());
         let mut broken = false;
         poll_fn(|context| {
             if !broken {
                 match sending.as_mut().poll(context) {
                     Poll::Ready(Ok(())) => return Poll::Ready(Waited::Sent),
-                    Poll::Ready(Err(BodyFailure::Source(BodyError::Truncated))) => {
+                    Poll::Ready(Err(BodyFailure::Source(BodyError::Truncated) | BodyFailure::Reset(_))) => {
                         return Poll::Ready(Waited::ClientGone);
                     }
                     Poll::Ready(Err(BodyFailure::Source(error))) => return Poll::Ready(Waited::BadBody(error)),
@@ -226,24 +211,25 @@ impl<'c> Sender<'_, '_, 'c> {
                 return Poll::Ready(waited);
             }
             // While the upstream takes nothing, nothing is read from the client: its end would not be met.
-            if writer.backlog() > HIGH_WATER && poll_departure(context, &departure, client_writer).is_ready() {
+            if sink.is_full() && poll_departure(context, &departure, client).is_ready() {
                 return Poll::Ready(Waited::ClientGone);
             }
-            poll_asked_or_late(context, admission, alarm)
+            poll_asked_or_late(context, client_connection, alarm)
         })
         .await
     }
 
     /// The request is sent: waits for the head of the answer.
-    fn await_head<'s>(&'s mut self, upstream: &'s mut UpstreamConnection) -> impl Future<Output = Waited> {
+    fn await_head<'s>(&'s mut self, carrier: &'s mut Carrier) -> impl Future<Output = Waited> {
         let exchange = &mut *self.exchange;
-        let Connection { stream, writer, admission, .. } = &mut *exchange.connection;
         let Memory { request, response, .. } = &mut *exchange.memory;
-        let mut answer = Answer::new(&mut upstream.stream, request, response, &exchange.chain, writer);
+        let downstream = &mut exchange.downstream;
+        let client = downstream.sink.clone();
+        let mut answer = Answer::new(carrier.source(), request, response, &exchange.chain, client);
         let alarm = self.deadlines.alarm();
         poll_fn(move |context| match answer.poll(context) {
             Poll::Ready(waited) => Poll::Ready(waited),
-            Poll::Pending => poll_interrupt(context, stream, admission, alarm),
+            Poll::Pending => poll_interrupt(context, downstream, alarm),
         })
     }
 
@@ -264,6 +250,14 @@ impl<'c> Sender<'_, '_, 'c> {
                 counters.upstream_cx_protocol_error.increment();
                 Tried::Failed(Attempt::Reset, LocalReply::upstream_protocol_error())
             }
+            Waited::Refused => {
+                counters.upstream_rq_rx_reset.increment();
+                Tried::Failed(Attempt::RefusedStream, LocalReply::upstream_refused_stream())
+            }
+            Waited::RemoteReset => {
+                counters.upstream_rq_rx_reset.increment();
+                Tried::Failed(Attempt::Reset, LocalReply::upstream_remote_reset())
+            }
             Waited::Timeout => self.expired(),
             // Both were dealt with by the caller.
             Waited::Answered | Waited::Sent => Tried::Refused(LocalReply::upstream_protocol_error()),
@@ -271,7 +265,7 @@ impl<'c> Sender<'_, '_, 'c> {
     }
 
     fn expired(&mut self) -> Tried<'c> {
-        let clock = &self.exchange.connection.worker.io.clock;
+        let clock = &self.exchange.downstream.worker().io.clock;
         clock.invalidate();
         let client_counters = &self.exchange.chain.counters;
         match self.deadlines.expired(clock.now()) {
@@ -303,6 +297,13 @@ fn keep<'a>(replay: &'a mut Replay, cluster: &'a Cluster, process: &'a Process) 
 
 /// What the connection is for.
 fn wanted<'a>(request: &'a RequestHead, chain: &'a HttpChain, cluster: &Cluster) -> Wanted<'a> {
-    let protocols = chain.filters.upstream_protocols().filter(|_| !cluster.keeps_its_protocols());
-    Wanted { host: request.authority(), protocols, fallback_protocol: Some(b"http/1.1") }
+    let http = match cluster.protocol() {
+        UpstreamProtocol::Http1 => Http::Version1,
+        UpstreamProtocol::Http2 => Http::Version2,
+        UpstreamProtocol::Auto => Http::Negotiated,
+        UpstreamProtocol::UseDownstream if request.version == Version::Http2 => Http::Version2,
+        UpstreamProtocol::UseDownstream => Http::Version1,
+    };
+    let protocols = chain.filters.upstream_protocols(http).filter(|_| !cluster.keeps_its_protocols());
+    Wanted { host: request.authority(), protocols, http, is_upgrade: request.upgrade().is_some() }
 }

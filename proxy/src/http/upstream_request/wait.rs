@@ -5,13 +5,9 @@ use std::time::Duration;
 
 use h1::BodyError;
 
-use crate::http::HttpChain;
-use crate::io::{Stream, StreamWriter};
-use crate::worker::connection::{Admission, Wish};
+use crate::http::downstream::{ClientConnection, Downstream};
+use crate::http::sink::Sink;
 use crate::worker::timer::Alarm;
-
-/// Bytes of a next request that may arrive while the answer to this one is awaited.
-const PIPELINED: usize = 16 * 1024;
 
 /// How often a client is looked at from which nothing is read.
 const LOOK: Duration = Duration::from_secs(1);
@@ -23,6 +19,10 @@ pub(super) enum Waited {
     /// All of the request is sent.
     Sent,
     Reset,
+    /// The endpoint reset the stream.
+    RemoteReset,
+    /// The endpoint has not acted upon the request, and says so.
+    Refused,
     ProtocolError,
     ClientGone,
     BadBody(BodyError),
@@ -34,23 +34,22 @@ pub(super) enum Waited {
 /// What ends a wait for the upstream: the client goes away and takes its request with it, the listener, the time.
 pub(super) fn poll_interrupt(
     context: &mut Context<'_>,
-    client: &mut Stream,
-    admission: &Admission<HttpChain>,
+    client: &mut Downstream<'_>,
     alarm: Option<&Alarm>,
 ) -> Poll<Waited> {
-    if poll_gone(context, client).is_ready() {
+    if client.source.poll_gone(context).is_ready() {
         return Poll::Ready(Waited::ClientGone);
     }
-    poll_asked_or_late(context, admission, alarm)
+    poll_asked_or_late(context, client.connection, alarm)
 }
 
 /// As [`poll_interrupt`], where somebody else reads from the client.
 pub(super) fn poll_asked_or_late(
     context: &mut Context<'_>,
-    admission: &Admission<HttpChain>,
+    client: &ClientConnection,
     alarm: Option<&Alarm>,
 ) -> Poll<Waited> {
-    if admission.poll_wish(context, Wish::Close).is_ready() {
+    if client.poll_close(context).is_ready() {
         return Poll::Ready(Waited::Closing);
     }
     alarm.map_or(Poll::Pending, |alarm| alarm.poll_elapsed(context).map(|()| Waited::Timeout))
@@ -58,7 +57,7 @@ pub(super) fn poll_asked_or_late(
 
 /// Ready when the client has gone away, for the time in which nothing is read from it: the runtime then does not tell, so it is
 /// asked from time to time.
-pub(super) fn poll_departure(context: &mut Context<'_>, look: &Alarm, client: &StreamWriter) -> Poll<()> {
+pub(super) fn poll_departure(context: &mut Context<'_>, look: &Alarm, client: &Sink) -> Poll<()> {
     while !client.is_peer_done() {
         if look.deadline().is_none() {
             look.set_after(Some(LOOK));
@@ -67,15 +66,4 @@ pub(super) fn poll_departure(context: &mut Context<'_>, look: &Alarm, client: &S
         look.set(None);
     }
     Poll::Ready(())
-}
-
-/// Ready when the client has gone away. Reads ahead a little meanwhile.
-pub(in crate::http) fn poll_gone(context: &mut Context<'_>, client: &mut Stream) -> Poll<()> {
-    while client.input().bytes().len() < PIPELINED {
-        match ready!(client.poll_fill(context, PIPELINED)) {
-            Ok(count) if count > 0 => {}
-            _ => return Poll::Ready(()),
-        }
-    }
-    Poll::Pending
 }

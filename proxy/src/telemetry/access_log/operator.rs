@@ -65,6 +65,9 @@ pub fn put(operator: &Operator, record: &Record<'_>, out: &mut Vec<u8>) -> Writt
         Operator::Response(operand) => {
             header(operand, |name| record.response.and_then(|response| response.fields().find(name.as_bytes())), out)
         }
+        Operator::Trailer(operand) => {
+            header(operand, |name| record.trailers.and_then(|trailers| trailers.find(name.as_bytes())), out)
+        }
         Operator::QueryParameter { name, max_length } => query_parameter(name, *max_length, record, out),
         Operator::StartTime(format) => {
             time::put(record.started, format, out);
@@ -86,7 +89,7 @@ pub fn put(operator: &Operator, record: &Record<'_>, out: &mut Vec<u8>) -> Writt
             ["ROUTE", "istio", "config"] => optional(record.route_config, out),
             _ => Written::Missing,
         },
-        Operator::Trailer(_) | Operator::DynamicMetadata(_) | Operator::FilterState(_) => Written::Missing,
+        Operator::DynamicMetadata(_) | Operator::FilterState(_) => Written::Missing,
         Operator::Plain(operator) => plain(*operator, record, out),
     }
 }
@@ -148,7 +151,10 @@ fn plain(operator: PlainOperator, record: &Record<'_>, out: &mut Vec<u8>) -> Wri
         }
         Op::UpstreamCluster => optional(record.cluster, out),
         Op::UpstreamHost => optional(upstream.map(|upstream| upstream.address), out),
-        Op::UpstreamProtocol => optional(record.request.and(upstream).map(|_| "HTTP/1.1"), out),
+        Op::UpstreamProtocol => {
+            let protocol = upstream.map(|upstream| upstream.protocol).filter(|protocol| !protocol.is_empty());
+            optional(record.request.and(protocol), out)
+        }
         Op::UpstreamRequestAttemptCount => number(u64::from(record.attempts), out),
         Op::UpstreamTransportFailureReason => text(record.upstream_failure, out),
         Op::DownstreamLocalDnsSan

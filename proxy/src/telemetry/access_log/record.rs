@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use h1::{RequestHead, ResponseHead};
+use h1::{Fields, RequestHead, ResponseHead};
 
 use crate::telemetry::response_flags::ResponseFlags;
 use crate::worker::connection::ConnectionFacts;
@@ -37,6 +37,8 @@ pub struct Record<'a> {
     pub scheme: &'static str,
     /// The response, as it was sent to the client.
     pub response: Option<&'a ResponseHead>,
+    /// What stood behind the body of the response.
+    pub trailers: Option<&'a Fields>,
     /// Status of the response; 0 for none.
     pub status: u16,
     /// What went wrong.
@@ -82,6 +84,7 @@ impl<'a> Record<'a> {
             request: None,
             scheme: "",
             response: None,
+            trailers: None,
             status: 0,
             flags: ResponseFlags::NONE,
             details: "",
@@ -104,6 +107,8 @@ impl<'a> Record<'a> {
 pub struct UpstreamFacts<'a> {
     /// The endpoint.
     pub address: &'a str,
+    /// The version of HTTP; empty for none.
+    pub protocol: &'static str,
     /// The other side of the connection.
     pub remote: Option<SocketAddr>,
     /// Our side.

@@ -28,12 +28,13 @@ const NAMES: [(&str, &str); 17] = [
 ];
 
 /// Of gRPC requests alone: what the answer says, or else what its HTTP status means (Envoy, `GrpcStatusFormatter`).
-pub(super) fn status(form: GrpcStatusForm, record: &Record<'_>, out: &mut Vec<u8>) -> Written {
+pub(super) fn status<'a>(form: GrpcStatusForm, record: &Record<'a>, out: &mut Vec<u8>) -> Written {
     let request = record.request.and_then(|request| request.fields().get(h1::Header::ContentType));
     if !request.is_some_and(is_grpc) {
         return Written::Missing;
     }
-    let said = record.response.and_then(|response| response.fields().get(h1::Header::GrpcStatus));
+    let status = |fields: &'a h1::Fields| fields.get(h1::Header::GrpcStatus);
+    let said = record.trailers.and_then(status).or_else(|| status(record.response?.fields()));
     let code = match said {
         Some(value) => std::str::from_utf8(value).ok().and_then(|value| value.parse::<u64>().ok()),
         None if record.status == 0 => return Written::Missing,

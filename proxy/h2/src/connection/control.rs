@@ -1,0 +1,215 @@
+//! Frames that steer a connection or a stream.
+
+use std::time::Instant;
+
+use crate::config::Role;
+use crate::connection::Connection;
+use crate::error::{Code, ConnectionError};
+use crate::event::Event;
+use crate::frame::{self, FrameHeader, MAX_WINDOW, flag, kind};
+use crate::streams::{Key, Known, Progress, Side};
+
+type Outcome = Result<Option<Event>, ConnectionError>;
+
+const FRAME_SIZE: ConnectionError = ConnectionError::new(Code::FRAME_SIZE_ERROR, "frame of the wrong size");
+
+impl<T> Connection<T> {
+    /// RFC 9113 6.5
+    pub(super) fn settings(&mut self, header: FrameHeader, payload: &[u8], now: Instant, out: &mut Vec<u8>) -> Outcome {
+        if header.stream != 0 {
+            return Err(ConnectionError::protocol("SETTINGS on a stream"));
+        }
+        if header.has(flag::ACK) {
+            if !payload.is_empty() {
+                return Err(FRAME_SIZE);
+            }
+            self.window_grace = 0;
+            return Ok(None);
+        }
+        if !payload.len().is_multiple_of(6) {
+            return Err(FRAME_SIZE);
+        }
+        self.abuse.settings(now)?;
+        self.abuse.reply(out.len())?;
+        if !self.has_settings() {
+            self.peer = self.peer.after_first_frame();
+        }
+        let before = self.peer.initial_window;
+        self.peer.apply(payload, self.role)?;
+        self.resize_windows(self.peer.initial_window - before)?;
+        self.encoder.limit_table(self.peer.header_table_size as usize);
+        frame::write_header(0, kind::SETTINGS, flag::ACK, 0, out);
+        Ok(Some(Event::Writable { key: None }))
+    }
+
+    /// All windows change by as much as their initial size does, below zero if need be (RFC 9113 6.9.2).
+    fn resize_windows(&mut self, difference: i64) -> Result<(), ConnectionError> {
+        if difference == 0 {
+            return Ok(());
+        }
+        for stream in self.streams.iter_mut() {
+            stream.send_window += difference;
+            if stream.send_window > MAX_WINDOW {
+                return Err(ConnectionError::new(Code::FLOW_CONTROL_ERROR, "window too large"));
+            }
+        }
+        Ok(())
+    }
+
+    /// RFC 9113 6.9
+    pub(super) fn window_update(
+        &mut self,
+        header: FrameHeader,
+        payload: &[u8],
+        now: Instant,
+        out: &mut Vec<u8>,
+    ) -> Outcome {
+        let increment = i64::from(frame::stream_id(*payload.as_array().ok_or(FRAME_SIZE)?));
+        self.abuse.window_update(header.stream == 0, now)?;
+        if header.stream == 0 {
+            return self.connection_window_update(increment);
+        }
+        let key = match self.streams.known(header.stream) {
+            Known::Live(key) => key,
+            Known::Idle => return Err(ConnectionError::protocol("WINDOW_UPDATE on an idle stream")),
+            Known::Closed { .. } => return Ok(None),
+        };
+        let Some(stream) = self.streams.get_mut(key).filter(|stream| stream.reset.is_none()) else { return Ok(None) };
+        if increment == 0 {
+            return self.stream_error(key, Code::PROTOCOL_ERROR, "WINDOW_UPDATE by nothing", out);
+        }
+        let was_blocked = stream.send_window <= 0;
+        stream.send_window += increment;
+        if stream.send_window > MAX_WINDOW {
+            return self.stream_error(key, Code::FLOW_CONTROL_ERROR, "window too large", out);
+        }
+        let writable = was_blocked && stream.send_window > 0;
+        Ok(writable.then_some(Event::Writable { key: Some(key) }))
+    }
+
+    fn connection_window_update(&mut self, increment: i64) -> Outcome {
+        if increment == 0 {
+            return Err(ConnectionError::protocol("WINDOW_UPDATE by nothing"));
+        }
+        let was_blocked = self.send_window <= 0;
+        self.send_window += increment;
+        if self.send_window > MAX_WINDOW {
+            return Err(ConnectionError::new(Code::FLOW_CONTROL_ERROR, "window too large"));
+        }
+        Ok(was_blocked.then_some(Event::Writable { key: None }))
+    }
+
+    /// RFC 9113 6.4
+    pub(super) fn reset_frame(&mut self, header: FrameHeader, payload: &[u8], now: Instant) -> Outcome {
+        let code = Code(u32::from_be_bytes(*payload.as_array().ok_or(FRAME_SIZE)?));
+        if header.stream == 0 {
+            return Err(ConnectionError::protocol("RST_STREAM of the connection"));
+        }
+        let key = match self.streams.known(header.stream) {
+            Known::Live(key) => key,
+            Known::Idle => return Err(ConnectionError::protocol("RST_STREAM on an idle stream")),
+            Known::Closed { .. } => return self.abuse.ignored_frame(now).map(|()| None),
+        };
+        let Some(stream) = self.streams.get_mut(key) else { return Ok(None) };
+        let is_over = stream.is_over();
+        if stream.reset.is_some() || is_over {
+            return self.abuse.ignored_frame(now).map(|()| None);
+        }
+        stream.reset = Some(Side::Peer);
+        if self.role == Role::Server {
+            self.abuse.reset_received(stream.since, stream.sending != Progress::Head, now)?;
+        }
+        Ok(Some(Event::Reset { key, code, by_peer: true, reason: "reset by the peer" }))
+    }
+
+    /// RFC 9113 6.7
+    pub(super) fn ping_frame(
+        &mut self,
+        header: FrameHeader,
+        payload: &[u8],
+        now: Instant,
+        out: &mut Vec<u8>,
+    ) -> Outcome {
+        if header.stream != 0 {
+            return Err(ConnectionError::protocol("PING on a stream"));
+        }
+        let payload = *payload.as_array().ok_or(FRAME_SIZE)?;
+        if header.has(flag::ACK) {
+            return Ok(Some(Event::Pong(payload)));
+        }
+        self.abuse.ping(now)?;
+        self.abuse.reply(out.len())?;
+        frame::write_ping(payload, flag::ACK, out);
+        Ok(None)
+    }
+
+    /// RFC 9113 6.8
+    pub(super) fn go_away_frame(&mut self, header: FrameHeader, payload: &[u8]) -> Outcome {
+        if header.stream != 0 {
+            return Err(ConnectionError::protocol("GOAWAY on a stream"));
+        }
+        let ([last, code], _) = payload.as_chunks::<4>().0.split_first_chunk::<2>().ok_or(FRAME_SIZE)?;
+        let (last, code) = (frame::stream_id(*last), Code(u32::from_be_bytes(*code)));
+        // What was refused stays so, whatever a later one says.
+        self.refused_beyond = Some(self.refused_beyond.map_or(last, |before| before.min(last)));
+        self.resetting_refused = self.role == Role::Client;
+        Ok(Some(Event::GoAway { last, code }))
+    }
+
+    /// The next of our streams that GOAWAY refused.
+    pub(super) fn reset_next_refused(&mut self) -> Option<Event> {
+        let last = self.refused_beyond?;
+        let key = self.streams.find(|stream| stream.id > last && stream.reset.is_none());
+        let Some(key) = key else {
+            self.resetting_refused = false;
+            return None;
+        };
+        if let Some(stream) = self.streams.get_mut(key) {
+            stream.reset = Some(Side::Peer);
+        }
+        Some(Event::Reset { key, code: Code::REFUSED_STREAM, by_peer: true, reason: "refused by GOAWAY" })
+    }
+
+    /// RFC 9113 6.3: checked and ignored.
+    pub(super) fn priority(&mut self, header: FrameHeader, payload: &[u8], now: Instant, out: &mut Vec<u8>) -> Outcome {
+        if header.stream == 0 {
+            return Err(ConnectionError::protocol("PRIORITY of the connection"));
+        }
+        self.abuse.ignored_frame(now)?;
+        let error = match payload {
+            [d1, d2, d3, d4, _] if frame::stream_id([*d1, *d2, *d3, *d4]) != header.stream => return Ok(None),
+            [_, _, _, _, _] => ConnectionError::protocol("a stream that depends on itself"),
+            _ => FRAME_SIZE,
+        };
+        match self.streams.known(header.stream) {
+            Known::Live(key) => self.stream_error(key, error.code, error.reason, out),
+            _ => Err(error),
+        }
+    }
+
+    /// Resets a stream because of what the peer did, and tells the user.
+    #[cold]
+    pub(super) fn stream_error(&mut self, key: Key, code: Code, reason: &'static str, out: &mut Vec<u8>) -> Outcome {
+        let Some(stream) = self.streams.get_mut(key) else { return Ok(None) };
+        if stream.reset.is_some() {
+            return Ok(None);
+        }
+        stream.reset = Some(Side::Us);
+        self.write_forced_reset(key.stream_id(), code, out)?;
+        Ok(Some(Event::Reset { key, code, by_peer: false, reason }))
+    }
+
+    /// Writes RST_STREAM that the peer made us send.
+    #[cold]
+    pub(super) fn write_forced_reset(
+        &mut self,
+        stream: u32,
+        code: Code,
+        out: &mut Vec<u8>,
+    ) -> Result<(), ConnectionError> {
+        self.abuse.reset_sent()?;
+        self.abuse.reply(out.len())?;
+        frame::write_reset(stream, code, out);
+        Ok(())
+    }
+}

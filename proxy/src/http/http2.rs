@@ -1,0 +1,171 @@
+//! An HTTP/2 connection of a client: many requests at once, each a task of its own.
+
+use std::cell::Cell;
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use h1::RequestHead;
+
+use super::HttpChain;
+use super::connection::LAST_FLUSH;
+use super::downstream::{ClientConnection, Downstream};
+use super::exchange;
+use super::message::Memory;
+use super::sink::Sink;
+use super::source::Source;
+use crate::http2::{self, Code, Keepalive, Over, Role};
+use crate::io::{Stream, Traffic};
+use crate::worker::connection::Wish;
+use crate::worker::timer::Alarm;
+
+/// A client that is asked to leave may still send requests for this long: what it sent before it heard of it is not lost
+/// (RFC 9113 section 6.8).
+const NOTICE: Duration = Duration::from_secs(1);
+
+/// Serves a connection until either side has enough.
+pub(super) async fn serve(stream: &mut Stream, client: &Rc<ClientConnection>, alarm: &Alarm) {
+    client.is_multiplexed.set(true);
+    let chain = client.admission.application();
+    chain.counters.downstream_cx_http2_total.increment();
+    let _active = chain.counters.downstream_cx_http2_active.hold();
+    let io = &client.worker.io;
+    let connection = http2::Connection::start(Role::Server, chain.http2.clone(), stream.writer(), io);
+    let keepalive = Keepalive::new(chain.model().http2.keepalive, client.worker.core());
+    let mut serving = Serving { client, alarm, connection: &connection, stage: Stage::Open, idle: false, keepalive };
+    let over = poll_fn(|context| serving.poll(context, stream)).await;
+    match over {
+        Over::Peer => {}
+        Over::Protocol(reason) => {
+            tracing::debug!(client = %client.admission.facts.remote, "an HTTP/2 connection is closed: {reason}");
+            chain.counters.downstream_cx_protocol_error.increment();
+        }
+        Over::Local => connection.go_away(Code::NO_ERROR),
+    }
+    connection.end(over);
+    serving.count(stream);
+}
+
+/// How far a connection is on its way out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Open,
+    /// The client knows that it should leave, and may send what is on its way.
+    Noticed,
+    /// It closes with the last request.
+    Leaving,
+}
+
+struct Serving<'c> {
+    client: &'c Rc<ClientConnection>,
+    /// For the end of silence, of the connection's time, and of the notice.
+    alarm: &'c Alarm,
+    connection: &'c Rc<http2::Connection>,
+    stage: Stage,
+    /// No request is under way, and the alarm is set.
+    idle: bool,
+    keepalive: Option<Keepalive>,
+}
+
+impl Serving<'_> {
+    fn poll(&mut self, context: &mut Context<'_>, stream: &mut Stream) -> Poll<Over> {
+        let accepted = Cell::new(false);
+        let client = self.client;
+        let driven = self.connection.poll_drive(context, stream, &mut |stream, head, _| {
+            accepted.set(true);
+            accept(client, stream, head);
+        });
+        self.count(stream);
+        if let Poll::Ready(over) = driven {
+            return Poll::Ready(over);
+        }
+        let chain = self.client.admission.application();
+        if self.client.admission.poll_wish(context, Wish::Close).is_ready() {
+            return Poll::Ready(Over::Local);
+        }
+        let core = self.client.worker.core();
+        if self.keepalive.as_mut().is_some_and(|keepalive| keepalive.poll(context, self.connection, core).is_ready()) {
+            chain.counters.downstream_cx_http2_keepalive_timeout.increment();
+            return Poll::Ready(Over::Local);
+        }
+        let enough = (accepted.get() && self.client.is_last(&chain)) || self.client.admission.wish() >= Wish::Drain;
+        if self.stage == Stage::Open && enough {
+            self.leave(&chain);
+        }
+        self.poll_end(context, &chain)
+    }
+
+    /// Asks the client to leave.
+    fn leave(&mut self, chain: &HttpChain) {
+        chain.counters.downstream_cx_drain_close.increment();
+        self.connection.drain();
+        self.stage = Stage::Noticed;
+        self.alarm.set_after(Some(NOTICE));
+    }
+
+    /// What else may end the connection.
+    fn poll_end(&mut self, context: &mut Context<'_>, chain: &HttpChain) -> Poll<Over> {
+        let active = self.connection.active() > 0;
+        loop {
+            match self.stage {
+                Stage::Leaving if !active => return Poll::Ready(Over::Local),
+                Stage::Leaving => return Poll::Pending,
+                Stage::Noticed => {
+                    if self.alarm.poll_elapsed(context).is_pending() {
+                        return Poll::Pending;
+                    }
+                    self.stage = Stage::Leaving;
+                }
+                Stage::Open => {
+                    if active || !self.idle {
+                        self.idle = !active;
+                        let silence = chain.model().idle_timeout.filter(|_| !active);
+                        let bounds = [silence, self.client.age_left(chain)];
+                        self.alarm.set_after(bounds.into_iter().flatten().min());
+                    }
+                    if self.alarm.deadline().is_none() || self.alarm.poll_elapsed(context).is_pending() {
+                        return Poll::Pending;
+                    }
+                    if !active {
+                        chain.counters.downstream_cx_idle_timeout.increment();
+                    }
+                    self.leave(chain);
+                }
+            }
+        }
+    }
+
+    /// Counts the bytes that went through.
+    fn count(&self, stream: &mut Stream) {
+        let Traffic { received, sent } = stream.take_traffic();
+        let counters = &self.client.admission.application().counters;
+        counters.downstream_cx_rx_bytes_total.add(received);
+        counters.downstream_cx_tx_bytes_total.add(sent);
+    }
+}
+
+/// Starts the task of a request.
+fn accept(client: &Rc<ClientConnection>, stream: http2::Stream, head: &mut RequestHead) {
+    let mut memory = client.worker.memory.take();
+    std::mem::swap(&mut memory.request, head);
+    client.served.set(client.served.get() + 1);
+    client.worker.tasks.spawn(serve_request(stream, client.clone(), memory));
+}
+
+async fn serve_request(mut stream: http2::Stream, client: Rc<ClientConnection>, mut memory: Box<Memory>) {
+    let clock = &client.worker.io.clock;
+    memory.outcome.begin(clock.now(), clock.unix());
+    let chain = client.admission.application();
+    let sink = Sink::Http2(stream.writer());
+    let downstream = Downstream { source: Source::Http2(&mut stream), sink, connection: &client };
+    exchange::run(downstream, chain, &mut memory).await;
+    client.worker.memory.give(memory);
+    let alarm = Alarm::new(&client.worker.timers);
+    alarm.set_after(Some(LAST_FLUSH));
+    // A client that takes nothing more loses it.
+    let _ = alarm.limit(stream.writer().flushed()).await;
+    if !stream.is_answered() {
+        stream.reset(Code::INTERNAL_ERROR);
+    }
+}

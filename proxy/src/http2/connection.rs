@@ -1,0 +1,280 @@
+//! A connection as its driver and the handles of its streams share it.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::fmt;
+use std::rc::Rc;
+use std::task::{Context, Waker};
+
+use h1::{Fields, RequestHead, ResponseHead, Scheme};
+use h2::{Code, Config, Key, OpenError, Role};
+
+use super::slot::{Ending, Reset, Slot};
+use super::stream::Stream;
+use crate::io::{Io, StreamWriter};
+use tokio::sync::Notify;
+
+/// Spare heads kept by a connection; more are given back to the allocator.
+const MOST_SPARE: usize = 32;
+
+/// How a connection ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Over {
+    /// The peer closed it, or it broke.
+    Peer,
+    /// The peer broke the protocol or passed a limit; the reason.
+    Protocol(&'static str),
+    /// We closed it.
+    Local,
+}
+
+/// An HTTP/2 connection.
+pub struct Connection {
+    pub(super) io: Rc<Io>,
+    pub(super) writer: StreamWriter,
+    pub(super) state: RefCell<State>,
+    /// The peer's settings are there, or will never be.
+    pub(super) settled: Notify,
+}
+
+pub(super) struct State {
+    pub(super) codec: h2::Connection<Slot>,
+    /// Replies of the codec on their way into the output.
+    pub(super) replies: Vec<u8>,
+    /// Streams with unsent data, in the order in which they get what windows become free.
+    pub(super) blocked: VecDeque<Key>,
+    /// Streams that wait for the peer to read.
+    pub(super) crowded: Vec<Key>,
+    pub(super) driver: Option<Waker>,
+    pub(super) over: Option<Over>,
+    /// The peer opens or takes no more streams.
+    pub(super) peer_is_leaving: bool,
+    /// Answers to PINGs.
+    pub(super) pongs: u64,
+    heads: Vec<Box<ResponseHead>>,
+    trailers: Vec<Box<Fields>>,
+}
+
+impl Connection {
+    /// Begins a connection whose bytes go to `writer`; [`Self::poll_drive`] must be polled from now on.
+    pub fn start(role: Role, config: Config, writer: StreamWriter, io: &Rc<Io>) -> Rc<Self> {
+        let mut codec = h2::Connection::new(role, config);
+        writer.put(|out| codec.start(out));
+        Rc::new(Self {
+            io: io.clone(),
+            writer,
+            state: RefCell::new(State {
+                codec,
+                replies: Vec::new(),
+                blocked: VecDeque::new(),
+                crowded: Vec::new(),
+                driver: None,
+                over: None,
+                peer_is_leaving: false,
+                pongs: 0,
+                heads: Vec::new(),
+                trailers: Vec::new(),
+            }),
+            settled: Notify::new(),
+        })
+    }
+
+    /// Streams that are open.
+    pub fn active(&self) -> usize {
+        self.state.borrow().codec.active()
+    }
+
+    /// Whether another request may be sent now. Without a driver that has seen the end of the connection this is a guess.
+    pub fn can_open(&self) -> bool {
+        let state = self.state.borrow();
+        state.over.is_none() && !state.peer_is_leaving && state.codec.can_open()
+    }
+
+    /// Whether no request will be sent on it any more.
+    pub fn is_leaving(&self) -> bool {
+        let state = self.state.borrow();
+        state.over.is_some() || state.peer_is_leaving
+    }
+
+    /// Waits for the peer's settings, or the end of the connection.
+    pub async fn settled(&self) {
+        while !self.is_settled() {
+            self.settled.notified().await;
+        }
+    }
+
+    /// Whether the peer's settings are there, or will never be.
+    pub fn is_settled(&self) -> bool {
+        let state = self.state.borrow();
+        state.over.is_some() || state.codec.has_settings()
+    }
+
+    /// How it ended, once it has.
+    pub fn over(&self) -> Option<Over> {
+        self.state.borrow().over
+    }
+
+    /// Sends the head of a request. `whole`: there is no body.
+    ///
+    /// # Errors
+    /// The peer takes no more requests, or none now.
+    pub fn open(self: &Rc<Self>, head: &RequestHead, scheme: Scheme, whole: bool) -> Result<Stream, OpenError> {
+        let mut state = self.state.borrow_mut();
+        if state.over.is_some() || state.peer_is_leaving {
+            return Err(OpenError::GoingAway);
+        }
+        let mut slot = Slot::new(&self.io, false);
+        if whole {
+            slot.ending = Ending::Sent;
+        }
+        let mut opened = Err(OpenError::GoingAway);
+        self.writer.put(|out| opened = state.codec.open(head, scheme, whole, slot, out));
+        opened.map(|key| Stream::new(self, key))
+    }
+
+    /// Lets its driver look again.
+    pub fn wake(&self) {
+        self.state.borrow().wake_driver();
+    }
+
+    /// Asks the peer whether it is still there.
+    pub(super) fn ping(&self) {
+        let mut state = self.state.borrow_mut();
+        let sent = state.pongs.to_be_bytes();
+        self.writer.put(|out| state.codec.ping(sent, out));
+    }
+
+    /// Tells the peer to open no more streams; those that are open go on.
+    pub fn drain(&self) {
+        let mut state = self.state.borrow_mut();
+        self.writer.put(|out| state.codec.drain(out));
+    }
+
+    /// Tells the peer to close its connection, and why.
+    pub fn go_away(&self, code: Code) {
+        let mut state = self.state.borrow_mut();
+        self.writer.put(|out| state.codec.go_away(code, out));
+    }
+
+    /// The connection is gone: every stream is told.
+    pub fn end(&self, over: Over) {
+        let mut state = self.state.borrow_mut();
+        if state.over.is_none() {
+            state.over = Some(over);
+        }
+        let reset = match over {
+            Over::Protocol(_) => Reset::BrokenConnection,
+            Over::Peer | Over::Local => Reset::ConnectionGone,
+        };
+        state.codec.values().for_each(|(_, slot)| slot.fail(reset));
+        self.settled.notify_waiters();
+    }
+
+    /// Puts what the codec wants to say by itself.
+    pub(super) fn put_replies(&self, state: &mut State) {
+        if !state.replies.is_empty() {
+            self.writer.put(|out| out.extend_from_slice(&state.replies));
+            state.replies.clear();
+        }
+    }
+
+    /// Sends what streams could not send before, as far as the windows allow now.
+    pub(super) fn send_blocked(&self, state: &mut State) {
+        for _ in 0..state.blocked.len() {
+            let Some(key) = state.blocked.pop_front() else { return };
+            if !self.send_unsent(state, key) {
+                state.blocked.push_back(key);
+            }
+        }
+    }
+
+    /// `false` when the stream has to wait on.
+    fn send_unsent(&self, state: &mut State, key: Key) -> bool {
+        let Some(slot) = state.codec.get(key) else { return true };
+        let mut unsent = std::mem::take(&mut slot.unsent);
+        let with_data = matches!(slot.ending, Ending::WithData);
+        if state.codec.send_window(key) > 0 {
+            let mut sent = 0;
+            self.writer.put(|out| sent = state.codec.send_data(key, &unsent, with_data, out));
+            unsent.drain(..sent);
+        }
+        let Some(slot) = state.codec.get(key) else { return true };
+        if !unsent.is_empty() {
+            slot.unsent = unsent;
+            return false;
+        }
+        slot.blocked = false;
+        slot.wake();
+        match std::mem::take(&mut slot.ending) {
+            Ending::Open => {}
+            Ending::WithTrailers(trailers) => {
+                slot.ending = Ending::Sent;
+                self.writer.put(|out| state.codec.send_trailers(key, &trailers, out));
+                state.keep_trailers(trailers);
+            }
+            Ending::WithData | Ending::Sent => slot.ending = Ending::Sent,
+        }
+        true
+    }
+
+    /// Nobody wants the stream any more.
+    pub(super) fn release(&self, state: &mut State, key: Key) {
+        let mut replies = std::mem::take(&mut state.replies);
+        let slot = state.codec.release(key, &mut replies);
+        state.replies = replies;
+        self.put_replies(state);
+        for head in slot.into_iter().flat_map(|slot| slot.heads) {
+            state.keep_head(head);
+        }
+        // An idle connection may have something to do: to close, or to serve who waits.
+        if state.codec.active() == 0 {
+            state.wake_driver();
+        }
+    }
+}
+
+impl State {
+    pub(super) fn register_driver(&mut self, context: &Context<'_>) {
+        if !self.driver.as_ref().is_some_and(|driver| driver.will_wake(context.waker())) {
+            self.driver = Some(context.waker().clone());
+        }
+    }
+
+    pub(super) fn wake_driver(&self) {
+        if let Some(driver) = &self.driver {
+            driver.wake_by_ref();
+        }
+    }
+
+    pub(super) fn spare_head(&mut self) -> Box<ResponseHead> {
+        self.heads.pop().unwrap_or_default()
+    }
+
+    pub(super) fn keep_head(&mut self, mut head: Box<ResponseHead>) {
+        if self.heads.len() < MOST_SPARE {
+            head.clear();
+            self.heads.push(head);
+        }
+    }
+
+    pub(super) fn spare_trailers(&mut self) -> Box<Fields> {
+        self.trailers.pop().unwrap_or_default()
+    }
+
+    pub(super) fn keep_trailers(&mut self, mut trailers: Box<Fields>) {
+        if self.trailers.len() < MOST_SPARE {
+            trailers.clear();
+            self.trailers.push(trailers);
+        }
+    }
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = formatter.debug_struct("Connection");
+        if let Ok(state) = self.state.try_borrow() {
+            debug.field("active", &state.codec.active()).field("over", &state.over);
+        }
+        debug.finish_non_exhaustive()
+    }
+}

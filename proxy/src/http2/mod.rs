@@ -1,0 +1,19 @@
+//! HTTP/2 connections, of clients and to endpoints: the codec of crate `h2` on a connection of [`io`](crate::io).
+//!
+//! One task [drives](Connection::poll_drive) a connection: it reads, and tells the tasks of the streams what arrived for them. Each
+//! stream has a handle, [`Stream`]; its owner puts heads and bodies straight into the connection's output, as far as the windows allow,
+//! and what they do not allow waits with the stream. Nothing is passed through channels, and nobody waits for a lock.
+
+mod config;
+mod connection;
+mod driver;
+mod keepalive;
+mod slot;
+mod stream;
+
+pub use config::http2_config;
+pub use connection::{Connection, Over};
+pub use h2::{Code, Role};
+pub use keepalive::Keepalive;
+pub use slot::Reset;
+pub use stream::{Stream, StreamWriter, Taken};

@@ -1,0 +1,46 @@
+//! What must agree for a request to use a secure connection that another one opened.
+
+use std::sync::Arc;
+
+use super::Target;
+use crate::config::snapshot::ClientTransport;
+use crate::tls::ClientTls;
+use crate::upstream::connector::Wanted;
+
+/// How a connection is secured; `None` inside if it is clear.
+#[derive(Debug)]
+pub(super) struct Security(Option<Tls>);
+
+#[derive(Debug)]
+struct Tls {
+    settings: Arc<ClientTls>,
+    host: Option<Box<[u8]>>,
+    protocols: Option<Box<[Vec<u8>]>>,
+}
+
+impl Security {
+    /// Of a connection that was opened for `wanted`.
+    pub(super) fn new(target: &Target, wanted: &Wanted<'_>) -> Self {
+        Self(match &target.transport {
+            ClientTransport::Tls(settings) => Some(Tls {
+                settings: settings.clone(),
+                host: settings.depends_on_host().then(|| wanted.server_name().into()),
+                protocols: wanted.protocols.map(Into::into),
+            }),
+            ClientTransport::Raw | ClientTransport::Waiting(_) => None,
+        })
+    }
+
+    /// Whether a request may use it.
+    pub(super) fn fits(&self, transport: &ClientTransport, wanted: &Wanted<'_>) -> bool {
+        match (transport, &self.0) {
+            (ClientTransport::Raw, None) => true,
+            (ClientTransport::Tls(settings), Some(tls)) => {
+                Arc::ptr_eq(settings, &tls.settings)
+                    && tls.host.as_deref().is_none_or(|host| host == wanted.server_name())
+                    && tls.protocols.as_deref() == wanted.protocols
+            }
+            _ => false,
+        }
+    }
+}
