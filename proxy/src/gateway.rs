@@ -25,6 +25,7 @@ use crate::config::publish::{Mailbox, Publisher};
 use crate::config::{Control, ControlInputs, ControlOptions};
 use crate::drain::Drain;
 use crate::identity;
+use crate::overload::{MemoryFiles, OverloadSettings, watch_memory};
 use crate::telemetry::access_log::AccessLogSinks;
 use crate::tls::SessionTickets;
 use crate::worker::{Process, Workers, WorkersOptions, vital};
@@ -44,6 +45,8 @@ pub struct GatewayOptions {
     pub servers: Vec<(SocketAddr, Access)>,
     /// How it ends.
     pub drain: DrainSettings,
+    /// Limits of connections, and what memory in use leads to.
+    pub overload: OverloadSettings,
     /// Who we are, for people who look: `core.v3.Node` as JSON.
     pub node: Value,
     /// Command line, for people who look.
@@ -92,12 +95,16 @@ impl Gateway {
     /// A port of the admin interface is taken, a folder cannot be served, or the system refuses threads or randomness.
     pub async fn start(options: GatewayOptions, source: SourceOptions) -> anyhow::Result<Self> {
         let drain = Drain::default();
-        let process = Arc::new(Process::new(options.local_address, options.host_name));
+        let limits = &options.overload.connections;
+        let process = Arc::new(Process::with_limits(options.local_address, options.host_name, limits));
         let mailboxes: Vec<Arc<Mailbox>> = (0..options.workers).map(|_| Arc::default()).collect();
         let publisher = Publisher::new(mailboxes.iter().cloned());
         // Bound before anything else starts, so that a second process stops here.
         let servers = bind_servers(&options.servers)?;
         let mut tasks = JoinSet::new();
+
+        let measuring = watch_memory(options.overload.manager, MemoryFiles::of_process(), process.clone());
+        tasks.spawn(vital("overload manager", measuring));
 
         let (event_sender, events) = mpsc::channel(QUEUE);
         let (resolved_sender, resolved) = mpsc::channel(QUEUE);

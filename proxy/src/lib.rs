@@ -11,6 +11,7 @@ pub mod http2;
 pub mod identity;
 pub mod io;
 pub mod listener;
+pub mod overload;
 pub mod tcp;
 pub mod telemetry;
 pub mod tls;

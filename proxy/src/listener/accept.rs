@@ -149,6 +149,7 @@ impl Accepting {
                         self.warn(&Errno::MFILE.into());
                         self.close(connection);
                     } else {
+                        self.wait_while_stopped().await;
                         self.admit(connection, peer);
                     }
                 }
@@ -176,9 +177,18 @@ impl Accepting {
         }
     }
 
+    /// Holds the connection that was accepted, while those behind it wait in the kernel.
+    async fn wait_while_stopped(&self) {
+        if !self.listener.generation().model.bypass_overload_manager {
+            self.listener.worker.process.overload.accepting().await;
+        }
+    }
+
     fn admit(&self, connection: TcpStream, peer: SocketAddr) {
         let listener = &self.listener;
-        listener.worker.tasks.spawn(admit(connection, peer, listener.clone()));
+        if let Some(place) = listener.place() {
+            listener.worker.tasks.spawn(admit(connection, peer, place, listener.clone()));
+        }
     }
 
     /// Whether to go on.

@@ -14,8 +14,14 @@ counters! {
         downstream_cx_active: Gauge,
         /// Those of them that are closed.
         downstream_cx_destroy: Counter,
-        /// Connections closed because no file descriptor was left for them.
+        /// Connections closed because no file descriptor was left for them, or because the listener has enough.
         downstream_cx_overflow: Counter,
+        /// Connections closed because all listeners together have enough.
+        downstream_global_cx_overflow: Counter,
+        /// Connections closed because their source has enough.
+        downstream_source_cx_overflow: Counter,
+        /// Connections closed by an overload action.
+        downstream_cx_overload_reject: Counter,
         /// Times that accepting failed and was put off.
         downstream_cx_accept_backoff: Counter,
         /// Accepts that failed for a reason of their own connection.

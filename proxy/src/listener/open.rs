@@ -5,11 +5,14 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use balance::Limit;
+
 use super::counters::{ListenerCounters, TotalCounters};
 use super::effect::{Verdict, verdict};
 use super::generation::{ChainCounters, Generation, ServedBy};
 use super::live::{Live, LiveTable};
 use crate::config::snapshot::ListenerSnapshot;
+use crate::overload::{Action, Full, Place};
 use crate::worker::Worker;
 use crate::worker::connection::Wish;
 use crate::worker::timer::Alarm;
@@ -26,6 +29,8 @@ pub(super) struct OpenListener {
     generation: RefCell<Rc<Generation>>,
     live: LiveTable,
     chain_counters: ChainCounters,
+    /// Of its connections, on all workers.
+    limit: Limit,
     draining: Cell<bool>,
 }
 
@@ -45,8 +50,27 @@ impl OpenListener {
             generation: RefCell::new(Generation::new(snapshot)),
             live: LiveTable::default(),
             chain_counters: ChainCounters::default(),
+            limit: worker.process.overload.connections.listener(&snapshot.model.name),
             draining: Cell::new(false),
         })
+    }
+
+    /// A place for one more connection; `None`, and counted, if there is none.
+    pub(super) fn place(&self) -> Option<Place> {
+        let model = &self.generation.borrow().model;
+        let overload = &self.worker.process.overload;
+        let counters = &self.counters.connections;
+        let obeys = !model.bypass_overload_manager;
+        if obeys && overload.sheds(Action::RejectIncomingConnections, &self.worker.random) {
+            counters.downstream_cx_overload_reject.increment();
+            return None;
+        }
+        let counts_globally = obeys && !model.ignore_global_connection_limit;
+        let count = |full: &Full| match full {
+            Full::Listener => counters.downstream_cx_overflow.increment(),
+            Full::Global => counters.downstream_global_cx_overflow.increment(),
+        };
+        overload.connections.admit(&self.limit, counts_globally).inspect_err(count).ok()
     }
 
     /// The configuration as it is now.

@@ -5,6 +5,7 @@
 mod control_plane;
 mod end;
 mod gateway;
+mod overload;
 
 use std::net::TcpListener;
 use std::process::Command;
