@@ -25,6 +25,7 @@ use crate::config::publish::{Mailbox, Publisher};
 use crate::config::{Control, ControlInputs, ControlOptions};
 use crate::drain::Drain;
 use crate::identity;
+use crate::listener::socket::SocketTable;
 use crate::overload::{MemoryFiles, OverloadSettings, watch_memory};
 use crate::telemetry::access_log::AccessLogSinks;
 use crate::tls::SessionTickets;
@@ -143,6 +144,7 @@ impl Gateway {
         let control = Control::new(ControlOptions {
             publisher,
             workers: options.workers,
+            sockets: SocketTable::default(),
             logs: logs.clone(),
             tickets: SessionTickets::new()?,
             resolver: DnsResolver::new(resolved_sender).map_err(anyhow::Error::msg)?,

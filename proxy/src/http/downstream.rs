@@ -60,7 +60,7 @@ impl ClientConnection {
         if enough {
             chain.counters.downstream_cx_max_requests_reached.increment();
         }
-        enough || self.admission.wish() >= Wish::Drain || self.age_left(chain).is_some_and(|left| left.is_zero())
+        enough || self.admission.wish() >= Wish::LastRequest || self.age_left(chain).is_some_and(|left| left.is_zero())
     }
 }
 

@@ -81,7 +81,7 @@ impl Serving<'_> {
         if self.client.admission.poll_wish(context, Wish::Close).is_ready() {
             return Poll::Ready(Over::Local);
         }
-        let enough = (accepted.get() && self.client.is_last(&chain)) || self.client.admission.wish() >= Wish::Drain;
+        let enough = (accepted.get() && self.client.is_last(&chain)) || self.client.admission.wish() >= Wish::LastRequest;
         if self.stage == Stage::Open && enough {
             self.leave(&chain);
         }
