@@ -93,7 +93,8 @@ impl Serving<'_> {
             chain.counters.downstream_cx_http2_keepalive_timeout.increment();
             return Poll::Ready(Over::Local);
         }
-        let enough = (accepted.get() && self.client.is_last(&chain)) || self.client.admission.wish() >= Wish::Drain;
+        let enough =
+            (accepted.get() && self.client.is_last(&chain)) || self.client.admission.wish() >= Wish::LastRequest;
         if self.stage == Stage::Open && enough {
             self.leave(&chain);
         }
