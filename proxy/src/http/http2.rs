@@ -41,6 +41,10 @@ pub(super) async fn serve(stream: &mut Stream, client: &Rc<ClientConnection>, al
             tracing::debug!(client = %client.admission.facts.remote, "an HTTP/2 connection is closed: {reason}");
             chain.counters.downstream_cx_protocol_error.increment();
         }
+        Over::Flood(limit) => {
+            tracing::debug!(client = %client.admission.facts.remote, "an HTTP/2 connection is closed: too many {limit}");
+            chain.counters.downstream_cx_http2_flood.increment();
+        }
         Over::Local => connection.go_away(Code::NO_ERROR),
     }
     connection.end(over);

@@ -34,7 +34,7 @@ pub(super) async fn deliver(exchange: &mut Exchange<'_>, mut upstream: UpstreamA
         passed = pass_body(exchange, &mut upstream, &mut delivery.body).await;
     }
     exchange.memory.outcome.bytes_sent = delivery.body.moved;
-    exchange.memory.trailers = std::mem::take(&mut delivery.body.trailers);
+    exchange.memory.trailers = delivery.body.trailers.take();
     if let Err(interrupted) = passed {
         interrupted.note(exchange, cluster);
         return After::Close;
@@ -76,7 +76,7 @@ impl Delivery {
         let promised = length == BodyLength::None && response.content_length.is_some_and(|length| length > 0);
         let suspicious = request.method == Method::Head || promised;
         let mut body = Body::new(source, length, response.body == BodyLength::Chunked);
-        body.trailers = std::mem::take(&mut exchange.memory.trailers);
+        body.trailers = exchange.memory.trailers.take();
         Self {
             body,
             after: if close { After::Close } else { After::NextRequest },

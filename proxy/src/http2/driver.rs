@@ -28,7 +28,10 @@ impl Connection {
         self.state.borrow_mut().register_driver(context);
         loop {
             if let Err(error) = self.receive(stream, accept) {
-                return Poll::Ready(Over::Protocol(error.reason));
+                return Poll::Ready(match error.code {
+                    h2::Code::ENHANCE_YOUR_CALM => Over::Flood(error.reason),
+                    _ => Over::Protocol(error.reason),
+                });
             }
             self.make_room(context);
             if self.writer.backlog() > MOST_UNREAD {
@@ -120,7 +123,7 @@ impl Connection {
                 if slot.heads.len() >= MOST_HEADS {
                     return slot.fail(Reset::ByCodec(h2::Code::ENHANCE_YOUR_CALM));
                 }
-                slot.heads.push_back(head);
+                slot.heads.push(head);
                 slot.ended |= end;
                 slot.wake();
             }

@@ -27,7 +27,7 @@ impl Exchange<'_> {
             request: outcome.understood.then_some(&self.memory.request),
             scheme: self.scheme.as_str(),
             response: outcome.has_response.then_some(&self.memory.response),
-            trailers: Some(&self.memory.trailers),
+            trailers: self.memory.trailers.as_deref(),
             status: outcome.status,
             flags: outcome.flags,
             details: outcome.details,

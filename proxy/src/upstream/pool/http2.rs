@@ -175,7 +175,7 @@ impl Driver {
     async fn run(mut self, mut stream: Stream, _permit: Permit) {
         let over = poll_fn(|context| self.poll(context, &mut stream)).await;
         self.count(&mut stream);
-        if let Over::Protocol(reason) = over {
+        if let Over::Protocol(reason) | Over::Flood(reason) = over {
             tracing::debug!(endpoint = %self.shared.remote, "an HTTP/2 connection is closed: {reason}");
             self.pool.counters.upstream_cx_protocol_error.increment();
         }
