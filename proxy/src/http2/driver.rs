@@ -146,7 +146,7 @@ impl Connection {
                 self.send_blocked(state);
             }
             Event::GoAway { .. } => state.peer_is_leaving = true,
-            Event::Refused { code, reason } => {
+            Event::Refused { code, reason, .. } => {
                 tracing::debug!("an HTTP/2 request is refused ({}): {reason}", code.name())
             }
             // Dealt with by the caller.
