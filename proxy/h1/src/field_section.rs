@@ -181,11 +181,11 @@ impl SectionSize {
     /// Bytes that a field costs beside its name and value (RFC 9113 6.5.2).
     const OVERHEAD: usize = 32;
 
-    /// Counts a field; `counted` is false for one that becomes part of another (cookie crumbs).
+    /// Counts a field.
     #[inline]
-    pub(crate) fn add(&mut self, field: &SectionField<'_>, counted: bool, limits: &Limits) -> Result<(), SectionError> {
+    pub(crate) fn add(&mut self, field: &SectionField<'_>, limits: &Limits) -> Result<(), SectionError> {
         self.bytes += field.name.len() + field.value.len() + Self::OVERHEAD;
-        self.fields += usize::from(counted);
+        self.fields += 1;
         if self.bytes > limits.max_head_bytes {
             return Err(SectionError::TooLarge);
         }
@@ -224,8 +224,12 @@ pub enum SectionError {
     Status,
     /// A field that concerns one connection only (RFC 9113 8.2.2).
     ConnectionSpecific,
-    /// A content-length that is no number, twice, or not that of the content.
+    /// A content-length that is no number, or more than one.
     ContentLength,
+    /// More or less content than content-length says.
+    LengthMismatch,
+    /// A field that says something about the message as a whole, in trailers (RFC 9110 6.5.1).
+    TrailerField,
     /// Content announced where there is none.
     BodyDisallowed,
     /// An underscore in a field name, where that is refused.
@@ -239,10 +243,30 @@ pub enum SectionError {
 impl SectionError {
     /// Whether RFC 9113 calls such a message malformed. The others are well-formed, but not taken here.
     pub const fn is_malformed(self) -> bool {
-        !matches!(
-            self,
-            SectionError::Method | SectionError::Underscore | SectionError::TooManyFields | SectionError::TooLarge
-        )
+        !self.is_limit() && !matches!(self, SectionError::Method)
+    }
+
+    /// Whether it is a limit or a choice of ours.
+    pub const fn is_limit(self) -> bool {
+        matches!(self, SectionError::Underscore | SectionError::TooManyFields | SectionError::TooLarge)
+    }
+
+    /// The response code details for logs, in Envoy's words.
+    pub const fn detail(self) -> &'static str {
+        match self {
+            SectionError::TooManyFields => "http2.too_many_headers",
+            SectionError::TooLarge => "http2.header_list_size_too_large",
+            SectionError::Underscore => "http2.unexpected_underscore",
+            SectionError::FieldName
+            | SectionError::FieldValue
+            | SectionError::Scheme
+            | SectionError::Path
+            | SectionError::Authority
+            | SectionError::HostMismatch
+            | SectionError::ConnectionSpecific
+            | SectionError::ContentLength => "http2.invalid.header.field",
+            _ => "http2.violation.of.messaging.rule",
+        }
     }
 
     /// What is wrong, in words.
@@ -263,6 +287,8 @@ impl SectionError {
             SectionError::Status => "invalid status",
             SectionError::ConnectionSpecific => "connection-specific field",
             SectionError::ContentLength => "invalid content-length",
+            SectionError::LengthMismatch => "content-length and content differ",
+            SectionError::TrailerField => "field that has no place in trailers",
             SectionError::BodyDisallowed => "content where there is none",
             SectionError::Underscore => "underscore in a field name",
             SectionError::TooManyFields => "too many fields",

@@ -10,18 +10,19 @@ use crate::name::{Header, SEPARATOR};
 const CRUMB_SEPARATOR: &[u8] = b"; ";
 
 impl Fields {
-    /// Adds a field of a trailer section. What says something about the message as a whole is dropped there, as HTTP/1 drops
-    /// all trailers (RFC 9110 6.5.1).
+    /// Adds a field of a trailer section. What says something about the message as a whole is refused there if it delimits or
+    /// directs it, else dropped (RFC 9110 6.5.1).
     pub fn add_trailer(
         &mut self,
         field: SectionField<'_>,
         size: &mut SectionSize,
         limits: &Limits,
     ) -> Result<(), SectionError> {
-        size.add(&field, true, limits)?;
+        size.add(&field, limits)?;
         match field.checked_name()? {
             SectionName::Pseudo(_) => Err(SectionError::UnknownPseudoHeader),
             SectionName::Field(header) if is_connection_specific(header) => Err(SectionError::ConnectionSpecific),
+            SectionName::Field(Header::ContentLength | Header::Host) => Err(SectionError::TrailerField),
             SectionName::Field(header) if header.needs_attention() => Ok(()),
             SectionName::Field(header) => self.push_section_field(header, field),
         }

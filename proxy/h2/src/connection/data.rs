@@ -2,11 +2,13 @@
 
 use std::time::Instant;
 
+use h1::SectionError;
+
 use crate::connection::{Connection, Reading};
 use crate::error::{Code, ConnectionError};
 use crate::event::{Event, Received};
 use crate::frame::{self, FrameHeader, HEADER, flag};
-use crate::streams::{Key, Known, Progress};
+use crate::streams::{Key, Known, Progress, Side};
 
 /// A frame of which the header was read.
 #[derive(Clone, Copy)]
@@ -16,6 +18,9 @@ pub(super) struct DataFrame {
     padding: usize,
     end: bool,
 }
+
+/// This ends the stream, whatever is done about other malformed messages (RFC 9113 8.1.1).
+pub(super) const LENGTH_MISMATCH: &str = SectionError::LengthMismatch.message();
 
 const BEYOND_WINDOW: ConnectionError =
     ConnectionError::new(Code::FLOW_CONTROL_ERROR, "more data than the stream's window");
@@ -78,6 +83,10 @@ impl<T> Connection<T> {
         let Some(stream) = self.streams.get_mut(key) else { return Ok(Err(None)) };
         let fits = stream.receive_window.take(header.length, grace);
         let refusal = match stream.receiving {
+            _ if stream.reset == Some(Side::Peer) => {
+                stream.reset = Some(Side::Us);
+                return self.write_forced_reset(header.stream, Code::STREAM_CLOSED, out).map(|()| Err(None));
+            }
             _ if stream.reset.is_some() => return if fits { Ok(Err(None)) } else { Err(BEYOND_WINDOW) },
             Progress::Head => Some((Code::PROTOCOL_ERROR, "DATA before a head")),
             Progress::Ended => Some((Code::STREAM_CLOSED, "DATA behind the end")),
@@ -90,7 +99,8 @@ impl<T> Connection<T> {
         if let Some(left) = &mut stream.content_left {
             let after = left.checked_sub(content as u64);
             if after.is_none_or(|after| end && after > 0) {
-                return self.malformed(key, "content-length and content differ", out).map(Err);
+                let outcome = self.stream_error(key, Code::PROTOCOL_ERROR, LENGTH_MISMATCH, out);
+                return outcome.map(Err);
             }
             *left = after.unwrap_or(0);
         }

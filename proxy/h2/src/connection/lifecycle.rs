@@ -64,6 +64,7 @@ impl<T> Connection<T> {
 
     /// Asks the peer for a sign of life.
     pub fn ping(&mut self, payload: [u8; 8], out: &mut Vec<u8>) {
+        self.pings = self.pings.saturating_add(1);
         frame::write_ping(payload, 0, out);
     }
 

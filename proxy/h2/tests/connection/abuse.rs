@@ -41,6 +41,8 @@ fn flood(end: &mut End, most: u32, mut input: impl FnMut(u32) -> Vec<u8>) -> (u3
 fn floods_within_a_second() {
     let ping = |_| frame(PING, 0, 0, &[0; 8]);
     assert_eq!(flood(&mut server(), 200, ping), (LIMITS.pings_per_second, "pings per second"));
+    let answer = |_| frame(PING, ACK, 0, &[0; 8]);
+    assert_eq!(flood(&mut server(), 200, answer), (LIMITS.pings_per_second, "pings per second"));
     let settings = |_| frame(SETTINGS, 0, 0, &[]);
     // The first frame of the connection was one of them.
     assert_eq!(flood(&mut server(), 200, settings), (LIMITS.settings_per_second - 1, "settings per second"));

@@ -24,6 +24,7 @@ impl Exchange<'_> {
             request_duration: since(outcome.received).filter(|_| outcome.understood).or(whole),
             request_sent_duration: since(outcome.sent),
             response_duration: since(outcome.answered),
+            protocol: "HTTP/1.1",
             request: outcome.understood.then_some(&self.memory.request),
             scheme: self.scheme.as_str(),
             response: outcome.has_response.then_some(&self.memory.response),

@@ -190,7 +190,7 @@ impl Driver {
 
     fn poll(&mut self, context: &mut Context<'_>, stream: &mut Stream) -> Poll<Over> {
         let connection = &self.shared.connection;
-        let driven = connection.poll_drive(context, stream, &mut |_, _, _| {});
+        let driven = connection.poll_drive(context, stream, &mut ());
         self.count(stream);
         if driven.is_ready() {
             return driven;
