@@ -68,6 +68,10 @@ impl Delivery {
             // The end of a stream says that nothing follows; HTTP/1 needs words for it.
             response.body = BodyLength::Fixed(0);
         }
+        if bodiless && response.body == BodyLength::Chunked {
+            // The stream may end later than its head, but there is nothing to put into chunks.
+            response.body = BodyLength::None;
+        }
         // Whoever asked for another protocol and does not get it may have sent bytes of it already.
         let upgrade_failed = request.upgrade().is_some();
         let close = last || upgrade_failed || unread || !request.keep_alive || response.body == BodyLength::UntilClose;
