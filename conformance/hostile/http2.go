@@ -28,7 +28,7 @@ const longestFragment = 16384
 
 // http2Exchange sends a case on a stream of a connection of its own, and the next request on another.
 func http2Exchange(s *Subject, c *corpus.HTTP2, how delivery) (*outcome, error) {
-	connection, err := net.Dial("tcp", gateways.Address(s.HTTP))
+	connection, err := net.Dial("tcp", gateways.Address(s.Gateway.HTTP))
 	if err != nil {
 		return nil, err
 	}
@@ -50,7 +50,7 @@ func http2Exchange(s *Subject, c *corpus.HTTP2, how delivery) (*outcome, error) 
 	}
 	o := client.outcome
 	_ = connection.Close()
-	if err := barrier(s.HTTP); err != nil {
+	if err := barrier(s.Gateway.HTTP, gateways.Host); err != nil {
 		o.faults = append(o.faults, err.Error())
 	}
 	o.record = withoutBarrier(s.Backend.Take())
