@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"strconv"
 	"time"
@@ -204,7 +203,7 @@ func (c *http2Client) end(err error) {
 	switch {
 	case errors.As(err, &timeout) && timeout.Timeout():
 		c.outcome.faults = append(c.outcome.faults, "the gateway neither answers nor closes")
-	case errors.As(err, &stream), errors.As(err, &connection), !errors.Is(err, io.EOF) && errors.Is(err, http2.ErrFrameTooLarge):
+	case errors.As(err, &stream), errors.As(err, &connection), errors.Is(err, http2.ErrFrameTooLarge):
 		c.outcome.garbled = true
 		c.outcome.faults = append(c.outcome.faults, fmt.Sprintf("reached the client: %s", err))
 	default:
