@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"strings"
 	"time"
 
 	"selvedge.dev/conformance/gateways"
@@ -81,7 +80,7 @@ func exchange(port int, backend *recorder.Recorder, message message, how deliver
 	o.read(connection, message, how)
 	_ = connection.Close()
 	<-sent
-	if err := barrier(port); err != nil {
+	if err := barrier(port, gateways.Host); err != nil {
 		o.faults = append(o.faults, err.Error())
 	}
 	o.record = withoutBarrier(backend.Take())
@@ -170,7 +169,7 @@ func (o *outcome) end(response *strict.Response, err error) {
 
 // barrier returns once a gateway with one worker has dealt with everything that came before, and says
 // whether a request on another connection gets its own answer.
-func barrier(port int) error {
+func barrier(port int, host string) error {
 	connection, err := net.Dial("tcp", gateways.Address(port))
 	if err != nil {
 		return err
@@ -179,7 +178,7 @@ func barrier(port int) error {
 	if err := connection.SetDeadline(time.Now().Add(answerLimit)); err != nil {
 		return err
 	}
-	if _, err := io.WriteString(connection, strings.Replace(nextRequest, nextTarget, barrierTarget, 1)); err != nil {
+	if _, err := io.WriteString(connection, "GET "+barrierTarget+" HTTP/1.1\r\nHost: "+host+"\r\n\r\n"); err != nil {
 		return err
 	}
 	response, err := strict.ReadResponse(bufio.NewReader(connection), "GET")

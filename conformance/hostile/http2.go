@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"strconv"
 	"time"
@@ -28,7 +27,7 @@ const longestFragment = 16384
 
 // http2Exchange sends a case on a stream of a connection of its own, and the next request on another.
 func http2Exchange(s *Subject, c *corpus.HTTP2, how delivery) (*outcome, error) {
-	connection, err := net.Dial("tcp", gateways.Address(s.HTTP))
+	connection, err := net.Dial("tcp", gateways.Address(s.Gateway.HTTP))
 	if err != nil {
 		return nil, err
 	}
@@ -50,7 +49,7 @@ func http2Exchange(s *Subject, c *corpus.HTTP2, how delivery) (*outcome, error) 
 	}
 	o := client.outcome
 	_ = connection.Close()
-	if err := barrier(s.HTTP); err != nil {
+	if err := barrier(s.Gateway.HTTP, gateways.Host); err != nil {
 		o.faults = append(o.faults, err.Error())
 	}
 	o.record = withoutBarrier(s.Backend.Take())
@@ -204,7 +203,7 @@ func (c *http2Client) end(err error) {
 	switch {
 	case errors.As(err, &timeout) && timeout.Timeout():
 		c.outcome.faults = append(c.outcome.faults, "the gateway neither answers nor closes")
-	case errors.As(err, &stream), errors.As(err, &connection), !errors.Is(err, io.EOF) && errors.Is(err, http2.ErrFrameTooLarge):
+	case errors.As(err, &stream), errors.As(err, &connection), errors.Is(err, http2.ErrFrameTooLarge):
 		c.outcome.garbled = true
 		c.outcome.faults = append(c.outcome.faults, fmt.Sprintf("reached the client: %s", err))
 	default:

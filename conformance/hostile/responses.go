@@ -21,6 +21,26 @@ func responseExchange(gateway *gateways.Running, backend *recorder.Recorder, c *
 	return exchange(gateway.HTTP, backend, message{bytes, []string{method}}, how)
 }
 
+// http2ResponseExchange does the same with a backend that speaks HTTP/2.
+func http2ResponseExchange(s *Subject, c *corpus.HTTP2Response, how delivery) (*outcome, error) {
+	s.HTTP2.Script(caseTarget, c)
+	defer s.HTTP2.Script(caseTarget, nil)
+	method := c.Method
+	if method == "" {
+		method = "GET"
+	}
+	bytes := fmt.Sprintf("%s %s HTTP/1.1\r\nHost: %s\r\n\r\n", method, caseTarget, gateways.HTTP2Host)
+	o, err := exchange(s.Gateway.HTTP, s.Backend, message{bytes, []string{method}}, how)
+	if err != nil {
+		return nil, err
+	}
+	// The backend's connection must be good for others, or be given up.
+	if err := barrier(s.Gateway.HTTP, gateways.HTTP2Host); err != nil {
+		o.faults = append(o.faults, err.Error())
+	}
+	return o, nil
+}
+
 // answerFate is what became of a backend's answer: one that the client gets whole, and not as the
 // gateway's own error, was forwarded, and so was what nobody can be sure about.
 func (o *outcome) answerFate() corpus.Expectation {

@@ -34,10 +34,12 @@ type Runner struct {
 	Selvedge, Envoy *Subject
 }
 
-// Subject is a gateway with its recording backend.
+// Subject is a gateway with its backends.
 type Subject struct {
 	*gateways.Running
 	Backend *recorder.Recorder
+	// HTTP2 is the backend of HTTP2Host, which does not record.
+	HTTP2 *recorder.HTTP2
 }
 
 // trial is one case, however it is sent.
@@ -80,6 +82,10 @@ func (r *Runner) trials() ([]*trial, error) {
 	if err != nil {
 		return nil, err
 	}
+	http2Responses, err := corpus.HTTP2Responses()
+	if err != nil {
+		return nil, err
+	}
 	var trials []*trial
 	for _, c := range requests {
 		trials = append(trials, requestTrial(c))
@@ -89,6 +95,9 @@ func (r *Runner) trials() ([]*trial, error) {
 	}
 	for _, c := range http2 {
 		trials = append(trials, http2Trial(c))
+	}
+	for _, c := range http2Responses {
+		trials = append(trials, http2ResponseTrial(c))
 	}
 	return trials, nil
 }
@@ -126,11 +135,22 @@ func http2Trial(c *corpus.HTTP2) *trial {
 	}
 }
 
+func http2ResponseTrial(c *corpus.HTTP2Response) *trial {
+	// To the client of HTTP/1 it is an answer like any other.
+	answer := &corpus.Response{Judged: c.Judged, Status: c.Status, Body: c.Body}
+	return &trial{
+		name: "http2-responses/" + c.Group + ": " + c.Name, judged: &c.Judged, deliveries: []delivery{atOnce, alone},
+		send:       func(s *Subject, how delivery) (*outcome, error) { return http2ResponseExchange(s, c, how) },
+		fate:       (*outcome).answerFate,
+		complaints: func(o *outcome) []string { return answerJudgement(answer, o) },
+	}
+}
+
 func (s *Subject) request(c *corpus.Request, how delivery) (*outcome, error) {
 	if c.Early {
 		s.Backend.Script(caseTarget, recorder.Answer{Bytes: "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nPOST /case", Early: true})
 	}
-	return exchange(s.HTTP, s.Backend, message{c.Bytes(), methods(c)}, how)
+	return exchange(s.Gateway.HTTP, s.Backend, message{c.Bytes(), methods(c)}, how)
 }
 
 // methods are those of the requests that must arrive, or that of the first.

@@ -73,8 +73,7 @@ func ConnectServer(arguments []string) error {
 // withoutTLS takes away what concerns TLS, which ends at the gateway, and says whether it was asked for.
 func withoutTLS(request []byte) (plain []byte, secure bool, err error) {
 	for len(request) > 0 {
-		number, kind, size := protowire.ConsumeField(request)
-		_ = kind
+		number, _, size := protowire.ConsumeField(request)
 		if size < 0 {
 			return nil, false, protowire.ParseError(size)
 		}

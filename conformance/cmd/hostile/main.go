@@ -70,9 +70,13 @@ func start(c *cluster.Cluster, find func(*cluster.Cluster) (*gateways.Gateway, e
 	if err != nil {
 		return nil, err
 	}
+	http2, err := recorder.ListenHTTP2(gateway.HTTP2Backend)
+	if err != nil {
+		return nil, err
+	}
 	running, err := gateway.Start(directory)
 	if err != nil {
 		return nil, err
 	}
-	return &hostile.Subject{Running: running, Backend: backend}, nil
+	return &hostile.Subject{Running: running, Backend: backend, HTTP2: http2}, nil
 }

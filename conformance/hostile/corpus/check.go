@@ -52,6 +52,10 @@ func (h *HTTP2) check() error {
 	return nil
 }
 
+func (h *HTTP2Response) check() error {
+	return (&Response{Judged: h.Judged, Status: h.Status}).check()
+}
+
 func firstError(all ...error) error {
 	for _, err := range all {
 		if err != nil {

@@ -13,7 +13,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-//go:embed requests responses http2
+//go:embed requests responses http2 http2-responses
 var files embed.FS
 
 // Expectation is what becomes of a message.
@@ -140,6 +140,24 @@ func (h *HTTP2) Fields() []Field {
 	return append(fields, h.Add...)
 }
 
+// HTTP2Response is a case of what backends answer over HTTP/2, to a client of HTTP/1.
+type HTTP2Response struct {
+	Judged
+	// Interim are heads before that of the answer, Fields is that of the answer.
+	Interim [][]Field `json:"interim,omitempty"`
+	Fields  []Field   `json:"fields,omitempty"`
+	// Data and Trailers are as in HTTP2; Open leaves the stream without its end, Reset resets it then.
+	Data     []string `json:"data,omitempty"`
+	Trailers []Field  `json:"trailers,omitempty"`
+	Open     bool     `json:"open,omitempty"`
+	Reset    bool     `json:"reset,omitempty"`
+	// Method of the request; GET if nothing is said.
+	Method string `json:"method,omitempty"`
+	// Status and Body are what the client gets if the answer is forwarded.
+	Status int    `json:"status,omitempty"`
+	Body   string `json:"body,omitempty"`
+}
+
 // Requests are all cases for clients of HTTP/1.
 func Requests() ([]*Request, error) { return load[Request]("requests") }
 
@@ -148,6 +166,9 @@ func Responses() ([]*Response, error) { return load[Response]("responses") }
 
 // HTTP2Requests are all cases for clients of HTTP/2.
 func HTTP2Requests() ([]*HTTP2, error) { return load[HTTP2]("http2") }
+
+// HTTP2Responses are all cases for backends of HTTP/2.
+func HTTP2Responses() ([]*HTTP2Response, error) { return load[HTTP2Response]("http2-responses") }
 
 // load reads all cases of a folder.
 func load[C any, P interface {

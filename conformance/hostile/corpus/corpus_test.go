@@ -17,6 +17,9 @@ func TestCorpusIsSound(t *testing.T) {
 	require.Greater(t, len(requests), 150)
 	require.NotEmpty(t, responses)
 	require.NotEmpty(t, http2)
+	http2Responses, err := HTTP2Responses()
+	require.NoError(t, err)
+	require.NotEmpty(t, http2Responses)
 }
 
 func TestBytes(t *testing.T) {
