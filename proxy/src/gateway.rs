@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use serde_json::Value;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use xds_client::ca::{CaOptions, CertificateClient};
@@ -85,6 +86,7 @@ pub struct Gateway {
     settings: DrainSettings,
     workers: Workers,
     quit: watch::Receiver<bool>,
+    signals: Signals,
     /// Ends with the gateway.
     _certificates: Option<CertificateClient>,
     /// Control and its helpers; aborted when dropped.
@@ -176,6 +178,8 @@ impl Gateway {
             epoch: place.epoch(),
             options: options.command_line,
         });
+        // Before anybody can see that it is ready.
+        let signals = Signals::catch().context("cannot receive signals")?;
         // The process before writes it until it has handed over.
         admin.source.keep_on_disk(!takes_over);
         ports.serve(&admin, &mut tasks).context("cannot serve the admin interface")?;
@@ -183,7 +187,7 @@ impl Gateway {
         let accept_loops = workers.accept_loops();
         let estate = Estate { admin: admin.clone(), sockets, ports, accept_loops, events: waiting_events };
         let settings = options.drain;
-        Ok(Self { admin, place, estate, settings, workers, quit, _certificates: certificates, _tasks: tasks })
+        Ok(Self { admin, place, estate, settings, workers, quit, signals, _certificates: certificates, _tasks: tasks })
     }
 
     /// What the admin interface looks at.
@@ -195,14 +199,10 @@ impl Gateway {
     /// ends it at once.
     ///
     /// # Errors
-    /// Signals cannot be received, or this process cannot take over from the one before it.
+    /// This process cannot take over from the one before it, or a worker has panicked.
     pub async fn run(mut self) -> anyhow::Result<()> {
-        use tokio::signal::unix::{SignalKind, signal};
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
         let end = tokio::select! {
-            _ = terminate.recv() => Ok(End::Signal),
-            _ = interrupt.recv() => Ok(End::Signal),
+            () = self.signals.next() => Ok(End::Signal),
             _ = self.quit.wait_for(|quit| *quit) => Ok(End::AtOnce),
             handed_over = self.place.hold(&self.estate) => handed_over.map(End::HandedOver),
         };
@@ -210,32 +210,16 @@ impl Gateway {
         if let Ok(end @ (End::Signal | End::HandedOver(_))) = &end
             && serves
         {
-            let mut quit = self.quit.clone();
             tokio::select! {
-                () = self.drain(end) => {}
+                () = drain(&self.admin.drain, &self.settings, &self.workers, end) => {}
                 never = self.place.refuse("it is ending") => match never {},
-                _ = terminate.recv() => tracing::warn!("ending at once: a second signal"),
-                _ = interrupt.recv() => tracing::warn!("ending at once: a second signal"),
-                _ = quit.wait_for(|quit| *quit) => {}
+                () = self.signals.next() => tracing::warn!("ending at once: a second signal"),
+                _ = self.quit.wait_for(|quit| *quit) => {}
             }
         }
         // Why it cannot serve at all says more than that it did not end well.
         let stopped = self.stop().await;
         end.and(stopped)
-    }
-
-    async fn drain(&self, end: &End) {
-        let drain = &self.admin.drain;
-        match end {
-            End::HandedOver(successor) => {
-                let drained = drain.run_after_hand_over(&self.settings, || self.workers.open());
-                tokio::join!(drained, successor.released());
-            }
-            End::Signal | End::AtOnce => {
-                tracing::info!("draining");
-                drain.run(&self.settings, || self.workers.active_connections()).await;
-            }
-        }
     }
 
     /// Ends the workers, and writes what is not on disk yet: the last lines of access logs, and the configuration.
@@ -278,6 +262,40 @@ enum End {
     AtOnce,
     /// Another process serves.
     HandedOver(HandedOver),
+}
+
+/// SIGTERM and SIGINT.
+#[derive(Debug)]
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn catch() -> std::io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+async fn drain(drain: &Drain, settings: &DrainSettings, workers: &Workers, end: &End) {
+    match end {
+        End::HandedOver(successor) => {
+            tracing::info!("another process has taken over; draining");
+            let drained = drain.run_after_hand_over(settings, || workers.open());
+            tokio::join!(drained, successor.released());
+        }
+        End::Signal | End::AtOnce => {
+            tracing::info!("draining");
+            drain.run(settings, || workers.active_connections()).await;
+        }
+    }
 }
 
 /// How often it is looked whether the gateway has become ready, for the service manager.
