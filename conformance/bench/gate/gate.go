@@ -80,7 +80,7 @@ func newSetup(c *cluster.Cluster) (*peer.Setup, error) {
 		return nil, err
 	}
 	setup := &peer.Setup{Directory: directory, Bench: filepath.Join(c.Root, "bench"), Selvedge: selvedge}
-	if setup.Certificate, err = peer.NewCertificate(directory); err != nil {
+	if setup.Certificates, err = peer.NewCertificates(directory); err != nil {
 		return nil, err
 	}
 	return setup, peer.WriteConfig(setup, filepath.Join(directory, "config"))

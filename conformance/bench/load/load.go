@@ -3,6 +3,7 @@
 package load
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -29,6 +30,12 @@ type Result struct {
 // Host is the authority that every request asks for.
 const Host = "bench.test"
 
+// MessageFile holds a gRPC message of 100 bytes behind its flag and length, for h2load.
+const MessageFile = "/run/grpc-message"
+
+// Message is what it holds.
+func Message() []byte { return append([]byte{0, 0, 0, 0, 100}, bytes.Repeat([]byte("x"), 100)...) }
+
 // Job is one run of a generator.
 type Job struct {
 	// Port of the proxy on 127.0.0.1.
@@ -44,6 +51,7 @@ type Job struct {
 var generators = map[string]func(Job) Result{
 	"connections": newConnections,
 	"handshakes":  handshakes,
+	"resumptions": resumptions,
 	"upload":      upload,
 	"download":    download,
 	"round-trips": roundTrips,

@@ -60,7 +60,7 @@ func (r *Result) fill(setup *peer.Setup) error {
 }
 
 func perConnection(p *peer.Peer, setup *peer.Setup, connections, port int, config *tls.Config) (machine.Memory, float64, error) {
-	proxy, err := p.Start(setup, measure.TwoCores.Proxy)
+	proxy, err := p.Start(setup, measure.TwoCores.Proxy, 1)
 	if err != nil {
 		return machine.Memory{}, 0, err
 	}

@@ -20,7 +20,7 @@ var subjects = []*subject{
 			return nil, err
 		}
 		p.program = setup.Selvedge
-		p.arguments, p.variables = peer.RouterArguments()
+		p.arguments, p.variables = peer.RouterArguments(1)
 		return p, peer.PrepareRouter()
 	}},
 	{title: "Envoy, delta ADS", start: func(setup *peer.Setup, directory string, size int) (*prepared, error) {
@@ -29,7 +29,7 @@ var subjects = []*subject{
 			return nil, err
 		}
 		file := filepath.Join(directory, "envoy.yaml")
-		p.program, p.arguments = setup.Envoy, peer.EnvoyArguments(file)
+		p.program, p.arguments = setup.Envoy, peer.EnvoyArguments(file, 1)
 		return p, os.WriteFile(file, []byte(peer.EnvoyBootstrap()), 0o644)
 	}},
 	{title: "Envoy, files", start: envoyFromFiles},

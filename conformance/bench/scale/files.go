@@ -46,7 +46,7 @@ func envoyFromFiles(setup *peer.Setup, directory string, size int) (*prepared, e
 		r.mark(generation)
 		return writeResources(path("rds.json"), r.routes)
 	}
-	return &prepared{program: setup.Envoy, arguments: peer.EnvoyArguments(path("envoy.yaml")), change: change, stop: func() {}}, err
+	return &prepared{program: setup.Envoy, arguments: peer.EnvoyArguments(path("envoy.yaml"), 1), change: change, stop: func() {}}, err
 }
 
 // routesFromFile points the listener's connection manager to a file.

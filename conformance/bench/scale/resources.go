@@ -50,6 +50,8 @@ func build(setup *peer.Setup, size int) (*resources, error) {
 		return nil, err
 	}
 	host := r.routes.VirtualHosts[0]
+	// The last route is the one for all paths.
+	host.Routes = host.Routes[len(host.Routes)-1:]
 	r.routes.VirtualHosts = nil
 	for number := range size {
 		name := fmt.Sprintf("outbound|80||svc-%d.bench.svc.cluster.local", number)

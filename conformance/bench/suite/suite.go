@@ -49,7 +49,7 @@ func Run(options Options, out, progress io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if err := machine.Require("haproxy", "nginx", "wrk", "taskset", "ip"); err != nil {
+	if err := machine.Require("haproxy", "nginx", "wrk", "h2load", "taskset", "ip"); err != nil {
 		return err
 	}
 	if err := machine.RaiseFileLimit(); err != nil {
@@ -94,9 +94,9 @@ func newSetup(c *cluster.Cluster) (*peer.Setup, error) {
 	if err != nil {
 		return nil, err
 	}
-	certificate, err := peer.NewCertificate(directory)
+	certificates, err := peer.NewCertificates(directory)
 	return &peer.Setup{
-		Directory: directory, Bench: filepath.Join(c.Root, "bench"), Selvedge: selvedge, Envoy: envoy, Certificate: certificate,
+		Directory: directory, Bench: filepath.Join(c.Root, "bench"), Selvedge: selvedge, Envoy: envoy, Certificates: certificates,
 	}, err
 }
 
