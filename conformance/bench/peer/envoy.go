@@ -82,6 +82,7 @@ const envoyToTLS = `    transport_socket:
         "@type": type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext
         sni: %s
         common_tls_context:
+          tls_params: {tls_maximum_protocol_version: TLSv1_3}
           tls_certificates: [{certificate_chain: {filename: %s}, private_key: {filename: %s}}]
           validation_context: {trusted_ca: {filename: %s}}
 `

@@ -118,6 +118,7 @@ location /secure/ {
     proxy_ssl_certificate %[3]s;
     proxy_ssl_certificate_key %[4]s;
     proxy_ssl_trusted_certificate %[5]s;
+    proxy_ssl_protocols TLSv1.3;
     proxy_ssl_verify on;
     proxy_ssl_server_name on;
     proxy_ssl_name %[6]s;
