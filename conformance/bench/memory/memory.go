@@ -70,12 +70,12 @@ func perConnection(p *peer.Peer, setup *peer.Setup, connections, port int, confi
 	if err != nil {
 		return machine.Memory{}, 0, err
 	}
-	open, err := load.Open(connections, port, "/1k", config)
+	open, err := load.Open(connections, load.Target{Port: port, Path: "/1k", TLS: config})
 	if err != nil {
 		return before, 0, err
 	}
 	defer open.Close()
-	if err := open.Request(1, atOnce); err != nil {
+	if err := open.Request(1, 1, atOnce); err != nil {
 		return before, 0, err
 	}
 	time.Sleep(settle)

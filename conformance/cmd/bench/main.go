@@ -21,7 +21,8 @@ import (
 const usage = `usage: bench COMMAND
 
   run       measure, print the report, and write it to docs/performance.md if nothing was left out (bench run -h)
-  count     instructions, allocations and system calls of one request through Selvedge; fails if there are too many
+  count     instructions, allocations and system calls of one request through Selvedge for each pair of protocols;
+            fails if they have grown (bench count -h)
   capture selvedge|envoy
             take from a real istiod what it sends for the benchmark's folder to such a gateway
 
@@ -46,10 +47,7 @@ func run(command string, arguments []string) error {
 	case "run":
 		return measure(arguments)
 	case "count":
-		if err := sandbox.Enter(); err != nil {
-			return err
-		}
-		return gate.Run(os.Stdout)
+		return count(arguments)
 	case "capture":
 		if len(arguments) != 1 || capture.Profiles[arguments[0]] == "" {
 			return errors.New("capture what: selvedge or envoy?")
@@ -61,6 +59,21 @@ func run(command string, arguments []string) error {
 		return generate(arguments)
 	}
 	return fmt.Errorf("no command %q\n%s", command, usage)
+}
+
+func count(arguments []string) error {
+	flags := flag.NewFlagSet("count", flag.ExitOnError)
+	update := flags.Bool("update", false, "write the counts to conformance/bench/reference.json instead of comparing with it")
+	if err := flags.Parse(arguments); err != nil {
+		return err
+	}
+	if flags.NArg() > 0 {
+		return fmt.Errorf("count does not take %q", flags.Arg(0))
+	}
+	if err := sandbox.Enter(); err != nil {
+		return err
+	}
+	return gate.Run(*update, os.Stdout)
 }
 
 func measure(arguments []string) error {
