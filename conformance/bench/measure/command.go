@@ -35,6 +35,6 @@ func (w Work) command(duration time.Duration) *exec.Cmd {
 		}
 		return machine.Command(w.Layout.Load, h2load, append(arguments, url)...)
 	}
-	return machine.Command(w.Layout.Load, self(), "load", w.generator, "-port", strconv.Itoa(w.port),
+	return machine.Command(w.Layout.Load, self(), "load", w.generator, "-streams", strconv.Itoa(w.streams), "-rate", strconv.Itoa(w.Rate), "-port", strconv.Itoa(w.port),
 		"-path", "/"+strings.TrimPrefix(w.path, "/"), "-connections", strconv.Itoa(w.connections), "-duration", duration.String())
 }

@@ -36,6 +36,9 @@ const (
 	h2load = "h2load"
 )
 
+// constantRate is the generator of rows at a constant rate.
+const constantRate = "constant-rate"
+
 // Row is one kind of work.
 type Row struct {
 	Name, Title string
@@ -59,6 +62,12 @@ type Row struct {
 	grpc bool
 	// secureBackend says that the backend that wants a certificate must run.
 	secureBackend bool
+	// share of the rate that nginx reaches in the saturated row is what a row at a constant rate offers.
+	share     float64
+	saturated string
+	// directPort and directPath lead to the backend itself, for the row without a proxy.
+	directPort int
+	directPath string
 	// bytes is the size of a unit of which the generator counts bytes.
 	bytes float64
 }
@@ -85,7 +94,12 @@ const gigabit = 1e9 / 8
 type Work struct {
 	*Row
 	Layout *Layout
+	// Rate is how many requests a second are offered, for a row at a constant rate.
+	Rate int
 }
+
+// ConstantRate says that the row's requests are sent at a rate, so that their times can be compared.
+func (r *Row) ConstantRate() bool { return r.generator == constantRate }
 
 // Select resolves what the user asked for: ROW or ROW@LAYOUT, or everything if nothing.
 func Select(names []string) ([]Work, error) {
@@ -96,7 +110,7 @@ func Select(names []string) ([]Work, error) {
 			chosen = chosenLayouts(row, names)
 		}
 		for _, layout := range chosen {
-			selected = append(selected, Work{row, layout})
+			selected = append(selected, Work{Row: row, Layout: layout})
 		}
 	}
 	for _, name := range names {

@@ -1,9 +1,13 @@
 package measure
 
-import "selvedge.dev/conformance/bench/peer"
+import (
+	"selvedge.dev/conformance/bench/backend"
+	"selvedge.dev/conformance/bench/peer"
+)
 
 var (
 	one  = []*Layout{OneCore}
+	two  = []*Layout{TwoCores}
 	both = []*Layout{OneCore, TwoCores}
 	all  = []*Layout{OneCore, TwoCores, TwoWorkers}
 )
@@ -59,6 +63,14 @@ var Rows = []*Row{
 		Goal: "<= 0.7x the best peer", generator: "upload", port: peer.TCPSink, connections: 4, bytes: gigabit},
 	{Name: "bulk-down", Title: "Bulk TCP from the backend, 4 connections", Layouts: both, Unit: perGigabit, TCP: true,
 		Goal: "<= 0.7x the best peer", generator: "download", port: peer.TCPSource, connections: 4, bytes: gigabit},
+	{Name: "latency-h1-30", Title: "HTTP/1, 1 KB, 64 connections, 30 % of nginx's rate", Layouts: two, Unit: perRequest,
+		generator: constantRate, share: 0.3, saturated: "h1-1k-64", port: peer.HTTP, path: "/1k", connections: 64, directPort: backend.HTTP, directPath: "/1k"},
+	{Name: "latency-h1-70", Title: "HTTP/1, 1 KB, 64 connections, 70 % of nginx's rate", Layouts: two, Unit: perRequest,
+		generator: constantRate, share: 0.7, saturated: "h1-1k-64", port: peer.HTTP, path: "/1k", connections: 64, directPort: backend.HTTP, directPath: "/1k"},
+	{Name: "latency-h2-30", Title: "HTTP/2 to HTTP/1, 1 KB, 8 connections of 16 streams, 30 % of nginx's rate", Layouts: two, Unit: perRequest,
+		generator: constantRate, share: 0.3, saturated: "h2-h1", port: peer.HTTP2, path: "/1k", connections: 8, streams: 16, directPort: backend.HTTP2, directPath: "/http2/1k"},
+	{Name: "latency-h2-70", Title: "HTTP/2 to HTTP/1, 1 KB, 8 connections of 16 streams, 70 % of nginx's rate", Layouts: two, Unit: perRequest,
+		generator: constantRate, share: 0.7, saturated: "h2-h1", port: peer.HTTP2, path: "/1k", connections: 8, streams: 16, directPort: backend.HTTP2, directPath: "/http2/1k"},
 	{Name: "round-trip", Title: "Round trip of 1 byte over TCP, 1 connection", Layouts: one, Unit: perTrip, TCP: true,
 		generator: "round-trips", port: peer.TCPEcho, connections: 1},
 }

@@ -27,8 +27,8 @@ type Sample struct {
 	Backend float64
 	// Foreign is how many cores others used meanwhile.
 	Foreign float64
-	// Median is the time of one unit in microseconds, where the generator measures it.
-	Median float64
+	// Median, P99 and P999 are of the time of one unit in microseconds, where the generator measures it.
+	Median, P99, P999 float64
 }
 
 // Timing of one run.
@@ -59,6 +59,9 @@ func run(work Work, p *peer.Peer, setup *peer.Setup, timing Timing) Sample {
 		}
 		defer secure.Stop()
 		backends = append(backends, secure.PID())
+	}
+	if p.IsNone() {
+		work = work.direct()
 	}
 	proxy, err := p.Start(setup, work.Layout.Proxy, work.Layout.Workers)
 	if err != nil {
@@ -109,7 +112,7 @@ func measured(work Work, duration time.Duration, proxy int, backends []int) (Sam
 	}
 	elapsed := after.at.Sub(before.at)
 	sample := Sample{
-		Rate: units / result.Seconds, Errors: result.Errors, FirstError: result.FirstError, Median: result.Median,
+		Rate: units / result.Seconds, Errors: result.Errors, FirstError: result.FirstError, Median: result.Median, P99: result.P99, P999: result.P999,
 		ProxyCore: share(after.core(work.Layout.Proxy)-before.core(work.Layout.Proxy), elapsed),
 		LoadCore:  share(after.core(work.Layout.Load)-before.core(work.Layout.Load), elapsed),
 		Backend:   share(after.backend-before.backend, elapsed),

@@ -10,9 +10,12 @@ import (
 	"selvedge.dev/conformance/bench/backend"
 )
 
+// NginxName is the name of the peer whose rates others are offered.
+const NginxName = "nginx"
+
 func nginx() *Peer {
 	return &Peer{
-		Name: "nginx", Title: "nginx", program: "nginx", version: []string{"-v"},
+		Name: NginxName, Title: "nginx", program: "nginx", version: []string{"-v"},
 		Configuration: "`worker_processes 1`, upstream `keepalive 1024`, no request limit per connection on either side, `multi_accept on`, no access log, TCP by the stream module",
 		prepare:       nginxWith(""),
 	}

@@ -76,6 +76,9 @@ func (r *Running) Stop() {
 
 // Start runs the peer on a core, with so many workers, and returns once it answers.
 func (p *Peer) Start(setup *Setup, core, workers int) (*Running, error) {
+	if p.IsNone() {
+		return startNone(setup)
+	}
 	directory := filepath.Join(setup.Directory, p.Name)
 	if err := errors.Join(os.RemoveAll(directory), os.MkdirAll(directory, 0o755)); err != nil {
 		return nil, err

@@ -126,6 +126,11 @@ func measureAll(options Options, setup *peer.Setup, progress io.Writer) (*report
 		return nil, err
 	}
 	for _, work := range works {
+		if work.ConstantRate() {
+			if work, err = measure.AtRate(work, result.Rows, setup, timing, progress); err != nil {
+				return nil, fmt.Errorf("%s: %w", work.Name, err)
+			}
+		}
 		row, err := measure.Rounds(work, peers, setup, options.Rounds, timing, progress)
 		if err != nil {
 			return nil, err

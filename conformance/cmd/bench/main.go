@@ -115,9 +115,11 @@ func generate(arguments []string) error {
 	port := flags.Int("port", 0, "port of the proxy on 127.0.0.1")
 	path := flags.String("path", "/1k", "path to ask for")
 	connections := flags.Int("connections", 1, "connections open at a time")
+	streams := flags.Int("streams", 0, "streams at a time on each connection over HTTP/2; 0 is HTTP/1 (constant-rate)")
+	rate := flags.Int("rate", 0, "requests a second (constant-rate)")
 	duration := flags.Duration("duration", time.Second, "how long")
 	if err := flags.Parse(arguments[1:]); err != nil {
 		return err
 	}
-	return load.Run(arguments[0], load.Job{Port: *port, Path: *path, Connections: *connections, Duration: *duration})
+	return load.Run(arguments[0], load.Job{Port: *port, Path: *path, Connections: *connections, Streams: *streams, Rate: *rate, Duration: *duration})
 }
