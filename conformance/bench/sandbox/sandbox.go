@@ -59,6 +59,9 @@ func prepare() error {
 	if err := unix.Mount(hostsFile, "/etc/hosts", "", unix.MS_BIND, ""); err != nil {
 		return fmt.Errorf("mount over /etc/hosts: %w", err)
 	}
+	if err := os.WriteFile(load.MessageFile, load.Message(), 0o644); err != nil {
+		return err
+	}
 	// Thousands of new connections a second need more ports than the default; those that listen stay free.
 	return errors.Join(
 		os.WriteFile("/proc/sys/net/ipv4/ip_local_reserved_ports", []byte("15000-15100"), 0o644),
