@@ -53,6 +53,8 @@ pub(crate) struct Stream<T> {
     /// Bytes that we may send; below zero after the peer made its windows smaller.
     pub(crate) send_window: i64,
     pub(crate) receive_window: ReceiveWindow,
+    /// Bytes of content that the user was handed and is not done with.
+    pub(crate) held: usize,
     /// Bytes of content that must still arrive, where content-length said so.
     pub(crate) content_left: Option<u64>,
     /// When its request arrived. Server only.

@@ -28,7 +28,7 @@ fn fields_of(request: usize) -> Vec<(String, String)> {
 }
 
 fn content(request: usize) -> Vec<u8> {
-    let length = if request % 8 == 0 { BODY } else { request * 100 };
+    let length = if request.is_multiple_of(8) { BODY } else { request * 100 };
     (0..length).map(|at| (at * 7 + request) as u8).collect()
 }
 
@@ -108,7 +108,7 @@ impl Ours {
                 self.connection.consumed(*key, content.len(), &mut self.out);
             }
             Event::Trailers { key } => {
-                let trailer = self.connection.trailers().find(b"x-trailer").map(|value| text(value));
+                let trailer = self.connection.trailers().find(b"x-trailer").map(text);
                 self.connection.get(*key).unwrap().trailer = trailer;
             }
             _ => {}

@@ -153,10 +153,11 @@ impl End {
         self.finish(key);
     }
 
-    /// Releases a stream; content of it that was not given back yet is given back afterwards.
+    /// Releases a stream; perhaps with content of it that was not given back yet.
     fn finish(&mut self, key: Key) {
         let work = self.connection.release(key, &mut self.out).expect("a live stream");
         self.keys.retain(|other| *other != key);
+        // It is too late for that, and does no harm.
         self.connection.consumed(key, work.message.held, &mut self.out);
     }
 

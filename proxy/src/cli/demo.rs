@@ -45,6 +45,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             concurrency: None,
             admin_port: if arguments.keep { 15000 } else { 0 },
             readiness_port: 0,
+            handover_socket: None,
             overload: OverloadArguments::default(),
             log_level: String::new(),
         };

@@ -36,6 +36,11 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "PORT", default_value_t = 15021)]
     pub(super) readiness_port: u16,
 
+    /// Take over from the gateway behind this Unix socket, if there is one, without refusing a client; then wait behind it for the
+    /// next one. Starting the same command again replaces the binary.
+    #[arg(long, value_name = "PATH")]
+    pub(super) handover_socket: Option<PathBuf>,
+
     #[command(flatten)]
     pub(super) overload: OverloadArguments,
 
@@ -75,6 +80,7 @@ pub(super) fn options(arguments: &Arguments, log_levels: crate::admin::LogLevels
             exit_on_zero_active_connections: true,
             minimum_drain_duration: Duration::ZERO,
         },
+        handover_socket: arguments.handover_socket.clone(),
         overload: arguments.overload.settings(),
         node: json!({ "id": "local" }),
         command_line: json!({ "config_path": arguments.config }),

@@ -17,6 +17,8 @@ counters! {
         downstream_cx_http2_total: Counter,
         /// HTTP/2 connections open.
         downstream_cx_http2_active: Gauge,
+        /// HTTP/2 connections closed because the client passed a limit of frames.
+        downstream_cx_http2_flood: Counter,
         /// HTTP/2 connections closed because PINGs were not answered.
         downstream_cx_http2_keepalive_timeout: Counter,
         /// Connections closed because no request came for too long.

@@ -69,7 +69,7 @@ impl ClientConnection {
         }
         enough
             || overloaded
-            || self.admission.wish() >= Wish::Drain
+            || self.admission.wish() >= Wish::LastRequest
             || self.age_left(chain).is_some_and(|left| left.is_zero())
     }
 }

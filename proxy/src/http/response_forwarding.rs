@@ -34,7 +34,7 @@ pub(super) async fn deliver(exchange: &mut Exchange<'_>, mut upstream: UpstreamA
         passed = pass_body(exchange, &mut upstream, &mut delivery.body).await;
     }
     exchange.memory.outcome.bytes_sent = delivery.body.moved;
-    exchange.memory.trailers = std::mem::take(&mut delivery.body.trailers);
+    exchange.memory.trailers = delivery.body.trailers.take();
     if let Err(interrupted) = passed {
         interrupted.note(exchange, cluster);
         return After::Close;
@@ -68,6 +68,10 @@ impl Delivery {
             // The end of a stream says that nothing follows; HTTP/1 needs words for it.
             response.body = BodyLength::Fixed(0);
         }
+        if bodiless && response.body == BodyLength::Chunked {
+            // The stream may end later than its head, but there is nothing to put into chunks.
+            response.body = BodyLength::None;
+        }
         // Whoever asked for another protocol and does not get it may have sent bytes of it already.
         let upgrade_failed = request.upgrade().is_some();
         let close = last || upgrade_failed || unread || !request.keep_alive || response.body == BodyLength::UntilClose;
@@ -76,7 +80,7 @@ impl Delivery {
         let promised = length == BodyLength::None && response.content_length.is_some_and(|length| length > 0);
         let suspicious = request.method == Method::Head || promised;
         let mut body = Body::new(source, length, response.body == BodyLength::Chunked);
-        body.trailers = std::mem::take(&mut exchange.memory.trailers);
+        body.trailers = exchange.memory.trailers.take();
         Self {
             body,
             after: if close { After::Close } else { After::NextRequest },

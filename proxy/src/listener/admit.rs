@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::net::TcpStream;
 use xds_model::listener::{Listener, TransportProtocol};
 
-use super::counters::ConnectionCounters;
+use super::counters::{ConnectionCounters, OpenConnection};
 use super::generation::{Generation, ServedBy};
 use super::handshake::handshake;
 use super::live::Live;
@@ -26,10 +26,14 @@ use crate::{http, tcp};
 /// Bytes that may be pending before the chain is known. A PROXY header that is longer than this is not accepted either.
 const MAX_PENDING: usize = MAX_CLIENT_HELLO;
 
-/// Serves a connection from accept to close. It has its place until then.
-pub(super) async fn admit(socket: TcpStream, peer: SocketAddr, place: Place, listener: Rc<OpenListener>) {
+/// Serves a connection from accept to close. It has its place, and is counted as open, until then.
+pub(super) async fn admit(
+    socket: TcpStream,
+    peer: SocketAddr,
+    place: (Place, OpenConnection),
+    listener: Rc<OpenListener>,
+) {
     let _place = place;
-    let _open = listener.totals.total_connections.hold();
     let Ok(local) = socket.local_addr() else { return }; // gone already
     let mut facts = new_facts(peer, local, &listener);
     let mut stream = Stream::new(socket, &listener.worker.io);

@@ -83,6 +83,24 @@ counters! {
     }
 }
 
+/// A connection, counted in `total_connections` as long as this lives.
+#[derive(Debug)]
+pub struct OpenConnection(Arc<TotalCounters>);
+
+impl OpenConnection {
+    /// Counts one.
+    pub fn count(totals: &Arc<TotalCounters>) -> Self {
+        totals.total_connections.increment();
+        Self(totals.clone())
+    }
+}
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        self.0.total_connections.decrement();
+    }
+}
+
 /// All counters of one listener on one worker.
 #[derive(Clone, Debug)]
 pub struct ListenerCounters {

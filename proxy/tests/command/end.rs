@@ -49,6 +49,7 @@ async fn gateway_of_a_control_plane() {
             exit_on_zero_active_connections: true,
             minimum_drain_duration: Duration::ZERO,
         },
+        handover_socket: None,
         overload: OverloadSettings::default(),
         node: Value::Null,
         command_line: Value::Null,

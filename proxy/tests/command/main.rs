@@ -6,6 +6,7 @@ mod control_plane;
 mod end;
 mod gateway;
 mod overload;
+mod restart;
 
 use std::net::TcpListener;
 use std::process::Command;

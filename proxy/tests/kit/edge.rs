@@ -11,6 +11,7 @@ use selvedge::config::dns::DnsResolver;
 use selvedge::config::publish::{Mailbox, Publisher};
 use selvedge::config::{ConfigStatus, Control, ControlInputs, ControlOptions};
 use selvedge::drain::Drain;
+use selvedge::listener::socket::SocketTable;
 use selvedge::overload::{ConnectionLimitSettings, Overload};
 use selvedge::telemetry::access_log::AccessLogSinks;
 use selvedge::tls::SessionTickets;
@@ -88,6 +89,7 @@ impl Edge {
         let control = Control::new(ControlOptions {
             publisher,
             workers,
+            sockets: SocketTable::default(),
             logs: AccessLogSinks::start().unwrap(),
             tickets: SessionTickets::new().unwrap(),
             resolver: DnsResolver::new(resolved_sender).unwrap(),

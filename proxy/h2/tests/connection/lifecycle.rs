@@ -215,11 +215,12 @@ fn what_belongs_to_http1_is_left_out() {
     let mut head =
         parsed("POST / HTTP/1.1\nHost: a\nConnection: x-b\nKeep-Alive: 1\nTransfer-Encoding: chunked\nX-A: 1\n\n");
     head.fields_mut().append(b"te", b"gzip").unwrap();
+    head.fields_mut().append(b"x-padded", b" \tv w ").unwrap();
     head.fields_mut().append(b"connection", b"close").unwrap();
     let client = &mut pair.client;
     client.connection.open(&head, Scheme::Http, false, (), &mut client.out).unwrap();
     let (_, told) = pair.exchange();
-    assert_eq!(told, ["1: POST / @a Chunked | x-a=1"]);
+    assert_eq!(told, ["1: POST / @a Chunked | x-a=1 | x-padded=v w"]);
     let server = &mut pair.server;
     let mut head = response(200, BodyLength::None);
     head.content_length = Some(7);
@@ -227,8 +228,8 @@ fn what_belongs_to_http1_is_left_out() {
     head.fields_mut().append(b"content-length", b"9").unwrap();
     server.connection.send_response(server.key(1), &head, true, &mut server.out);
     // It announces what a HEAD would get: a GET must get it, and the client sees that it does not.
-    let told = pair.client.receive(&std::mem::take(&mut pair.server.out)).unwrap_err();
-    assert_eq!(told.reason, "invalid content-length");
+    let (told, _) = pair.exchange();
+    assert_eq!(told, ["1: reset PROTOCOL_ERROR content-length and content differ"]);
 }
 
 #[test]
@@ -247,4 +248,35 @@ fn a_sign_of_life() {
     let mut pair = Pair::new(Config::default(), Config::default());
     pair.client.connection.ping(*b"abcdefgh", &mut pair.client.out);
     assert_eq!(pair.exchange().0, ["pong [97, 98, 99, 100, 101, 102, 103, 104]"]);
+}
+
+#[test]
+fn behind_the_peers_own_reset_nothing_may_come() {
+    for released in [true, false] {
+        let mut end = server(&request(1, 0));
+        let received = end.connection.receive(&reset(1, 8), end.now, &mut end.out).unwrap().unwrap();
+        assert!(received.event.is_some());
+        if released {
+            end.connection.release(end.key(1), &mut end.out);
+        }
+        // Once it is said, what else is under way is passed over.
+        for _ in 0..3 {
+            assert_eq!(end.receive(&frame(DATA, 0, 1, b"abcdef")).unwrap_or_default(), [""; 0]);
+        }
+        assert_eq!(describe_frames(&end.out)[0], "RST_STREAM 1 STREAM_CLOSED", "released: {released}");
+        let mut end = server(&request(1, 0));
+        end.connection.receive(&reset(1, 8), end.now, &mut end.out).unwrap();
+        if released {
+            end.connection.release(end.key(1), &mut end.out);
+        }
+        assert_eq!(end.receive(&request(1, END_STREAM)).unwrap_err().code, Code::STREAM_CLOSED);
+    }
+}
+
+#[test]
+fn an_announced_end_needs_no_frame_of_its_own() {
+    let mut end = client(0, &frame(SETTINGS, 0, 0, &[]));
+    let head = parsed("PUT / HTTP/1.1\nHost: a\nContent-Length: 0\n\n");
+    end.connection.open(&head, Scheme::Http, true, (), &mut end.out).unwrap();
+    assert_eq!(describe_frames(&end.out), ["HEADERS 1 end"]);
 }

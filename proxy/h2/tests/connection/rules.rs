@@ -381,7 +381,7 @@ fn frames_that_steer() {
                 &[GET_OPEN, "error: frame of the wrong size", "GOAWAY 1 FRAME_SIZE_ERROR"],
             ),
             ("ping", vec![frame(PING, 0, 0, b"12345678")], &["PING ack"]),
-            ("answer to a ping", vec![frame(PING, ACK, 0, b"12345678")], &["pong [49, 50, 51, 52, 53, 54, 55, 56]"]),
+            ("answer to no ping", vec![frame(PING, ACK, 0, b"12345678")], &[]),
             (
                 "ping on a stream",
                 vec![frame(PING, 0, 1, b"12345678")],
