@@ -259,6 +259,11 @@ impl SectionError {
             SectionError::Underscore => "http2.unexpected_underscore",
             SectionError::FieldName
             | SectionError::FieldValue
+            | SectionError::UnknownPseudoHeader
+            | SectionError::DuplicatePseudoHeader
+            | SectionError::LatePseudoHeader
+            | SectionError::Method
+            | SectionError::Protocol
             | SectionError::Scheme
             | SectionError::Path
             | SectionError::Authority

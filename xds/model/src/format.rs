@@ -129,7 +129,7 @@ pub enum PlainOperator {
     /// `CUSTOM_FLAGS`, `DOWNSTREAM_LOCAL_ADDRESS_ENDPOINT_ID`, and `LOCAL_REPLY_BODY`, which Envoy knows in local replies alone;
     /// always text of no length.
     AlwaysEmpty,
-    /// `BYTES_RETRANSMITTED`, `PACKETS_RETRANSMITTED`, `RESPONSE_TRAILERS_BYTES`; always 0.
+    /// `BYTES_RETRANSMITTED`, `PACKETS_RETRANSMITTED`; always 0.
     AlwaysZero,
     /// `BYTES_RECEIVED`.
     BytesReceived,
@@ -215,6 +215,8 @@ pub enum PlainOperator {
     ResponseFlagsLong,
     /// `RESPONSE_HEADERS_BYTES`.
     ResponseHeadersBytes,
+    /// `RESPONSE_TRAILERS_BYTES`.
+    ResponseTrailersBytes,
     /// `RESPONSE_TX_DURATION`.
     ResponseTxDuration,
     /// `ROUTE_NAME`.

@@ -62,7 +62,7 @@ impl<'c> Sender<'_, '_, 'c> {
                 Err(tried) => return tried,
             },
         };
-        let mut carrier = match self.begin_sending(lent, retries.per_try_timeout()) {
+        let mut carrier = match self.begin_sending(lent) {
             Ok(carrier) => carrier,
             Err(waited) => return self.failed(waited),
         };
@@ -71,7 +71,7 @@ impl<'c> Sender<'_, '_, 'c> {
             waited = self.send_rest(&mut carrier).await;
         }
         if matches!(waited, Waited::Sent) {
-            self.request_sent();
+            self.request_sent(retries.per_try_timeout());
             waited = self.await_head(&mut carrier).await;
         }
         match waited {
@@ -139,7 +139,8 @@ impl<'c> Sender<'_, '_, 'c> {
     }
 
     /// Sends what is here of the request.
-    fn begin_sending(&mut self, lent: Lent, per_try: Option<Duration>) -> Result<Carrier, Waited> {
+    fn begin_sending(&mut self, lent: Lent) -> Result<Carrier, Waited> {
+        self.deadlines.attempt_begins();
         let exchange = &mut *self.exchange;
         let Memory { request, response, replay, outcome, .. } = &mut *exchange.memory;
         outcome.upstream_remote = Some(lent.remote());
@@ -157,14 +158,14 @@ impl<'c> Sender<'_, '_, 'c> {
         if !whole {
             self.send_received(&carrier).map_err(Waited::BadBody)?;
         }
-        self.deadlines.attempt_begins(self.exchange.downstream.worker().io.clock.now(), per_try);
         Ok(carrier)
     }
 
-    fn request_sent(&mut self) {
+    fn request_sent(&mut self, per_try: Option<Duration>) {
         self.request_received();
         let worker = &self.exchange.downstream.worker();
         self.exchange.memory.outcome.sent = Some(worker.io.clock.now());
+        self.deadlines.request_sent(worker.io.clock.now(), per_try);
         self.deadlines.arm(worker);
     }
 

@@ -92,8 +92,13 @@ impl Deadlines {
         outcome.end = self.answer;
     }
 
-    /// A try begins, which may take so long.
-    pub(super) fn attempt_begins(&mut self, now: Instant, bound: Option<Duration>) {
+    /// A try begins; the time of the one before does not count any more.
+    pub(super) fn attempt_begins(&mut self) {
+        self.attempt = None;
+    }
+
+    /// The request of a try is sent: its answer may take so long (Envoy counts from here, too).
+    pub(super) fn request_sent(&mut self, now: Instant, bound: Option<Duration>) {
         self.attempt = bound.and_then(|bound| now.checked_add(bound));
     }
 

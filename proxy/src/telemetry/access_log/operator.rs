@@ -143,6 +143,14 @@ fn plain(operator: PlainOperator, record: &Record<'_>, out: &mut Vec<u8>) -> Wri
         Op::ResponseFlagsLong => {
             response_flags(record, |flags, out| flags.put_long(record.request.is_some(), out), out)
         }
+        Op::ResponseTrailersBytes => {
+            let sizes = record
+                .trailers
+                .into_iter()
+                .flat_map(h1::Fields::iter)
+                .map(|field| field.name.len() + field.value.len());
+            number(sizes.sum::<usize>() as u64, out)
+        }
         Op::ResponseHeadersBytes => number(record.response.map_or(0, response_bytes), out),
         Op::ResponseTxDuration => {
             milliseconds(record.response_duration.map(|first| record.duration.saturating_sub(first)), out)

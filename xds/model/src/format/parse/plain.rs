@@ -8,7 +8,7 @@ pub(super) fn plain(name: &str) -> Option<PlainOperator> {
     Some(match name {
         "ACCESS_LOG_TYPE" => Plain::AccessLogType,
         "BYTES_RECEIVED" => Plain::BytesReceived,
-        "BYTES_RETRANSMITTED" | "PACKETS_RETRANSMITTED" | "RESPONSE_TRAILERS_BYTES" => Plain::AlwaysZero,
+        "BYTES_RETRANSMITTED" | "PACKETS_RETRANSMITTED" => Plain::AlwaysZero,
         "BYTES_SENT" => Plain::BytesSent,
         "CONNECTION_ID" => Plain::ConnectionId,
         "CONNECTION_TERMINATION_DETAILS" => Plain::ConnectionTerminationDetails,
@@ -52,6 +52,7 @@ pub(super) fn plain(name: &str) -> Option<PlainOperator> {
         "RESPONSE_FLAGS" => Plain::ResponseFlags,
         "RESPONSE_FLAGS_LONG" => Plain::ResponseFlagsLong,
         "RESPONSE_HEADERS_BYTES" => Plain::ResponseHeadersBytes,
+        "RESPONSE_TRAILERS_BYTES" => Plain::ResponseTrailersBytes,
         "RESPONSE_TX_DURATION" => Plain::ResponseTxDuration,
         "ROUTE_NAME" => Plain::RouteName,
         "STREAM_ID" => Plain::StreamId,
