@@ -21,8 +21,7 @@ pub struct Keepalive {
 impl Keepalive {
     /// `None` if there is nothing to do.
     pub fn new(settings: Option<Http2Keepalive>, core: &Rc<Core>) -> Option<Self> {
-        let settings = settings.filter(|settings| settings.interval.is_some())?;
-        let keepalive = Self { settings, alarm: Alarm::new(&core.timers), waiting: None };
+        let keepalive = Self { settings: settings?, alarm: Alarm::new(&core.timers), waiting: None };
         keepalive.rest(core);
         Some(keepalive)
     }
@@ -49,7 +48,7 @@ impl Keepalive {
 
     /// Until the next PING, which does not come with those of all other connections.
     fn rest(&self, core: &Rc<Core>) {
-        let Some(interval) = self.settings.interval else { return };
+        let interval = self.settings.interval;
         let share = core.random.next() % (u64::from(self.settings.interval_jitter) + 1);
         let jitter = interval.mul_f64(share as f64 / 100.0);
         self.alarm.set_after(Some(interval + jitter));

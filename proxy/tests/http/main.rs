@@ -12,6 +12,7 @@ mod headers;
 mod kit;
 mod live;
 mod memory;
+mod overload;
 mod retries;
 mod routing;
 #[path = "../kit/mod.rs"]

@@ -47,12 +47,10 @@ impl Http2Options {
 /// `KeepaliveSettings`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Http2Keepalive {
-    /// Between PINGs; `None` for none at regular times.
-    pub interval: Option<Duration>,
+    /// Between PINGs.
+    pub interval: Duration,
     /// Without an answer for this long the connection is dead.
     pub timeout: Duration,
     /// Up to this share of the interval (percent) is added at random. Envoy's default is 15.
     pub interval_jitter: u8,
-    /// Silence after which a connection is tried with a PING before it takes another request; `None` for never.
-    pub connection_idle_interval: Option<Duration>,
 }

@@ -61,8 +61,14 @@ impl SharedConnection {
         !self.retired.get()
             && most.is_none_or(|most| self.served.get() < most)
             && self.security.fits(&target.transport, wanted)
-            && self.connection.can_open()
+            && self.has_room(target)
             && (!wanted.is_upgrade || self.connection.is_settled())
+    }
+
+    /// Whether another stream may be opened: neither the endpoint nor the configuration is against it.
+    fn has_room(&self, target: &Target) -> bool {
+        let most = target.model.http2.max_concurrent_streams;
+        self.connection.can_open() && self.connection.active() < most as usize
     }
 }
 
@@ -205,7 +211,7 @@ impl Driver {
             return Poll::Ready(Over::Local);
         }
         // Somebody may wait for a stream that has become free.
-        if self.pool.queued.get() > 0 && connection.can_open() {
+        if self.pool.queued.get() > 0 && self.shared.has_room(&self.pool.target.borrow()) {
             self.pool.returned.notify_one();
         }
         let active = connection.active() > 0;

@@ -65,14 +65,13 @@ pub(crate) fn convert(
 /// Nothing, where no PING is ever due.
 fn keepalive(wire: &core::KeepaliveSettings, context: &mut Context<'_>) -> Result<Option<Http2Keepalive>, Refusal> {
     fates! { context, wire => core::KeepaliveSettings {
-        [implemented] interval, timeout, interval_jitter, connection_idle_interval;
+        [implemented] interval, timeout, interval_jitter;
+        [no_op "an idle connection is not tried before its next request: a PING at regular times finds out"] connection_idle_interval;
     } }
     let interval = time("interval", interval, context)?;
-    let connection_idle_interval = time("connection_idle_interval", connection_idle_interval, context)?;
     let timeout = time("timeout", timeout, context)?.ok_or_else(|| context.refusal("timeout", "is missing"))?;
     let interval_jitter = context.optional("interval_jitter", interval_jitter, percent)?.unwrap_or(DEFAULT_JITTER);
-    let is_ever_due = interval.is_some() || connection_idle_interval.is_some();
-    Ok(is_ever_due.then_some(Http2Keepalive { interval, timeout, interval_jitter, connection_idle_interval }))
+    Ok(interval.map(|interval| Http2Keepalive { interval, timeout, interval_jitter }))
 }
 
 fn number(

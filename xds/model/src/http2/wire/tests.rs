@@ -32,15 +32,10 @@ fn every_setting_that_counts() {
         "initial_connection_window_size": 2_147_483_647,
         "allow_connect": true,
         "override_stream_error_on_invalid_http_message": true,
-        "connection_keepalive": {"interval": "30s", "timeout": "0.001s", "interval_jitter": {"value": 20},
-            "connection_idle_interval": "5s"},
+        "connection_keepalive": {"interval": "30s", "timeout": "0.001s", "interval_jitter": {"value": 20}},
     });
-    let keepalive = Http2Keepalive {
-        interval: Some(Duration::from_secs(30)),
-        timeout: Duration::from_millis(1),
-        interval_jitter: 20,
-        connection_idle_interval: Some(Duration::from_secs(5)),
-    };
+    let keepalive =
+        Http2Keepalive { interval: Duration::from_secs(30), timeout: Duration::from_millis(1), interval_jitter: 20 };
     let expected = Http2Options {
         max_concurrent_streams: 1_073_741_824,
         initial_stream_window_size: 65_535,
@@ -67,7 +62,7 @@ fn a_keepalive_that_never_pings_is_none() {
     let keepalive = |value: Value| convert(&json!({"connection_keepalive": value})).unwrap().keepalive;
     assert_eq!(keepalive(json!({"timeout": "10s"})), None);
     let regular = keepalive(json!({"interval": "1s", "timeout": "10s"})).unwrap();
-    assert_eq!((regular.interval_jitter, regular.connection_idle_interval), (15, None));
+    assert_eq!((regular.interval, regular.interval_jitter), (Duration::from_secs(1), 15));
 }
 
 #[test]
