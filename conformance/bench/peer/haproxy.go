@@ -11,7 +11,7 @@ import (
 func haproxy() *Peer {
 	return &Peer{
 		Name: "haproxy", Title: "HAProxy", program: "haproxy", version: []string{"-v"},
-		Configuration: "`nbthread 1`, `http-reuse always`, `pool-max-conn 2000`, no log",
+		Configuration: "`http-reuse always`, `pool-max-conn 2000`, no log",
 		prepare:       prepareHAProxy,
 	}
 }

@@ -16,7 +16,7 @@ const NginxName = "nginx"
 func nginx() *Peer {
 	return &Peer{
 		Name: NginxName, Title: "nginx", program: "nginx", version: []string{"-v"},
-		Configuration: "`worker_processes 1`, upstream `keepalive 1024`, no request limit per connection on either side, `multi_accept on`, no access log, TCP by the stream module",
+		Configuration: "upstream `keepalive 1024`, no request limit per connection on either side, `multi_accept on`, no access log, TCP by the stream module",
 		prepare:       nginxWith(""),
 	}
 }

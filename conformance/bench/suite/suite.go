@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"selvedge.dev/conformance/bench/gate"
 	"selvedge.dev/conformance/bench/machine"
 	"selvedge.dev/conformance/bench/measure"
 	"selvedge.dev/conformance/bench/memory"
@@ -24,6 +25,7 @@ import (
 const (
 	MemoryRow = "memory"
 	ScaleRow  = "scale"
+	CountsRow = "counts"
 )
 
 // Options of a run.
@@ -147,14 +149,19 @@ func measureAll(options Options, setup *peer.Setup, progress io.Writer) (*report
 			return nil, err
 		}
 	}
+	if options.wants(CountsRow) {
+		if result.Counts, err = gate.Count(setup); err != nil {
+			return nil, fmt.Errorf("counts: %w", err)
+		}
+	}
 	return result, nil
 }
 
 func (o Options) wants(row string) bool { return len(o.Only) == 0 || slices.Contains(o.Only, row) }
 
-// chooseRows leaves memory and scale to their own code.
+// chooseRows leaves memory, scale and counts to their own code.
 func chooseRows(options Options) ([]measure.Work, error) {
-	rows := slices.DeleteFunc(slices.Clone(options.Only), func(name string) bool { return name == MemoryRow || name == ScaleRow })
+	rows := slices.DeleteFunc(slices.Clone(options.Only), func(name string) bool { return slices.Contains([]string{MemoryRow, ScaleRow, CountsRow}, name) })
 	if len(options.Only) > 0 && len(rows) == 0 {
 		return nil, nil
 	}
