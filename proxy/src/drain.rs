@@ -3,6 +3,9 @@
 //! SIGTERM and SIGINT run a drain from beginning to end; `/drain_listeners` and `/drain` only move the phase (`/quitquitquit` ends the
 //! process at once). Readiness fails first, so that load balancers look elsewhere; connections are still accepted for
 //! `terminationDrainDuration`, or for the minimum where the last connection ends the process. What is open at the end is closed.
+//!
+//! A process that takes over from another one begins before that, and one that was taken over from ends differently: `restart` moves
+//! the phase then.
 
 use std::time::Duration;
 
@@ -17,12 +20,16 @@ const POLL_INTERVAL: Duration = Duration::from_millis(100);
 /// How far a drain has come. It only moves forward.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Phase {
+    /// Not at all: another process still serves. Its sockets are held, and nothing is accepted yet.
+    TakingOver,
     /// Not at all.
     Serving,
     /// Not ready any more. Open connections end with their next response; new ones are still accepted.
     Draining,
     /// Nothing is accepted any more.
     Closing,
+    /// Another process accepts in our place. Open connections end with their next response.
+    HandedOver,
 }
 
 /// Moves the phase forward.
@@ -38,6 +45,11 @@ impl Default for Drain {
 }
 
 impl Drain {
+    /// In a process that has to wait for another one.
+    pub fn taking_over() -> Self {
+        Self { phase: watch::Sender::new(Phase::TakingOver) }
+    }
+
     /// For those who act on it.
     pub fn subscribe(&self) -> watch::Receiver<Phase> {
         self.phase.subscribe()
@@ -71,6 +83,16 @@ impl Drain {
         tokio::time::sleep(settings.minimum_drain_duration).await;
         self.advance(Phase::Closing);
         let end = begin + settings.drain_duration.max(settings.minimum_drain_duration);
+        while open() > 0 && Instant::now() < end {
+            tokio::time::sleep(POLL_INTERVAL).await;
+        }
+    }
+
+    /// The drain after another process has taken over: returns when nothing is open any more, at the latest after `drainDuration`,
+    /// which Istio has for this purpose. `open` counts open connections, and what may still accept some.
+    pub async fn run_after_hand_over(&self, settings: &DrainSettings, open: impl Fn() -> u64) {
+        self.advance(Phase::HandedOver);
+        let end = Instant::now() + settings.drain_duration;
         while open() > 0 && Instant::now() < end {
             tokio::time::sleep(POLL_INTERVAL).await;
         }
@@ -116,6 +138,16 @@ mod tests {
         let (drain, begin) = (Drain::default(), Instant::now());
         drain.run(&settings(true), || 1).await;
         assert_eq!(begin.elapsed().as_secs(), 45);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn after_a_hand_over_the_last_connection_ends_it_whatever_the_settings_are() {
+        for (exit_on_zero, polls_with_open, seconds) in [(false, 20, 2), (true, 20, 2), (false, u64::MAX, 45)] {
+            let (drain, begin, polls) = (Drain::taking_over(), Instant::now(), AtomicU64::new(0));
+            let open = || u64::from(polls.fetch_add(1, Ordering::Relaxed) < polls_with_open);
+            drain.run_after_hand_over(&settings(exit_on_zero), open).await;
+            assert_eq!((begin.elapsed().as_secs(), drain.phase()), (seconds, Phase::HandedOver));
+        }
     }
 
     #[test]

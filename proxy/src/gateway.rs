@@ -1,30 +1,31 @@
 //! A running gateway: workers, control and admin interface, put together in one place for every command that starts one.
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
-use rustix::io::Errno;
 use serde_json::Value;
-use socket2::{Domain, Protocol, Socket, Type};
-use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use xds_client::ca::{CaOptions, CertificateClient};
 use xds_client::session::{Session, SessionOptions};
 use xds_client::{Event, ResourceType};
 
-use crate::admin::{self, Access, Admin, LogLevels, Readiness, Source};
+use crate::admin::{Access, Admin, LogLevels, Ports, Readiness, Source};
 use crate::bootstrap::DrainSettings;
 use crate::config::dns::DnsResolver;
 use crate::config::local::{self, LocalOptions};
 use crate::config::publish::{Mailbox, Publisher};
 use crate::config::{Control, ControlInputs, ControlOptions};
-use crate::drain::Drain;
+use crate::drain::{Drain, Phase};
 use crate::identity;
+use crate::listener::socket::SocketTable;
+use crate::overload::{MemoryFiles, OverloadSettings, watch_memory};
+use crate::restart::{self, Estate, HandedOver, Place};
 use crate::telemetry::access_log::AccessLogSinks;
 use crate::tls::SessionTickets;
 use crate::worker::{Process, Workers, WorkersOptions, vital};
@@ -44,6 +45,10 @@ pub struct GatewayOptions {
     pub servers: Vec<(SocketAddr, Access)>,
     /// How it ends.
     pub drain: DrainSettings,
+    /// Where it takes over from another process, and another one from it.
+    pub handover_socket: Option<PathBuf>,
+    /// Limits of connections, and what memory in use leads to.
+    pub overload: OverloadSettings,
     /// Who we are, for people who look: `core.v3.Node` as JSON.
     pub node: Value,
     /// Command line, for people who look.
@@ -76,9 +81,12 @@ pub enum SourceOptions {
 #[derive(Debug)]
 pub struct Gateway {
     admin: Arc<Admin>,
+    place: Place,
+    estate: Estate,
     settings: DrainSettings,
     workers: Workers,
     quit: watch::Receiver<bool>,
+    signals: Signals,
     /// Ends with the gateway.
     _certificates: Option<CertificateClient>,
     /// Control and its helpers; aborted when dropped.
@@ -89,17 +97,26 @@ impl Gateway {
     /// Starts everything; configuration arrives on its own time.
     ///
     /// # Errors
-    /// A port of the admin interface is taken, a folder cannot be served, or the system refuses threads or randomness.
+    /// A port of the admin interface is taken, a folder cannot be served, the system refuses threads or randomness, or the process
+    /// to take over from refuses.
     pub async fn start(options: GatewayOptions, source: SourceOptions) -> anyhow::Result<Self> {
-        let drain = Drain::default();
-        let process = Arc::new(Process::new(options.local_address, options.host_name));
+        let (place, inherited) = restart::begin(options.handover_socket.as_deref()).await?;
+        let takes_over = matches!(place, Place::After(_));
+        let drain = if takes_over { Drain::taking_over() } else { Drain::default() };
+        let limits = &options.overload.connections;
+        let process = Arc::new(Process::with_limits(options.local_address, options.host_name, limits));
         let mailboxes: Vec<Arc<Mailbox>> = (0..options.workers).map(|_| Arc::default()).collect();
         let publisher = Publisher::new(mailboxes.iter().cloned());
         // Bound before anything else starts, so that a second process stops here.
-        let servers = bind_servers(&options.servers)?;
+        let ports = Ports::bind(&options.servers, inherited.own)?;
+        let sockets = SocketTable::inheriting(inherited.listeners);
         let mut tasks = JoinSet::new();
 
+        let measuring = watch_memory(options.overload.manager, MemoryFiles::of_process(), process.clone());
+        tasks.spawn(vital("overload manager", measuring));
+
         let (event_sender, events) = mpsc::channel(QUEUE);
+        let waiting_events = event_sender.downgrade();
         let (resolved_sender, resolved) = mpsc::channel(QUEUE);
         let (secret_sender, agent_secrets) = mpsc::channel(QUEUE);
         let (question_sender, questions) = mpsc::channel(QUEUE);
@@ -120,8 +137,10 @@ impl Gateway {
                 (Source::ControlPlane(session), readiness, certificates)
             }
             SourceOptions::Local(local) => {
-                let held = local::start(local, event_sender, &mut tasks).await?;
-                (Source::Local(held), Readiness::default(), None)
+                let readiness = Readiness::of([FOLDER]);
+                let first = readiness.clone();
+                let held = local::start(local, event_sender, move || first.done(FOLDER), &mut tasks).await?;
+                (Source::Local(held), readiness, None)
             }
         };
 
@@ -136,6 +155,7 @@ impl Gateway {
         let control = Control::new(ControlOptions {
             publisher,
             workers: options.workers,
+            sockets: sockets.clone(),
             logs: logs.clone(),
             tickets: SessionTickets::new()?,
             resolver: DnsResolver::new(resolved_sender).map_err(anyhow::Error::msg)?,
@@ -155,12 +175,19 @@ impl Gateway {
             log_levels: options.log_levels,
             node: options.node,
             started: Instant::now(),
+            epoch: place.epoch(),
             options: options.command_line,
         });
-        for (listener, access) in servers {
-            tasks.spawn(admin::serve(listener, access, admin.clone()));
-        }
-        Ok(Self { admin, settings: options.drain, workers, quit, _certificates: certificates, _tasks: tasks })
+        // Before anybody can see that it is ready.
+        let signals = Signals::catch().context("cannot receive signals")?;
+        // The process before writes it until it has handed over.
+        admin.source.keep_on_disk(!takes_over);
+        ports.serve(&admin, &mut tasks).context("cannot serve the admin interface")?;
+        tasks.spawn(notify_when_ready(admin.clone()));
+        let accept_loops = workers.accept_loops();
+        let estate = Estate { admin: admin.clone(), sockets, ports, accept_loops, events: waiting_events };
+        let settings = options.drain;
+        Ok(Self { admin, place, estate, settings, workers, quit, signals, _certificates: certificates, _tasks: tasks })
     }
 
     /// What the admin interface looks at.
@@ -168,30 +195,31 @@ impl Gateway {
         &self.admin
     }
 
-    /// Serves until SIGTERM or SIGINT, then drains; `/quitquitquit` or a second signal ends it at once.
+    /// Serves until SIGTERM or SIGINT, or until another process has taken over; then drains. `/quitquitquit` or a second signal
+    /// ends it at once.
     ///
     /// # Errors
-    /// Signals cannot be received.
+    /// This process cannot take over from the one before it, or a worker has panicked.
     pub async fn run(mut self) -> anyhow::Result<()> {
-        use tokio::signal::unix::{SignalKind, signal};
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        let quits = tokio::select! {
-            _ = terminate.recv() => false,
-            _ = interrupt.recv() => false,
-            _ = self.quit.wait_for(|quit| *quit) => true,
+        let end = tokio::select! {
+            () = self.signals.next() => Ok(End::Signal),
+            _ = self.quit.wait_for(|quit| *quit) => Ok(End::AtOnce),
+            handed_over = self.place.hold(&self.estate) => handed_over.map(End::HandedOver),
         };
-        if !quits {
-            tracing::info!("draining");
-            let drained = self.admin.drain.run(&self.settings, || self.workers.active_connections());
+        let serves = self.admin.drain.phase() >= Phase::Serving;
+        if let Ok(end @ (End::Signal | End::HandedOver(_))) = &end
+            && serves
+        {
             tokio::select! {
-                () = drained => {}
-                _ = terminate.recv() => tracing::warn!("ending at once: a second signal"),
-                _ = interrupt.recv() => tracing::warn!("ending at once: a second signal"),
+                () = drain(&self.admin.drain, &self.settings, &self.workers, end) => {}
+                never = self.place.refuse("it is ending") => match never {},
+                () = self.signals.next() => tracing::warn!("ending at once: a second signal"),
                 _ = self.quit.wait_for(|quit| *quit) => {}
             }
         }
-        self.stop().await
+        // Why it cannot serve at all says more than that it did not end well.
+        let stopped = self.stop().await;
+        end.and(stopped)
     }
 
     /// Ends the workers, and writes what is not on disk yet: the last lines of access logs, and the configuration.
@@ -225,48 +253,64 @@ impl Gateway {
     }
 }
 
-/// Connections of the admin interface that wait to be accepted.
-const BACKLOG: i32 = 128;
+/// Why a gateway does not go on.
+#[derive(Debug)]
+enum End {
+    /// SIGTERM or SIGINT.
+    Signal,
+    /// `/quitquitquit`.
+    AtOnce,
+    /// Another process serves.
+    HandedOver(HandedOver),
+}
 
+/// SIGTERM and SIGINT.
+#[derive(Debug)]
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn catch() -> std::io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+async fn drain(drain: &Drain, settings: &DrainSettings, workers: &Workers, end: &End) {
+    match end {
+        End::HandedOver(successor) => {
+            tracing::info!("another process has taken over; draining");
+            let drained = drain.run_after_hand_over(settings, || workers.open());
+            tokio::join!(drained, successor.released());
+        }
+        End::Signal | End::AtOnce => {
+            tracing::info!("draining");
+            drain.run(settings, || workers.active_connections()).await;
+        }
+    }
+}
+
+/// How often it is looked whether the gateway has become ready, for the service manager.
+const READY_POLL: Duration = Duration::from_millis(50);
+
+async fn notify_when_ready(admin: Arc<Admin>) {
+    while admin.drain.phase() < Phase::Serving || !admin.readiness.missing().is_empty() {
+        tokio::time::sleep(READY_POLL).await;
+    }
+    restart::notify_ready();
+}
+
+const FOLDER: &str = "the folder";
 const CLUSTERS: &str = "clusters of the control plane (CDS)";
 const LISTENERS: &str = "listeners of the control plane (LDS)";
-
-fn bind_servers(servers: &[(SocketAddr, Access)]) -> anyhow::Result<Vec<(TcpListener, Access)>> {
-    let mut bound = Vec::new();
-    for (address, access) in servers {
-        let listener = bind(*address)
-            .with_context(|| format!("cannot listen on {address} (admin interface); is another gateway running?"))?;
-        bound.push((listener, *access));
-    }
-    Ok(bound)
-}
-
-/// `[::]` stands for all addresses of both families, as it does in Istio's agent, and for IPv4's where the kernel has no IPv6.
-fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
-    match listen(address) {
-        Err(error) if no_ipv6(&error) && address.ip() == Ipv6Addr::UNSPECIFIED => {
-            listen((Ipv4Addr::UNSPECIFIED, address.port()).into())
-        }
-        bound => bound,
-    }
-}
-
-fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
-    if address.is_ipv6() {
-        // Whatever net.ipv6.bindv6only says: probes come over IPv4 as well.
-        socket.set_only_v6(false)?;
-    }
-    socket.set_reuse_address(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    TcpListener::from_std(socket.into())
-}
-
-/// The kernel was built or booted without IPv6, or it is switched off for this network namespace.
-fn no_ipv6(error: &std::io::Error) -> bool {
-    matches!(Errno::from_io_error(error), Some(Errno::AFNOSUPPORT | Errno::ADDRNOTAVAIL))
-}
 
 /// Hands batches on to control, and marks what has become ready. A restored configuration serves as well as a fresh one.
 async fn forward(mut batches: mpsc::Receiver<Vec<Event>>, events: mpsc::Sender<Vec<Event>>, readiness: Readiness) {

@@ -11,6 +11,8 @@ pub mod http2;
 pub mod identity;
 pub mod io;
 pub mod listener;
+pub mod overload;
+pub mod restart;
 pub mod tcp;
 pub mod telemetry;
 pub mod tls;

@@ -24,7 +24,7 @@ func Enter() error {
 		return prepare()
 	}
 	if os.Geteuid() != 0 {
-		return errors.New("the benchmark needs root: it makes network and mount namespaces")
+		return errors.New("this program needs root: it makes network and mount namespaces")
 	}
 	self, err := os.Executable()
 	if err != nil {

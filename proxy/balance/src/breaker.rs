@@ -72,7 +72,8 @@ impl Limit {
         Permit(self.0.clone())
     }
 
-    fn is_shared(&self) -> bool {
+    /// Whether somebody else holds it, or the right to one of the things.
+    pub fn is_shared(&self) -> bool {
         self.0.as_ref().is_some_and(|count| Arc::strong_count(count) > 1)
     }
 

@@ -56,7 +56,11 @@ pub struct Connection<T> {
     /// Streams are left of those that the peer refused.
     resetting_refused: bool,
     draining: bool,
+    /// The error of the next call.
+    doomed: Option<ConnectionError>,
     failed: Option<ConnectionError>,
+    /// PINGs that were not answered yet.
+    pings: u32,
 }
 
 /// What the next bytes are.
@@ -105,7 +109,9 @@ impl<T> Connection<T> {
             refused_beyond: None,
             resetting_refused: false,
             draining: false,
+            doomed: None,
             failed: None,
+            pings: 0,
         }
     }
 
@@ -132,7 +138,10 @@ impl<T> Connection<T> {
         if let Some(error) = self.failed {
             return Err(error);
         }
-        let outcome = self.advance(input, now, out);
+        let outcome = match self.doomed.take() {
+            Some(error) => Err(error),
+            None => self.advance(input, now, out),
+        };
         if let Err(error) = outcome {
             self.failed = Some(error);
             frame::write_go_away(self.last_accepted, error.code, out);

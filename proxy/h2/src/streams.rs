@@ -53,6 +53,8 @@ pub(crate) struct Stream<T> {
     /// Bytes that we may send; below zero after the peer made its windows smaller.
     pub(crate) send_window: i64,
     pub(crate) receive_window: ReceiveWindow,
+    /// Bytes of content that the user was handed and is not done with.
+    pub(crate) held: usize,
     /// Bytes of content that must still arrive, where content-length said so.
     pub(crate) content_left: Option<u64>,
     /// When its request arrived. Server only.
@@ -241,5 +243,42 @@ impl Hasher for IdHasher {
     #[inline]
     fn write_u32(&mut self, number: u32) {
         self.0 = (self.0 ^ u64::from(number)).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(32);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_mean_what_was_done_with_them() {
+        let closed = |reset_by_us, remembered| Known::Closed { reset_by_us, remembered };
+        let mut streams: Streams<()> = Streams::new(Role::Server);
+        streams.last_of_peer = 9;
+        streams.remember(3, true);
+        streams.remember(5, false);
+        let expected =
+            [closed(false, false), closed(true, true), closed(false, true), closed(false, false), Known::Idle];
+        assert_eq!([1, 3, 5, 7, 11].map(|id| streams.known(id)), expected);
+        assert_eq!([2, 10].map(|id| streams.known(id)), [Known::Idle; 2]);
+        let mut streams: Streams<()> = Streams::new(Role::Client);
+        streams.next_own = 9;
+        assert_eq!([2, 7, 9].map(|id| streams.known(id)), [Known::Idle, closed(false, false), Known::Idle]);
+    }
+
+    #[test]
+    fn only_the_last_ones_are_remembered() {
+        let mut streams: Streams<()> = Streams::new(Role::Server);
+        streams.last_of_peer = 10_001;
+        for id in (1..=10_001).step_by(2) {
+            streams.remember(id, true);
+        }
+        let remembered = (1..=10_001)
+            .step_by(2)
+            .filter(|id| streams.known(*id) == Known::Closed { reset_by_us: true, remembered: true });
+        assert_eq!(
+            remembered.collect::<Vec<u32>>(),
+            (10_003 - 2 * REMEMBERED as u32..=10_001).step_by(2).collect::<Vec<u32>>()
+        );
     }
 }

@@ -9,6 +9,7 @@ mod clusters;
 mod config_dump;
 mod listeners;
 mod logging;
+mod ports;
 mod problems;
 mod prometheus;
 mod readiness;
@@ -26,10 +27,12 @@ use xds_client::session::{HeldResource, Session};
 use crate::config::ConfigStatus;
 use crate::config::local::FolderStatus;
 use crate::drain::Drain;
+use crate::restart::Epoch;
 use crate::telemetry::access_log::AccessLogSinks;
 use crate::worker::Process;
 
 pub use logging::{LogLevels, level};
+pub use ports::Ports;
 pub use readiness::Readiness;
 pub use server::{Access, serve};
 
@@ -56,6 +59,8 @@ pub struct Admin {
     pub node: serde_json::Value,
     /// When the process began.
     pub started: Instant,
+    /// Which of the processes that followed each other this is.
+    pub epoch: Epoch,
     /// The command line, for `server_info`.
     pub options: serde_json::Value,
 }
@@ -70,6 +75,13 @@ pub enum Source {
 }
 
 impl Source {
+    /// Whether the last good configuration is written: not while another process does.
+    pub fn keep_on_disk(&self, keep: bool) {
+        if let Self::ControlPlane(session) = self {
+            session.keep_on_disk(keep);
+        }
+    }
+
     /// Every resource that is known, sorted by kind and name. Secrets hold private keys: redact.
     pub fn held(&self) -> Vec<HeldResource> {
         match self {

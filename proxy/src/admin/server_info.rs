@@ -7,23 +7,28 @@ use serde_json::{Value, json};
 use super::{Admin, timestamp};
 use crate::config::{ConfigStatus, SecretStatus};
 use crate::drain::Phase;
+use crate::restart;
 use crate::tls::certificate_facts;
 
 /// `envoy.admin.v3.ServerInfo`.
 pub(super) async fn server_info(admin: &Admin) -> Value {
     let state = match (admin.drain.phase(), admin.readiness.missing().is_empty()) {
         (Phase::Serving, true) => "LIVE",
-        (Phase::Serving, false) => "INITIALIZING",
+        (Phase::Serving, false) | (Phase::TakingOver, _) => "INITIALIZING",
         _ => "DRAINING",
     };
-    let uptime = format!("{}s", admin.started.elapsed().as_secs());
+    let uptime = admin.started.elapsed();
+    let mut options = admin.options.clone();
+    if let Some(options) = options.as_object_mut() {
+        options.insert("restart_epoch".to_owned(), admin.epoch.number.into());
+    }
     json!({
         "version": format!("selvedge/{}", env!("CARGO_PKG_VERSION")),
         "state": state,
-        "uptime_current_epoch": uptime,
-        "uptime_all_epochs": uptime,
-        "hot_restart_version": "disabled",
-        "command_line_options": admin.options,
+        "uptime_current_epoch": format!("{}s", uptime.as_secs()),
+        "uptime_all_epochs": format!("{}s", (admin.epoch.served_before + uptime).as_secs()),
+        "hot_restart_version": restart::version(admin.epoch),
+        "command_line_options": options,
         "node": admin.node,
     })
 }

@@ -36,6 +36,7 @@ pub(super) async fn values(admin: &Admin) -> BTreeMap<String, (Kind, u64)> {
     for (name, reloads) in &status.extension_reloads {
         put(&format!("extension_config_discovery.http_filter.{name}.config_reload"), Kind::Counter, *reloads);
     }
+    put("server.hot_restart_generation", Kind::Gauge, admin.epoch.number + 1);
     put("filesystem.write_dropped", Kind::Counter, admin.logs.dropped());
     put("filesystem.write_failed", Kind::Counter, admin.logs.failed());
     if let Source::ControlPlane(session) = &admin.source {

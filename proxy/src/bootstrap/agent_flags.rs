@@ -45,4 +45,9 @@ pub struct AgentFlags {
     /// Port of the Go agent's token exchange server; 0, because there is none here.
     #[arg(long = "stsPort", default_value_t = 0)]
     pub sts_port: u16,
+
+    /// Take over from the gateway behind this Unix socket, if there is one, without refusing a client; then wait behind it for the
+    /// next one. Ours alone, for gateways outside of pods.
+    #[arg(long, value_name = "PATH")]
+    pub handover_socket: Option<PathBuf>,
 }

@@ -5,6 +5,8 @@
 
 mod agent_flags;
 mod environment;
+mod overload;
+mod overload_manager;
 mod proxy_config;
 mod settings;
 

@@ -24,6 +24,12 @@ pub struct ProxyConfig {
     pub status_port: u16,
     /// Extra environment for the node's metadata (`proxyMetadata`).
     pub proxy_metadata: Vec<(String, String)>,
+    /// Envoy's runtime (`runtimeValues`).
+    pub runtime_values: Vec<(String, String)>,
+    /// `connectionSettings.globalDownstreamConnectionLimit`.
+    pub global_downstream_connection_limit: Option<u64>,
+    /// `connectionSettings.listenerConnectionLimit`.
+    pub listener_connection_limit: Option<u64>,
     /// The merged document, sent to istiod as `PROXY_CONFIG` metadata.
     pub document: Value,
 }
@@ -45,6 +51,8 @@ impl ProxyConfig {
             }
         }
         let read = Reader(&merged);
+        let none = serde_json::Map::new();
+        let settings = Reader(read.object("connectionSettings")?.unwrap_or(&none));
         Ok(Self {
             discovery_address: read.text("discoveryAddress")?.unwrap_or("istiod.istio-system.svc:15012").to_owned(),
             concurrency: read.number("concurrency")?.and_then(|number| usize::try_from(number).ok()).filter(|n| *n > 0),
@@ -53,6 +61,9 @@ impl ProxyConfig {
             proxy_admin_port: read.port("proxyAdminPort", 15000)?,
             status_port: read.port("statusPort", 15020)?,
             proxy_metadata: read.strings("proxyMetadata")?,
+            runtime_values: read.strings("runtimeValues")?,
+            global_downstream_connection_limit: settings.number("globalDownstreamConnectionLimit")?,
+            listener_connection_limit: settings.number("listenerConnectionLimit")?,
             document: Value::Object(merged),
         })
     }
@@ -66,6 +77,14 @@ impl<'a> Reader<'a> {
             None | Some(Value::Null) => Ok(None),
             Some(Value::String(text)) => Ok(Some(text)),
             Some(other) => Err(wrong(field, other, "a string")),
+        }
+    }
+
+    fn object(&self, field: &str) -> Result<Option<&'a serde_json::Map<String, Value>>, BootstrapError> {
+        match self.0.get(field) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::Object(fields)) => Ok(Some(fields)),
+            Some(other) => Err(wrong(field, other, "a mapping")),
         }
     }
 

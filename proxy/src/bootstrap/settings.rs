@@ -4,7 +4,8 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{AgentFlags, BootstrapError, Environment, ProxyConfig};
+use super::{AgentFlags, BootstrapError, Environment, ProxyConfig, overload};
+use crate::overload::OverloadSettings;
 
 const MESH_ANNOTATION: &str = "proxy.istio.io/config";
 
@@ -33,6 +34,8 @@ pub struct Settings {
     pub instance_ips: Vec<IpAddr>,
     /// Where the last good configuration is kept.
     pub data_directory: PathBuf,
+    /// Limits of connections, and what memory in use leads to.
+    pub overload: OverloadSettings,
     /// The merged ProxyConfig.
     pub proxy_config: ProxyConfig,
 }
@@ -127,6 +130,7 @@ impl Settings {
             domain,
             instance_ips: instance_ips(environment)?,
             data_directory: root.join("var/lib/istio/data"),
+            overload: overload::settings(environment, &proxy_config, root)?,
             proxy_config,
         })
     }

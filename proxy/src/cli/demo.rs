@@ -11,6 +11,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 
+use super::overload::OverloadArguments;
 use super::{log, on_control, run, summary};
 use crate::config::local::LocalOptions;
 use crate::gateway::{Gateway, SourceOptions};
@@ -44,6 +45,8 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             concurrency: None,
             admin_port: if arguments.keep { 15000 } else { 0 },
             readiness_port: 0,
+            handover_socket: None,
+            overload: OverloadArguments::default(),
             log_level: String::new(),
         };
         let local = LocalOptions { directory: folder.path().to_owned(), labels: Default::default() };

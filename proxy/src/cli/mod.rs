@@ -3,6 +3,7 @@
 mod demo;
 mod descriptors;
 mod log;
+mod overload;
 mod proxy;
 mod run;
 mod summary;

@@ -26,6 +26,8 @@ pub(super) fn run(flags: &AgentFlags) -> anyhow::Result<ExitCode> {
             workers: settings.concurrency,
             servers: servers(&settings),
             drain: settings.drain,
+            handover_socket: flags.handover_socket.clone(),
+            overload: settings.overload.clone(),
             node: json!({ "id": node.id, "cluster": node.cluster, "metadata": node.metadata }),
             command_line: json!({ "concurrency": settings.concurrency, "service_node": node.id }),
             log_levels,

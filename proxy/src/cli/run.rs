@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use super::overload::OverloadArguments;
 use super::{descriptors, log, on_control, summary};
 use crate::admin::{Access, level};
 use crate::bootstrap::{DrainSettings, default_concurrency};
@@ -34,6 +35,14 @@ pub(super) struct Arguments {
     /// Port of the readiness probe (`/healthz/ready`) on all addresses; 0 switches it off.
     #[arg(long, value_name = "PORT", default_value_t = 15021)]
     pub(super) readiness_port: u16,
+
+    /// Take over from the gateway behind this Unix socket, if there is one, without refusing a client; then wait behind it for the
+    /// next one. Starting the same command again replaces the binary.
+    #[arg(long, value_name = "PATH")]
+    pub(super) handover_socket: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(super) overload: OverloadArguments,
 
     /// Log level: trace, debug, info, warn, error or off.
     #[arg(long, value_name = "LEVEL", default_value = "info", value_parser = log_level)]
@@ -71,6 +80,8 @@ pub(super) fn options(arguments: &Arguments, log_levels: crate::admin::LogLevels
             exit_on_zero_active_connections: true,
             minimum_drain_duration: Duration::ZERO,
         },
+        handover_socket: arguments.handover_socket.clone(),
+        overload: arguments.overload.settings(),
         node: json!({ "id": "local" }),
         command_line: json!({ "config_path": arguments.config }),
         log_levels,

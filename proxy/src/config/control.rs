@@ -35,6 +35,8 @@ pub struct ControlOptions {
     pub publisher: Publisher,
     /// How many workers there are.
     pub workers: usize,
+    /// Listening sockets.
+    pub sockets: SocketTable,
     /// Where access logs go.
     pub logs: Arc<AccessLogSinks>,
     /// For TLS servers.
@@ -77,7 +79,7 @@ impl Control {
     pub fn new(options: ControlOptions) -> Self {
         let tools = Tools {
             workers: options.workers,
-            sockets: SocketTable::default(),
+            sockets: options.sockets,
             tickets: options.tickets,
             logs: options.logs,
             extensions: Extensions::default(),

@@ -33,13 +33,15 @@ impl LocalOptions {
     }
 }
 
-/// Loads the folder, and follows its changes in a task. Returns what is known of its resources.
+/// Loads the folder, and follows its changes in a task. Returns what is known of its resources. `first` is called when the first of
+/// them have been sent.
 ///
 /// # Errors
 /// The folder cannot be served as it is; the error holds every problem with file and line.
 pub async fn start(
     options: LocalOptions,
     events: mpsc::Sender<Vec<Event>>,
+    first: impl FnOnce() + Send + 'static,
     tasks: &mut JoinSet<()>,
 ) -> anyhow::Result<watch::Receiver<FolderStatus>> {
     let mut watch = options.control_plane().watch();
@@ -52,7 +54,7 @@ pub async fn start(
     };
     let (status, look) = watch::channel(FolderStatus::default());
     let source = LocalSource { watch, current: None, configuration: Configuration::default(), events, status };
-    tasks.spawn(vital("folder", source.run(generated)));
+    tasks.spawn(vital("folder", source.run(generated, first)));
     Ok(look)
 }
 
@@ -76,14 +78,17 @@ struct LocalSource {
 }
 
 impl LocalSource {
-    async fn run(mut self, first: Generated) {
-        let mut next = Some(first);
+    async fn run(mut self, generated: Generated, first: impl FnOnce()) {
+        let (mut next, mut first) = (Some(generated), Some(first));
         loop {
             if let Some(generated) = next.take() {
                 self.take_over(generated);
             }
             if !self.hand_on().await {
                 return;
+            }
+            if let Some(first) = first.take() {
+                first();
             }
             let deadline = self.configuration.next_deadline();
             tokio::select! {

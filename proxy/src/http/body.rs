@@ -50,7 +50,7 @@ pub(super) struct Body {
     /// Bytes moved so far.
     pub(super) moved: u64,
     /// What stood behind it; nothing that came by HTTP/1.
-    pub(super) trailers: Fields,
+    pub(super) trailers: Option<Box<Fields>>,
 }
 
 /// How the end of a body is known.
@@ -68,7 +68,7 @@ impl Body {
             // There is none only if the stream ended with the head.
             Source::Http2(_) => Delimiter::Http2 { ended: length == BodyLength::None },
         };
-        Self { delimiter, chunked, moved: 0, trailers: Fields::new() }
+        Self { delimiter, chunked, moved: 0, trailers: None }
     }
 
     /// Whether all of it was moved.
@@ -108,10 +108,12 @@ impl Body {
             sink.put_body(bytes, self.chunked, last);
         }
         stream.consumed(bytes.len());
-        if let Some(mut trailers) = trailers {
+        if let Some(trailers) = trailers {
             sink.put_trailers(&trailers, self.chunked);
-            std::mem::swap(&mut self.trailers, &mut trailers);
-            stream.keep_trailers(trailers);
+            // The memory that was there goes round.
+            if let Some(spare) = self.trailers.replace(trailers) {
+                stream.keep_trailers(spare);
+            }
         }
         self.delimiter = Delimiter::Http2 { ended };
     }

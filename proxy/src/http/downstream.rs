@@ -12,6 +12,7 @@ use super::sink::Sink;
 use super::source::Source;
 use crate::http2::Reset;
 use crate::io::Traffic;
+use crate::overload::Action;
 use crate::telemetry::response_flags::ResponseFlags;
 use crate::worker::Worker;
 use crate::worker::connection::{Admission, Wish};
@@ -62,7 +63,14 @@ impl ClientConnection {
         if enough {
             chain.counters.downstream_cx_max_requests_reached.increment();
         }
-        enough || self.admission.wish() >= Wish::Drain || self.age_left(chain).is_some_and(|left| left.is_zero())
+        let overloaded = self.worker.process.overload.sheds(Action::DisableHttpKeepalive, &self.worker.random);
+        if overloaded {
+            chain.counters.downstream_cx_overload_disable_keepalive.increment();
+        }
+        enough
+            || overloaded
+            || self.admission.wish() >= Wish::LastRequest
+            || self.age_left(chain).is_some_and(|left| left.is_zero())
     }
 }
 

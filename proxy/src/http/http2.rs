@@ -1,6 +1,5 @@
 //! An HTTP/2 connection of a client: many requests at once, each a task of its own.
 
-use std::cell::Cell;
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -15,8 +14,10 @@ use super::exchange;
 use super::message::Memory;
 use super::sink::Sink;
 use super::source::Source;
-use crate::http2::{self, Code, Keepalive, Over, Role};
+use crate::http2::{self, Code, Keepalive, Over, Requests, Role};
 use crate::io::{Stream, Traffic};
+use crate::telemetry::access_log::Record;
+use crate::telemetry::response_flags::ResponseFlags;
 use crate::worker::connection::Wish;
 use crate::worker::timer::Alarm;
 
@@ -40,6 +41,10 @@ pub(super) async fn serve(stream: &mut Stream, client: &Rc<ClientConnection>, al
         Over::Protocol(reason) => {
             tracing::debug!(client = %client.admission.facts.remote, "an HTTP/2 connection is closed: {reason}");
             chain.counters.downstream_cx_protocol_error.increment();
+        }
+        Over::Flood(limit) => {
+            tracing::debug!(client = %client.admission.facts.remote, "an HTTP/2 connection is closed: too many {limit}");
+            chain.counters.downstream_cx_http2_flood.increment();
         }
         Over::Local => connection.go_away(Code::NO_ERROR),
     }
@@ -70,12 +75,9 @@ struct Serving<'c> {
 
 impl Serving<'_> {
     fn poll(&mut self, context: &mut Context<'_>, stream: &mut Stream) -> Poll<Over> {
-        let accepted = Cell::new(false);
-        let client = self.client;
-        let driven = self.connection.poll_drive(context, stream, &mut |stream, head, _| {
-            accepted.set(true);
-            accept(client, stream, head);
-        });
+        let mut accepting = Accepting { client: self.client, accepted: false };
+        let driven = self.connection.poll_drive(context, stream, &mut accepting);
+        let accepted = accepting.accepted;
         self.count(stream);
         if let Poll::Ready(over) = driven {
             return Poll::Ready(over);
@@ -89,7 +91,7 @@ impl Serving<'_> {
             chain.counters.downstream_cx_http2_keepalive_timeout.increment();
             return Poll::Ready(Over::Local);
         }
-        let enough = (accepted.get() && self.client.is_last(&chain)) || self.client.admission.wish() >= Wish::Drain;
+        let enough = (accepted && self.client.is_last(&chain)) || self.client.admission.wish() >= Wish::LastRequest;
         if self.stage == Stage::Open && enough {
             self.leave(&chain);
         }
@@ -145,12 +147,45 @@ impl Serving<'_> {
     }
 }
 
-/// Starts the task of a request.
-fn accept(client: &Rc<ClientConnection>, stream: http2::Stream, head: &mut RequestHead) {
-    let mut memory = client.worker.memory.take();
-    std::mem::swap(&mut memory.request, head);
-    client.served.set(client.served.get() + 1);
-    client.worker.tasks.spawn(serve_request(stream, client.clone(), memory));
+/// Takes the requests of a connection.
+struct Accepting<'c> {
+    client: &'c Rc<ClientConnection>,
+    accepted: bool,
+}
+
+impl Requests for Accepting<'_> {
+    /// Starts the task of a request.
+    fn opened(&mut self, stream: http2::Stream, head: &mut RequestHead) {
+        let client = self.client;
+        let mut memory = client.worker.memory.take();
+        std::mem::swap(&mut memory.request, head);
+        client.served.set(client.served.get() + 1);
+        client.worker.tasks.spawn(serve_request(stream, client.clone(), memory));
+        self.accepted = true;
+    }
+
+    /// Whoever broke the protocol is told nothing, but the log has a line, as Envoy's.
+    fn refused(&mut self, code: Code, detail: &'static str) {
+        let chain = self.client.admission.application();
+        chain.counters.downstream_rq_total.increment();
+        let flags = match code {
+            Code::PROTOCOL_ERROR => ResponseFlags::DOWNSTREAM_PROTOCOL_ERROR,
+            _ => ResponseFlags::DOWNSTREAM_REMOTE_RESET,
+        };
+        let worker = &self.client.worker;
+        let record = Record {
+            log_type: "DownstreamEnd",
+            filter_chain: &chain.snapshot.chain,
+            started: worker.io.clock.unix(),
+            protocol: "HTTP/2",
+            flags,
+            details: detail,
+            ..Record::of_connection(&self.client.admission.facts, &worker.process.host_name)
+        };
+        for log in chain.snapshot.access_log.iter() {
+            log.log(&record, &worker.logs);
+        }
+    }
 }
 
 async fn serve_request(mut stream: http2::Stream, client: Rc<ClientConnection>, mut memory: Box<Memory>) {

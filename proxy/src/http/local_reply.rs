@@ -66,7 +66,7 @@ impl LocalReply {
         }
         // A 304 may say the length of what it leaves out, but that of nothing would be a lie.
         let length = match self.body.len() {
-            0 if self.status == 304 => BodyLength::None,
+            0 if self.status == 304 || request.version == Version::Http2 => BodyLength::None,
             length => BodyLength::Fixed(length as u64),
         };
         response.start(self.status, length);
@@ -98,6 +98,11 @@ impl LocalReply {
         let mut reply = Self::new(error.status(), body, flags, error.detail());
         reply.close = true;
         reply
+    }
+
+    /// There is no memory to serve it.
+    pub(super) const fn overloaded() -> Self {
+        Self::new(503, "envoy overloaded", ResponseFlags::OVERLOAD_MANAGER, "overload")
     }
 
     /// The head did not arrive in time.

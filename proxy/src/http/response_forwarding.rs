@@ -4,7 +4,7 @@ use std::future::{Future as _, poll_fn};
 use std::pin::pin;
 use std::task::Poll;
 
-use h1::{BodyLength, Method};
+use h1::{BodyLength, Method, Version};
 
 use super::body::{Body, BodyFailure, Silence};
 use super::downstream::Downstream;
@@ -34,7 +34,7 @@ pub(super) async fn deliver(exchange: &mut Exchange<'_>, mut upstream: UpstreamA
         passed = pass_body(exchange, &mut upstream, &mut delivery.body).await;
     }
     exchange.memory.outcome.bytes_sent = delivery.body.moved;
-    exchange.memory.trailers = std::mem::take(&mut delivery.body.trailers);
+    exchange.memory.trailers = delivery.body.trailers.take();
     if let Err(interrupted) = passed {
         interrupted.note(exchange, cluster);
         return After::Close;
@@ -63,9 +63,14 @@ impl Delivery {
         let length = response.body;
         response.body = length.towards(request.version);
         let bodiless = request.method == Method::Head || matches!(response.status, 204 | 304);
-        if length == BodyLength::None && response.content_length.is_none() && !bodiless {
+        let is_unsaid = length == BodyLength::None && response.content_length.is_none() && !bodiless;
+        if is_unsaid && request.version != Version::Http2 {
             // The end of a stream says that nothing follows; HTTP/1 needs words for it.
             response.body = BodyLength::Fixed(0);
+        }
+        if bodiless && response.body == BodyLength::Chunked {
+            // The stream may end later than its head, but there is nothing to put into chunks.
+            response.body = BodyLength::None;
         }
         // Whoever asked for another protocol and does not get it may have sent bytes of it already.
         let upgrade_failed = request.upgrade().is_some();
@@ -75,7 +80,7 @@ impl Delivery {
         let promised = length == BodyLength::None && response.content_length.is_some_and(|length| length > 0);
         let suspicious = request.method == Method::Head || promised;
         let mut body = Body::new(source, length, response.body == BodyLength::Chunked);
-        body.trailers = std::mem::take(&mut exchange.memory.trailers);
+        body.trailers = exchange.memory.trailers.take();
         Self {
             body,
             after: if close { After::Close } else { After::NextRequest },
@@ -122,7 +127,7 @@ impl Interrupted {
                 ResponseFlags::UPSTREAM_CONNECTION_TERMINATION,
                 "upstream_reset_after_response_started{connection_termination}",
             ),
-            Self::Client => (ResponseFlags::DOWNSTREAM_CONNECTION_TERMINATION, "downstream_remote_disconnect"),
+            Self::Client => exchange.downstream.departure(),
             Self::Timeout => (ResponseFlags::UPSTREAM_REQUEST_TIMEOUT, "response_timeout"),
             Self::Silence => (ResponseFlags::STREAM_IDLE_TIMEOUT, "stream_idle_timeout"),
             Self::Closing => (ResponseFlags::LOCAL_RESET, LocalReply::closing().details),
@@ -210,6 +215,7 @@ async fn tunnel(exchange: &mut Exchange<'_>, upstream: &mut Source<'_>, sink: &S
     exchange.body.moved += moved.received;
     exchange.memory.outcome.bytes_sent = moved.returned;
     let (flags, details) = match moved.end {
+        upgrade::End::Both => return After::Close,
         upgrade::End::Client => exchange.downstream.departure(),
         upgrade::End::Upstream => (
             ResponseFlags::UPSTREAM_CONNECTION_TERMINATION,

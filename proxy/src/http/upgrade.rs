@@ -26,6 +26,8 @@ pub(super) struct Moved {
 /// Who ended a tunnel.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum End {
+    /// One after the other, as streams end.
+    Both,
     Client,
     Upstream,
     Silence,
@@ -62,12 +64,19 @@ pub(super) async fn tunnel(
         })
         .await
     };
-    moved.end = end;
     to_upstream.finish();
-    if end == End::Upstream {
+    alarm.set_after(Some(LAST_FLUSH));
+    moved.end = match end {
+        End::Client if downstream.source.has_ended() => {
+            let (sink, returned) = (&downstream.sink, &mut moved.returned);
+            alarm.limit(copy(upstream, sink, returned, None, &worker.io)).await.map_or(End::Client, |()| End::Both)
+        }
+        End::Upstream if upstream.has_ended() => End::Both,
+        end => end,
+    };
+    if matches!(moved.end, End::Upstream | End::Both) {
         downstream.sink.finish();
     }
-    alarm.set_after(Some(LAST_FLUSH));
     // An endpoint that takes nothing more loses it.
     let _ = alarm.limit(to_upstream.flushed()).await;
     moved

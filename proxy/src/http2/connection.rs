@@ -22,8 +22,10 @@ const MOST_SPARE: usize = 32;
 pub enum Over {
     /// The peer closed it, or it broke.
     Peer,
-    /// The peer broke the protocol or passed a limit; the reason.
+    /// The peer broke the protocol, in these words.
     Protocol(&'static str),
+    /// The peer passed this limit (`h2::AbuseLimits`).
+    Flood(&'static str),
     /// We closed it.
     Local,
 }
@@ -163,7 +165,7 @@ impl Connection {
             state.over = Some(over);
         }
         let reset = match over {
-            Over::Protocol(_) => Reset::BrokenConnection,
+            Over::Protocol(_) | Over::Flood(_) => Reset::BrokenConnection,
             Over::Peer | Over::Local => Reset::ConnectionGone,
         };
         state.codec.values().for_each(|(_, slot)| slot.fail(reset));

@@ -13,6 +13,7 @@ mod stream;
 
 pub use config::http2_config;
 pub use connection::{Connection, Over};
+pub use driver::Requests;
 pub use h2::{Code, Role};
 pub use keepalive::Keepalive;
 pub use slot::Reset;

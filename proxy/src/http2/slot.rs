@@ -1,11 +1,11 @@
 //! What is kept for each stream between its task and the task that drives the connection.
 
-use std::collections::VecDeque;
 use std::rc::Rc;
 use std::task::{Context, Waker};
 
 use h1::{Fields, ResponseHead};
 use h2::Code;
+use smallvec::SmallVec;
 
 use crate::io::{Input, Io};
 
@@ -45,8 +45,8 @@ pub(super) struct Slot {
     /// Nothing comes after `input`, but for `trailers`.
     pub(super) ended: bool,
     pub(super) trailers: Option<Box<Fields>>,
-    /// Heads of answers, the oldest first.
-    pub(super) heads: VecDeque<Box<ResponseHead>>,
+    /// Heads of answers, the oldest first. Nearly always there is one.
+    pub(super) heads: SmallVec<[Box<ResponseHead>; 1]>,
     pub(super) reset: Option<Reset>,
     /// Data that the windows did not allow yet.
     pub(super) unsent: Vec<u8>,
@@ -62,7 +62,7 @@ impl Slot {
             input: Input::new(io),
             ended,
             trailers: None,
-            heads: VecDeque::new(),
+            heads: SmallVec::new(),
             reset: None,
             unsent: Vec::new(),
             ending: Ending::Open,

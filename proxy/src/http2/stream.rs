@@ -101,7 +101,10 @@ impl Stream {
             Poll::Ready(Ok(())) => {
                 let mut state = self.writer.connection.state.borrow_mut();
                 let Some(slot) = state.codec.get(self.writer.key) else { return Poll::Pending };
-                let Some(mut head) = slot.heads.pop_front() else { return Poll::Pending };
+                if slot.heads.is_empty() {
+                    return Poll::Pending;
+                }
+                let mut head = slot.heads.remove(0);
                 std::mem::swap(response, &mut head);
                 state.keep_head(head);
                 Poll::Ready(Ok(()))

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
@@ -17,8 +18,10 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::admit::admit;
+use super::counters::OpenConnection;
 use super::open::OpenListener;
 use super::socket::ListeningSockets;
+use crate::drain::Phase;
 use crate::worker::timer::Alarm;
 use crate::worker::vital;
 
@@ -33,10 +36,11 @@ const KEPT_SHARE: u64 = 16;
 const MOST_KEPT: u64 = 64;
 const WARNING_EVERY: Duration = Duration::from_secs(10);
 
-/// A running accept loop. It ends when this is dropped.
+/// The running accept loops of one worker's sockets of a listener: one, or more if they come from a process with more workers.
+/// They end when this is dropped.
 #[derive(Debug)]
-pub(super) struct AcceptLoop {
-    task: JoinSet<()>,
+pub(super) struct AcceptLoops {
+    tasks: JoinSet<()>,
     stop: watch::Sender<Option<AfterLast>>,
 }
 
@@ -47,37 +51,61 @@ pub(super) enum AfterLast {
     Close,
     /// It stops listening, whoever holds it.
     ShutDown,
+    /// As `Close`, but what waits is left to another process, which holds the socket too.
+    LeaveToAnother,
 }
 
-impl AcceptLoop {
-    pub(super) fn start(sockets: &Arc<ListeningSockets>, worker: usize, listener: &Rc<OpenListener>) -> Self {
+/// When accepting may begin, and who is told how many loops there are.
+#[derive(Clone, Debug)]
+pub(super) struct AcceptGate {
+    pub(super) phase: watch::Receiver<Phase>,
+    pub(super) loops: Arc<AtomicU64>,
+}
+
+impl AcceptLoops {
+    pub(super) fn start(
+        sockets: &Arc<ListeningSockets>,
+        worker: usize,
+        listener: &Rc<OpenListener>,
+        gate: &AcceptGate,
+    ) -> Self {
         let (stop, stopped) = watch::channel(None);
-        let mut task = JoinSet::new();
-        task.spawn_local(vital("accept loop", run(sockets.clone(), worker, listener.clone(), stopped)));
-        Self { task, stop }
+        let mut tasks = JoinSet::new();
+        for slot in sockets.slots(worker) {
+            let accepting = run(sockets.clone(), slot, listener.clone(), gate.clone(), stopped.clone());
+            tasks.spawn_local(vital("accept loop", accepting));
+        }
+        Self { tasks, stop }
     }
 
-    /// Tells it to accept what waits already, and then to end.
+    /// Tells them to accept what waits already, and then to end.
     pub(super) fn stop(&self, after: AfterLast) {
         self.stop.send_replace(Some(after));
     }
 
-    /// As [`Self::stop`]; returns when it has ended.
+    /// As [`Self::stop`]; returns when they have ended.
     pub(super) async fn finish(mut self) {
         self.stop(AfterLast::Close);
-        while self.task.join_next().await.is_some() {}
+        while self.tasks.join_next().await.is_some() {}
     }
 }
 
 async fn run(
     sockets: Arc<ListeningSockets>,
-    worker: usize,
+    slot: usize,
     listener: Rc<OpenListener>,
+    mut gate: AcceptGate,
     mut stopped: watch::Receiver<Option<AfterLast>>,
 ) {
+    let _counted = Counted::new(&gate.loops);
     let mut accepting = Accepting::new(listener);
+    let opened = async {
+        // Nobody moves the phase any more if the sender is gone: the worker ends.
+        gate.phase.wait_for(|phase| *phase >= Phase::Serving).await.ok()?;
+        accepting.open(&sockets, slot).await
+    };
     let socket = tokio::select! {
-        socket = accepting.open(&sockets, worker) => socket,
+        socket = opened => socket,
         _ = stopped.wait_for(Option::is_some) => None,
     };
     drop(sockets);
@@ -86,10 +114,31 @@ async fn run(
         () = accepting.forever(&socket) => return,
         after = stopped.wait_for(Option::is_some) => after.ok().and_then(|after| *after),
     };
+    accepting.admit_held();
+    if after == Some(AfterLast::LeaveToAnother) {
+        return;
+    }
     accepting.what_waits(&socket).await;
     if after == Some(AfterLast::ShutDown) {
         // It may be closed already, which is what we want.
         drop(SockRef::from(&socket).shutdown(std::net::Shutdown::Both));
+    }
+}
+
+/// A loop, in the number of those that run.
+struct Counted(Arc<AtomicU64>);
+
+impl Counted {
+    fn new(loops: &Arc<AtomicU64>) -> Self {
+        loops.fetch_add(1, Ordering::Relaxed);
+        Self(loops.clone())
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        // Whoever sees that the loop has ended sees the connections that it accepted.
+        self.0.fetch_sub(1, Ordering::Release);
     }
 }
 
@@ -108,6 +157,8 @@ struct Accepting {
     listener: Rc<OpenListener>,
     alarm: Alarm,
     pause: Duration,
+    /// Accepted, but not to be served yet.
+    held: Option<(TcpStream, SocketAddr)>,
     /// Errors of connections in a row.
     failures: usize,
     /// Given up when no other descriptor is left, so that clients can be accepted to be closed instead of waiting for nothing.
@@ -119,18 +170,18 @@ struct Accepting {
 impl Accepting {
     fn new(listener: Rc<OpenListener>) -> Self {
         let alarm = Alarm::new(&listener.worker.timers);
-        Self { listener, alarm, pause: SHORTEST_PAUSE, failures: 0, reserve: None, warned: None }
+        Self { listener, alarm, pause: SHORTEST_PAUSE, held: None, failures: 0, reserve: None, warned: None }
     }
 
     /// Our handle of the socket. The kernel hands connections to this worker in any case, so no shortage makes it give up.
-    async fn open(&mut self, sockets: &ListeningSockets, worker: usize) -> Option<TcpListener> {
+    async fn open(&mut self, sockets: &ListeningSockets, slot: usize) -> Option<TcpListener> {
         loop {
-            let error = match sockets.for_worker(worker).and_then(TcpListener::from_std) {
+            let error = match sockets.open(slot).and_then(TcpListener::from_std) {
                 Ok(socket) => return Some(socket),
                 Err(error) => error,
             };
             if error.kind() == io::ErrorKind::NotFound {
-                tracing::error!(address = %sockets.address(), "no listening socket for worker {worker}");
+                // Another process has taken them over meanwhile.
                 return None;
             }
             self.back_off().await;
@@ -149,7 +200,9 @@ impl Accepting {
                         self.warn(&Errno::MFILE.into());
                         self.close(connection);
                     } else {
-                        self.admit(connection, peer);
+                        self.held = Some((connection, peer));
+                        self.wait_while_stopped().await;
+                        self.admit_held();
                     }
                 }
                 Err(error) => {
@@ -176,9 +229,25 @@ impl Accepting {
         }
     }
 
+    fn admit_held(&mut self) {
+        if let Some((connection, peer)) = self.held.take() {
+            self.admit(connection, peer);
+        }
+    }
+
+    /// Holds the connection that was accepted, while those behind it wait in the kernel.
+    async fn wait_while_stopped(&self) {
+        if !self.listener.generation().model.bypass_overload_manager {
+            self.listener.worker.process.overload.accepting().await;
+        }
+    }
+
     fn admit(&self, connection: TcpStream, peer: SocketAddr) {
         let listener = &self.listener;
-        listener.worker.tasks.spawn(admit(connection, peer, listener.clone()));
+        if let Some(place) = listener.place() {
+            let place = (place, OpenConnection::count(&listener.totals));
+            listener.worker.tasks.spawn(admit(connection, peer, place, listener.clone()));
+        }
     }
 
     /// Whether to go on.

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::net::TcpStream;
 use xds_model::listener::{Listener, TransportProtocol};
 
-use super::counters::ConnectionCounters;
+use super::counters::{ConnectionCounters, OpenConnection};
 use super::generation::{Generation, ServedBy};
 use super::handshake::handshake;
 use super::live::Live;
@@ -17,6 +17,7 @@ use super::refusal::Refusal;
 use super::tls_inspector::{self, MAX_CLIENT_HELLO, Sniffed};
 use crate::config::snapshot::ChainTransport;
 use crate::io::Stream;
+use crate::overload::{ConnectionLimits, Place, SourcePermit};
 use crate::telemetry::counter::Held;
 use crate::worker::connection::{Admission, ConnectionFacts};
 use crate::worker::timer::Alarm;
@@ -25,9 +26,14 @@ use crate::{http, tcp};
 /// Bytes that may be pending before the chain is known. A PROXY header that is longer than this is not accepted either.
 const MAX_PENDING: usize = MAX_CLIENT_HELLO;
 
-/// Serves a connection from accept to close.
-pub(super) async fn admit(socket: TcpStream, peer: SocketAddr, listener: Rc<OpenListener>) {
-    let _open = listener.totals.total_connections.hold();
+/// Serves a connection from accept to close. It has its place, and is counted as open, until then.
+pub(super) async fn admit(
+    socket: TcpStream,
+    peer: SocketAddr,
+    place: (Place, OpenConnection),
+    listener: Rc<OpenListener>,
+) {
+    let _place = place;
     let Ok(local) = socket.local_addr() else { return }; // gone already
     let mut facts = new_facts(peer, local, &listener);
     let mut stream = Stream::new(socket, &listener.worker.io);
@@ -42,6 +48,7 @@ pub(super) async fn admit(socket: TcpStream, peer: SocketAddr, listener: Rc<Open
 struct Chosen<'l> {
     position: usize,
     active: Active<'l>,
+    source: SourcePermit,
 }
 
 /// Reads what the client says first, chooses a chain and secures the connection as the chain demands.
@@ -52,11 +59,12 @@ async fn prepare<'l>(
     listener: &'l OpenListener,
 ) -> Result<Chosen<'l>, Refusal> {
     let alarm = Alarm::new(&listener.worker.timers);
-    {
+    let source = {
         let _pending = listener.counters.connections.downstream_pre_cx_active.hold();
         alarm.set_after(generation.model.listener_filters_timeout);
-        alarm.limit(look(stream, facts, &generation.model)).await.unwrap_or(Err(Refusal::ListenerFilterTimeout))?;
-    }
+        let looking = look(stream, facts, &generation.model, &listener.worker.process.overload.connections);
+        alarm.limit(looking).await.unwrap_or(Err(Refusal::ListenerFilterTimeout))?
+    };
     let position = generation.find(facts).ok_or(Refusal::NoFilterChain)?;
     let chain = generation.chain(position).ok_or(Refusal::NoFilterChain)?;
     let active = Active::new(listener);
@@ -68,18 +76,24 @@ async fn prepare<'l>(
             handshake(stream, facts, tls, timeout, &alarm, listener).await.map_err(Refusal::Handshake)?;
         }
     }
-    Ok(Chosen { position, active })
+    Ok(Chosen { position, active, source })
 }
 
-/// The listener filters, in istiod's order.
-async fn look(stream: &mut Stream, facts: &mut ConnectionFacts, listener: &Listener) -> Result<(), Refusal> {
+/// The listener filters, in istiod's order. Behind a load balancer it is the PROXY header that tells the source.
+async fn look(
+    stream: &mut Stream,
+    facts: &mut ConnectionFacts,
+    listener: &Listener,
+    limits: &ConnectionLimits,
+) -> Result<SourcePermit, Refusal> {
     if listener.proxy_protocol {
         read_proxy_header(stream, facts).await?;
     }
+    let source = limits.admit_source(facts.remote.ip()).ok_or(Refusal::TooManyOfSource)?;
     if listener.tls_inspector {
         inspect(stream, facts).await?;
     }
-    Ok(())
+    Ok(source)
 }
 
 async fn read_proxy_header(stream: &mut Stream, facts: &mut ConnectionFacts) -> Result<(), Refusal> {
@@ -131,7 +145,7 @@ async fn serve(
 ) {
     let Some(served_by) = listener.served_by(&generation, chosen.position) else { return };
     let worker = listener.worker.clone();
-    let _active = chosen.active;
+    let (_active, _source) = (chosen.active, chosen.source);
     match served_by {
         ServedBy::Http(chain) => {
             let admission = Admission::new(facts, chain);

@@ -14,8 +14,14 @@ counters! {
         downstream_cx_active: Gauge,
         /// Those of them that are closed.
         downstream_cx_destroy: Counter,
-        /// Connections closed because no file descriptor was left for them.
+        /// Connections closed because no file descriptor was left for them, or because the listener has enough.
         downstream_cx_overflow: Counter,
+        /// Connections closed because all listeners together have enough.
+        downstream_global_cx_overflow: Counter,
+        /// Connections closed because their source has enough.
+        downstream_source_cx_overflow: Counter,
+        /// Connections closed by an overload action.
+        downstream_cx_overload_reject: Counter,
         /// Times that accepting failed and was put off.
         downstream_cx_accept_backoff: Counter,
         /// Accepts that failed for a reason of their own connection.
@@ -74,6 +80,24 @@ counters! {
     pub struct TotalCounters {
         /// Connections, from accept to close.
         total_connections: Gauge,
+    }
+}
+
+/// A connection, counted in `total_connections` as long as this lives.
+#[derive(Debug)]
+pub struct OpenConnection(Arc<TotalCounters>);
+
+impl OpenConnection {
+    /// Counts one.
+    pub fn count(totals: &Arc<TotalCounters>) -> Self {
+        totals.total_connections.increment();
+        Self(totals.clone())
+    }
+}
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        self.0.total_connections.decrement();
     }
 }
 

@@ -37,6 +37,8 @@ pub const EFFECTS: &[(&str, Effect)] = &[
     ("Listener.proxy_protocol", Effect::NextConnection),
     ("Listener.tls_inspector", Effect::NextConnection),
     ("Listener.listener_filters_timeout", Effect::NextConnection),
+    ("Listener.ignore_global_connection_limit", Effect::NextConnection),
+    ("Listener.bypass_overload_manager", Effect::NextConnection),
     ("Listener.filter_chains", Effect::Rematch),
     ("Listener.default_filter_chain", Effect::Rematch),
     ("Listener.access_log", Effect::NextConnection),

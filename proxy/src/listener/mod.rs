@@ -20,18 +20,21 @@ pub mod tls_inspector;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use hashbrown::HashMap;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use self::accept::{AcceptLoop, AfterLast};
+use self::accept::{AcceptGate, AcceptLoops, AfterLast};
 use self::open::OpenListener;
 use self::socket::ListeningSockets;
 use crate::config::snapshot::ListenerSnapshot;
+use crate::drain::Phase;
 use crate::worker::{Worker, vital};
 
-pub use counters::{ConnectionCounters, ListenerCounters, SecretCounters, TlsCounters, TotalCounters};
+pub use counters::{ConnectionCounters, ListenerCounters, OpenConnection, SecretCounters, TlsCounters, TotalCounters};
 
 /// The listeners of one worker. Accepting ends when this is dropped; connections are tasks of the worker.
 #[derive(Debug)]
@@ -42,6 +45,7 @@ pub struct Listeners {
     /// How long connections may take to finish when their listener or their chain is gone.
     drain_time: Duration,
     totals: Arc<TotalCounters>,
+    gate: AcceptGate,
     open: RefCell<HashMap<Arc<str>, Entry>>,
     /// Reviews and drains that are under way.
     upkeep: RefCell<JoinSet<()>>,
@@ -54,17 +58,26 @@ pub struct Listeners {
 struct Entry {
     listener: Rc<OpenListener>,
     sockets: Arc<ListeningSockets>,
-    accepting: AcceptLoop,
+    accepting: AcceptLoops,
 }
 
 impl Listeners {
-    /// None yet, on the worker that takes the socket at `index` of each.
-    pub fn new(worker: Rc<Worker>, index: usize, drain_time: Duration, totals: Arc<TotalCounters>) -> Self {
+    /// None yet, on the worker that takes the socket at `index` of each. Nothing is accepted before `phase` is
+    /// [`Phase::Serving`]; `accept_loops` counts the sockets that are accepted from, on all workers.
+    pub fn new(
+        worker: Rc<Worker>,
+        index: usize,
+        drain_time: Duration,
+        totals: Arc<TotalCounters>,
+        phase: watch::Receiver<Phase>,
+        accept_loops: Arc<AtomicU64>,
+    ) -> Self {
         Self {
             worker,
             index,
             drain_time,
             totals,
+            gate: AcceptGate { phase, loops: accept_loops },
             open: RefCell::default(),
             upkeep: RefCell::default(),
             draining: Cell::new(None),
@@ -92,11 +105,22 @@ impl Listeners {
         }
     }
 
-    /// Accepts what waits already, then nothing more: clients are refused from now on.
+    /// Accepts what waits already, then nothing more: clients are refused from now on. Sockets that another process holds too are
+    /// left to it, with what waits.
     pub fn stop_accepting(&self) {
         self.closing.set(true);
         for entry in self.open.borrow().values() {
-            entry.accepting.stop(AfterLast::ShutDown);
+            let shared = entry.sockets.are_shared();
+            entry.accepting.stop(if shared { AfterLast::LeaveToAnother } else { AfterLast::ShutDown });
+        }
+    }
+
+    /// As [`Self::stop_accepting`]; live connections end with a last request, or idle, within 3/4 of `time`.
+    pub fn hand_over(&self, time: Duration) {
+        self.stop_accepting();
+        let listeners: Vec<_> = self.open.borrow().values().map(|entry| entry.listener.clone()).collect();
+        for listener in listeners {
+            self.keep_up(listener.drain_with_last_requests(time));
         }
     }
 
@@ -106,7 +130,7 @@ impl Listeners {
         if let Some(spread) = self.draining.get() {
             self.keep_up(listener.clone().drain(spread));
         }
-        let accepting = AcceptLoop::start(&sockets, self.index, &listener);
+        let accepting = AcceptLoops::start(&sockets, self.index, &listener, &self.gate);
         self.open.borrow_mut().insert(name, Entry { listener, sockets, accepting });
     }
 
@@ -118,7 +142,7 @@ impl Listeners {
         let moved = !Arc::ptr_eq(&entry.sockets, &snapshot.sockets) && !self.closing.get();
         let before = moved.then(|| {
             entry.sockets = snapshot.sockets.clone();
-            let accepting = AcceptLoop::start(&entry.sockets, self.index, &listener);
+            let accepting = AcceptLoops::start(&entry.sockets, self.index, &listener, &self.gate);
             std::mem::replace(&mut entry.accepting, accepting)
         });
         drop(open);

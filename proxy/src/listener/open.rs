@@ -5,11 +5,14 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use balance::Limit;
+
 use super::counters::{ListenerCounters, TotalCounters};
 use super::effect::{Verdict, verdict};
 use super::generation::{ChainCounters, Generation, ServedBy};
 use super::live::{Live, LiveTable};
 use crate::config::snapshot::ListenerSnapshot;
+use crate::overload::{Action, Full, Place};
 use crate::worker::Worker;
 use crate::worker::connection::Wish;
 use crate::worker::timer::Alarm;
@@ -26,7 +29,10 @@ pub(super) struct OpenListener {
     generation: RefCell<Rc<Generation>>,
     live: LiveTable,
     chain_counters: ChainCounters,
-    draining: Cell<bool>,
+    /// Of its connections, on all workers.
+    limit: Limit,
+    /// What is wanted of every connection, new ones included.
+    wish: Cell<Wish>,
 }
 
 /// A connection's place in the table of live ones; it leaves when this is dropped.
@@ -45,8 +51,27 @@ impl OpenListener {
             generation: RefCell::new(Generation::new(snapshot)),
             live: LiveTable::default(),
             chain_counters: ChainCounters::default(),
-            draining: Cell::new(false),
+            limit: worker.process.overload.connections.listener(&snapshot.model.name),
+            wish: Cell::new(Wish::Serve),
         })
+    }
+
+    /// A place for one more connection; `None`, and counted, if there is none.
+    pub(super) fn place(&self) -> Option<Place> {
+        let model = &self.generation.borrow().model;
+        let overload = &self.worker.process.overload;
+        let counters = &self.counters.connections;
+        let obeys = !model.bypass_overload_manager;
+        if obeys && overload.sheds(Action::RejectIncomingConnections, &self.worker.random) {
+            counters.downstream_cx_overload_reject.increment();
+            return None;
+        }
+        let counts_globally = obeys && !model.ignore_global_connection_limit;
+        let count = |full: &Full| match full {
+            Full::Listener => counters.downstream_cx_overflow.increment(),
+            Full::Global => counters.downstream_global_cx_overflow.increment(),
+        };
+        overload.connections.admit(&self.limit, counts_globally).inspect_err(count).ok()
     }
 
     /// The configuration as it is now.
@@ -76,9 +101,7 @@ impl OpenListener {
         if !Rc::ptr_eq(&newest, generation) {
             self.apply(&connection, &newest);
         }
-        if self.draining.get() {
-            connection.ask(Wish::Drain);
-        }
+        connection.ask(self.wish.get());
         Registration { listener: self.clone(), id }
     }
 
@@ -107,13 +130,27 @@ impl OpenListener {
     /// Asks all connections to finish, spread over `spread` so that their clients do not all come back at once. New ones are asked
     /// as soon as they are admitted.
     pub(super) async fn drain(self: Rc<Self>, spread: Duration) {
-        self.draining.set(true);
+        self.ask_all(Wish::Drain, spread).await;
+    }
+
+    /// As [`Self::drain`], but those that are idle may wait for a last request before: a client that is just sending one does not
+    /// find the connection closed. Takes 3/4 of `time`.
+    pub(super) async fn drain_with_last_requests(self: Rc<Self>, time: Duration) {
+        self.ask_all(Wish::LastRequest, time / 4).await;
+        self.pause(time / 4).await;
+        self.ask_all(Wish::Drain, time / 4).await;
+    }
+
+    async fn ask_all(&self, wish: Wish, spread: Duration) {
+        self.wish.set(wish.max(self.wish.get()));
         let ids = self.live.ids();
         let step = spread / u32::try_from(ids.len().max(1)).unwrap_or(u32::MAX);
         for id in ids {
             if let Some(connection) = self.live.get(id) {
-                self.counters.connections.downstream_cx_drained.increment();
-                connection.ask(Wish::Drain);
+                if wish == Wish::Drain {
+                    self.counters.connections.downstream_cx_drained.increment();
+                }
+                connection.ask(wish);
                 self.pause(step).await;
             }
         }

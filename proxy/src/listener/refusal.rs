@@ -30,6 +30,8 @@ pub(super) enum Refusal {
     ProxyProtocol(#[from] ProxyProtocolError),
     #[error("no PROXY header or ClientHello in time")]
     ListenerFilterTimeout,
+    #[error("its source has enough connections")]
+    TooManyOfSource,
     #[error("no filter chain takes it")]
     NoFilterChain,
     #[error("its filter chain waits for the secret {0}")]
@@ -63,6 +65,7 @@ impl Refusal {
             Self::ClientGone => counters.downstream_listener_filter_remote_close.increment(),
             Self::ProxyProtocol(_) => counters.downstream_listener_filter_error.increment(),
             Self::ListenerFilterTimeout => counters.downstream_pre_cx_timeout.increment(),
+            Self::TooManyOfSource => counters.downstream_source_cx_overflow.increment(),
             Self::NoFilterChain => counters.no_filter_chain_match.increment(),
             Self::Handshake(HandshakeFailure::Timeout) => {
                 counters.downstream_cx_transport_socket_connect_timeout.increment();

@@ -32,6 +32,12 @@ impl Cell {
         self.0.store(self.0.load(Ordering::Relaxed).saturating_sub(1), Ordering::Relaxed);
     }
 
+    /// Replaces the value, for gauges.
+    #[inline]
+    pub fn set(&self, value: u64) {
+        self.0.store(value, Ordering::Relaxed);
+    }
+
     /// Counts something, for gauges, as long as the result lives.
     #[inline]
     pub fn hold(&self) -> Held<'_> {

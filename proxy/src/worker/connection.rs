@@ -78,6 +78,8 @@ pub struct CertificateFacts {
 pub enum Wish {
     /// Go on.
     Serve,
+    /// Finish with the next request: an idle connection may wait for it.
+    LastRequest,
     /// Finish what is under way, then close.
     Drain,
     /// Close now.

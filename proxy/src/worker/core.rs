@@ -14,6 +14,7 @@ use super::tasks::Tasks;
 use super::timer::Timers;
 use crate::http::replay_limit;
 use crate::io::Io;
+use crate::overload::{ConnectionLimitSettings, Overload};
 use crate::telemetry::counter::Registry;
 
 /// What all workers of the process share.
@@ -27,15 +28,24 @@ pub struct Process {
     pub host_name: String,
     /// What is kept of request bodies for another try.
     pub replay_limit: Limit,
+    /// What there is too much of.
+    pub overload: Overload,
     /// Circuit breakers count over the whole process.
     breakers: Mutex<HashMap<Arc<str>, (CircuitBreaker, Breaker)>>,
 }
 
 impl Process {
-    /// With no counters yet.
+    /// Without limits of connections.
     pub fn new(local_address: IpAddr, host_name: String) -> Self {
+        Self::with_limits(local_address, host_name, &ConnectionLimitSettings::default())
+    }
+
+    /// With limits of connections.
+    pub fn with_limits(local_address: IpAddr, host_name: String, limits: &ConnectionLimitSettings) -> Self {
+        let registry = Registry::default();
         Self {
-            registry: Registry::default(),
+            overload: Overload::new(limits, &registry),
+            registry,
             local_address,
             host_name,
             replay_limit: replay_limit(),

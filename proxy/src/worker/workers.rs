@@ -3,6 +3,7 @@
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -37,6 +38,7 @@ pub struct WorkersOptions {
 pub struct Workers {
     threads: Vec<JoinHandle<io::Result<()>>>,
     totals: Vec<Arc<TotalCounters>>,
+    accept_loops: Arc<AtomicU64>,
     stop: watch::Sender<bool>,
 }
 
@@ -47,12 +49,14 @@ impl Workers {
     /// The system refuses a thread.
     pub fn start(options: WorkersOptions) -> io::Result<Self> {
         let (stop, stopped) = watch::channel(false);
-        let mut workers = Self { threads: Vec::new(), totals: Vec::new(), stop };
+        let accept_loops = Arc::new(AtomicU64::new(0));
+        let mut workers = Self { threads: Vec::new(), totals: Vec::new(), accept_loops, stop };
         for (index, mailbox) in options.mailboxes.into_iter().enumerate() {
             let totals = options.process.registry.register(TotalCounters::new("server."));
             workers.totals.push(totals.clone());
             let (drain, stopped, settings) = (options.drain.clone(), stopped.clone(), options.settings);
-            let start = Start { index, mailbox, totals, drain, stopped, settings };
+            let accept_loops = workers.accept_loops.clone();
+            let start = Start { index, mailbox, totals, accept_loops, drain, stopped, settings };
             let serve = move |worker| start.serve(worker);
             workers.threads.push(runtime::start(&format!("worker-{index}"), options.process.clone(), serve)?);
         }
@@ -62,6 +66,18 @@ impl Workers {
     /// Connections that are open, accepted ones whose filter chain is not known yet included.
     pub fn active_connections(&self) -> u64 {
         self.totals.iter().map(|totals| totals.total_connections.get()).sum()
+    }
+
+    /// Listening sockets that are accepted from, counted by each worker that does.
+    pub fn accept_loops(&self) -> Arc<AtomicU64> {
+        self.accept_loops.clone()
+    }
+
+    /// What may keep a drain from its end: open connections, and sockets from which more may come.
+    pub fn open(&self) -> u64 {
+        // In this order: the connections of a loop that has ended are counted.
+        let accepting = self.accept_loops.load(Ordering::Acquire);
+        accepting + self.active_connections()
     }
 
     /// Closes everything and waits until the threads have ended, but not longer than `deadline`. Returns the names of those that
@@ -88,6 +104,7 @@ struct Start {
     index: usize,
     mailbox: Arc<Mailbox>,
     totals: Arc<TotalCounters>,
+    accept_loops: Arc<AtomicU64>,
     drain: watch::Receiver<Phase>,
     stopped: watch::Receiver<bool>,
     settings: DrainSettings,
@@ -96,7 +113,8 @@ struct Start {
 impl Start {
     /// Applies what comes until the worker has to end.
     async fn serve(mut self, worker: Rc<Worker>) {
-        let listeners = Listeners::new(worker.clone(), self.index, self.settings.drain_duration, self.totals);
+        let (drain_time, phase) = (self.settings.drain_duration, self.drain.clone());
+        let listeners = Listeners::new(worker.clone(), self.index, drain_time, self.totals, phase, self.accept_loops);
         loop {
             tokio::select! {
                 mut changes = self.mailbox.take() => {
@@ -107,9 +125,10 @@ impl Start {
                     }
                 }
                 Ok(()) = self.drain.changed() => match *self.drain.borrow_and_update() {
-                    Phase::Serving => {}
+                    Phase::TakingOver | Phase::Serving => {}
                     Phase::Draining => listeners.drain(spread(&self.settings)),
                     Phase::Closing => listeners.stop_accepting(),
+                    Phase::HandedOver => listeners.hand_over(drain_time),
                 },
                 // An error means that nobody is left who could stop us.
                 _ = self.stopped.wait_for(|stopped| *stopped) => return,

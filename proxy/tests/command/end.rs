@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use selvedge::admin::LogLevels;
 use selvedge::bootstrap::DrainSettings;
 use selvedge::gateway::{Gateway, GatewayOptions, SourceOptions};
+use selvedge::overload::OverloadSettings;
 use serde_json::Value;
 use tracing_subscriber::{EnvFilter, reload};
 use xds_client::node::{Node, Sources};
@@ -48,6 +49,8 @@ async fn gateway_of_a_control_plane() {
             exit_on_zero_active_connections: true,
             minimum_drain_duration: Duration::ZERO,
         },
+        handover_socket: None,
+        overload: OverloadSettings::default(),
         node: Value::Null,
         command_line: Value::Null,
         log_levels: LogLevels::new(reload::Layer::new(EnvFilter::new("off")).1),

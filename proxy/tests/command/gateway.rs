@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
@@ -51,27 +51,41 @@ pub(crate) struct Gateway {
     process: Child,
     admin_port: u16,
     log: Arc<Mutex<String>>,
+    reader: Option<JoinHandle<()>>,
 }
 
 impl Gateway {
     pub(crate) fn run(folder: &Path, arguments: &[&str]) -> Self {
-        Self::start(Command::new(super::SELVEDGE), folder, arguments)
+        Self::start(Command::new(super::SELVEDGE), free_port(), folder, arguments)
     }
 
     /// Started with a soft limit of so many open files, as a shell or a service manager does.
     pub(crate) fn run_with_soft_limit(open_files: u32, folder: &Path) -> Self {
         let mut shell = Command::new("sh");
         shell.args(["-c", &format!("ulimit -Sn {open_files}; exec \"$@\""), "sh", super::SELVEDGE]);
-        Self::start(shell, folder, &[])
+        Self::start(shell, free_port(), folder, &[])
     }
 
-    fn start(mut command: Command, folder: &Path, arguments: &[&str]) -> Self {
-        let admin_port = free_port();
+    /// Started by a service manager that waits at this socket.
+    pub(crate) fn notifying(folder: &Path, socket: &Path) -> Self {
+        let mut command = Command::new(super::SELVEDGE);
+        command.env("NOTIFY_SOCKET", socket);
+        Self::start(command, free_port(), folder, &[])
+    }
+
+    /// Another one with the admin port of this one, as the next binary is started.
+    pub(crate) fn next(&self, folder: &Path, arguments: &[&str]) -> Self {
+        Self::start(Command::new(super::SELVEDGE), self.admin_port, folder, arguments)
+    }
+
+    fn start(mut command: Command, admin_port: u16, folder: &Path, arguments: &[&str]) -> Self {
         let readiness = arguments.iter().any(|argument| argument.starts_with("--readiness-port"));
+        let concurrency = arguments.iter().any(|argument| argument.starts_with("--concurrency"));
         let mut process = command
-            .args(["run", "--concurrency=2", &format!("--admin-port={admin_port}"), "--config"])
+            .args(["run", &format!("--admin-port={admin_port}"), "--config"])
             .arg(folder)
             .args(arguments)
+            .args((!concurrency).then_some("--concurrency=2"))
             .args((!readiness).then_some("--readiness-port=0"))
             .stderr(Stdio::piped())
             .stdout(Stdio::null())
@@ -79,14 +93,14 @@ impl Gateway {
             .unwrap();
         let log = Arc::new(Mutex::new(String::new()));
         let (stderr, collected) = (process.stderr.take().unwrap(), log.clone());
-        thread::spawn(move || {
+        let reader = thread::spawn(move || {
             for line in BufReader::new(stderr).lines().map_while(Result::ok) {
                 let mut log = collected.lock().unwrap();
                 log.push_str(&line);
                 log.push('\n');
             }
         });
-        Self { process, admin_port, log }
+        Self { process, admin_port, log, reader: Some(reader) }
     }
 
     /// Its own log so far.
@@ -118,13 +132,31 @@ impl Gateway {
 
     /// SIGTERM.
     pub(crate) fn terminate(&self) {
-        let sent = Command::new("kill").arg(self.process.id().to_string()).status().unwrap();
+        self.signal("TERM");
+    }
+
+    /// A signal by its name, such as `STOP`.
+    pub(crate) fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args(["-s", name, &self.pid().to_string()]).status().unwrap();
         assert!(sent.success());
     }
 
-    /// How it ended.
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// Whether it has ended, and how.
+    pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
+        self.process.try_wait().unwrap()
+    }
+
+    /// How it ended; its log is complete then.
     pub(crate) fn wait(&mut self) -> ExitStatus {
-        self.process.wait().unwrap()
+        let status = self.process.wait().unwrap();
+        if let Some(reader) = self.reader.take() {
+            reader.join().unwrap();
+        }
+        status
     }
 }
 

@@ -5,6 +5,8 @@
 mod control_plane;
 mod end;
 mod gateway;
+mod overload;
+mod restart;
 
 use std::net::TcpListener;
 use std::process::Command;

@@ -11,6 +11,8 @@ use selvedge::config::dns::DnsResolver;
 use selvedge::config::publish::{Mailbox, Publisher};
 use selvedge::config::{ConfigStatus, Control, ControlInputs, ControlOptions};
 use selvedge::drain::Drain;
+use selvedge::listener::socket::SocketTable;
+use selvedge::overload::{ConnectionLimitSettings, Overload};
 use selvedge::telemetry::access_log::AccessLogSinks;
 use selvedge::tls::SessionTickets;
 use selvedge::worker::{Process, Workers, WorkersOptions};
@@ -43,12 +45,19 @@ pub(crate) struct Options {
     pub(crate) drain: Duration,
     /// Blocks of request bodies that may be kept for another try.
     pub(crate) replay_blocks: u32,
+    /// How many connections there may be.
+    pub(crate) connections: ConnectionLimitSettings,
 }
 
 impl Default for Options {
     /// With two workers, and a drain that is longer than any test.
     fn default() -> Self {
-        Self { workers: 2, drain: Duration::from_secs(600), replay_blocks: u32::MAX }
+        Self {
+            workers: 2,
+            drain: Duration::from_secs(600),
+            replay_blocks: u32::MAX,
+            connections: ConnectionLimitSettings::default(),
+        }
     }
 }
 
@@ -58,10 +67,10 @@ impl Edge {
         Self::with(Options { workers, ..Options::default() })
     }
 
-    pub(crate) fn with(Options { workers, drain, replay_blocks }: Options) -> Self {
+    pub(crate) fn with(Options { workers, drain, replay_blocks, connections }: Options) -> Self {
         let mailboxes: Vec<Arc<Mailbox>> = (0..workers).map(|_| Arc::default()).collect();
         let publisher = Publisher::new(mailboxes.iter().cloned());
-        let mut process = Process::new([10, 1, 2, 3].into(), "edge-1".to_owned());
+        let mut process = Process::with_limits([10, 1, 2, 3].into(), "edge-1".to_owned(), &connections);
         process.replay_limit = Limit::new(replay_blocks);
         let process = Arc::new(process);
         let settings = DrainSettings {
@@ -80,6 +89,7 @@ impl Edge {
         let control = Control::new(ControlOptions {
             publisher,
             workers,
+            sockets: SocketTable::default(),
             logs: AccessLogSinks::start().unwrap(),
             tickets: SessionTickets::new().unwrap(),
             resolver: DnsResolver::new(resolved_sender).unwrap(),
@@ -131,6 +141,11 @@ impl Edge {
 
     pub(crate) async fn remove_listener(&self, name: &str) {
         self.send(Event::Remove { kind: ResourceType::Listener, name: name.into() }).await;
+    }
+
+    /// What there is too much of.
+    pub(crate) fn overload(&self) -> &Overload {
+        &self.process.overload
     }
 
     /// The sum of all counters whose name ends like this; there must be one.

@@ -22,6 +22,8 @@ pub(crate) fn listener(name: &str, filter_chains: Vec<FilterChain>) -> Listener 
         proxy_protocol: false,
         tls_inspector: filter_chains.iter().any(|chain| chain.tls.is_some() || !chain.matches.server_names.is_empty()),
         listener_filters_timeout: Some(Duration::from_secs(15)),
+        ignore_global_connection_limit: false,
+        bypass_overload_manager: false,
         filter_chains,
         default_filter_chain: None,
         access_log: Vec::new(),

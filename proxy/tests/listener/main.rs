@@ -6,6 +6,8 @@ mod admission;
 mod exhaustion;
 mod kit;
 mod live;
+mod memory;
+mod overload;
 #[path = "../kit/mod.rs"]
 mod shared;
 mod tcp;

@@ -13,6 +13,7 @@ mod tests;
 mod wire;
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -88,6 +89,8 @@ pub struct Session {
 struct Shared {
     configuration: Mutex<Configuration>,
     status: Mutex<SessionStatus>,
+    /// The file on disk is another process's.
+    leave_file: AtomicBool,
 }
 
 impl Session {
@@ -118,6 +121,11 @@ impl Session {
         held(&self.shared.configuration())
     }
 
+    /// Whether the state is written to disk, as it is from the beginning. What changed meanwhile is written when it is again.
+    pub fn keep_on_disk(&self, keep: bool) {
+        self.shared.leave_file.store(!keep, Ordering::Relaxed);
+    }
+
     /// Ends the session and waits for it. What was not written to disk yet is written.
     pub async fn stop(&self) {
         self.stop.send_replace(true);
@@ -127,6 +135,10 @@ impl Session {
 }
 
 impl Shared {
+    fn keeps_on_disk(&self) -> bool {
+        !self.leave_file.load(Ordering::Relaxed)
+    }
+
     fn configuration(&self) -> MutexGuard<'_, Configuration> {
         self.configuration.lock().unwrap_or_else(PoisonError::into_inner)
     }

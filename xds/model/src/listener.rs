@@ -28,6 +28,10 @@ pub struct Listener {
     pub tls_inspector: bool,
     /// How long the listener filters may take before the connection is closed; `None` for no limit. Envoy's default is 15 s.
     pub listener_filters_timeout: Option<Duration>,
+    /// Its connections do not count towards the limit of all listeners together (`ignore_global_conn_limit`).
+    pub ignore_global_connection_limit: bool,
+    /// Neither that limit nor overload actions concern its connections.
+    pub bypass_overload_manager: bool,
     /// The chains to choose from; the most specific match wins. No two overlap ([`first_overlap`]).
     pub filter_chains: Vec<FilterChain>,
     /// The chain for connections that match none of `filter_chains`.

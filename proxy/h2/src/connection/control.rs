@@ -135,6 +135,8 @@ impl<T> Connection<T> {
         }
         let payload = *payload.as_array().ok_or(FRAME_SIZE)?;
         if header.has(flag::ACK) {
+            let Some(left) = self.pings.checked_sub(1) else { return self.abuse.ping(now).map(|()| None) };
+            self.pings = left;
             return Ok(Some(Event::Pong(payload)));
         }
         self.abuse.ping(now)?;
@@ -165,7 +167,8 @@ impl<T> Connection<T> {
             return None;
         };
         if let Some(stream) = self.streams.get_mut(key) {
-            stream.reset = Some(Side::Peer);
+            // Ours, because what is under way on it is no mistake of the peer.
+            stream.reset = Some(Side::Us);
         }
         Some(Event::Reset { key, code: Code::REFUSED_STREAM, by_peer: true, reason: "refused by GOAWAY" })
     }

@@ -24,7 +24,7 @@ impl<T> Connection<T> {
         }
     }
 
-    /// The user is done with a stream and gets back what it kept. A stream that is not over is reset: with `NO_ERROR` if the
+    /// The user is done with a stream, and with all content of it, and gets back what it kept. A stream that is not over is reset: with `NO_ERROR` if the
     /// response was complete (RFC 9113 8.1), else with `CANCEL`.
     pub fn release(&mut self, key: Key, out: &mut Vec<u8>) -> Option<T> {
         let answered = |sending| self.role == Role::Server && sending == Progress::Ended;
@@ -34,6 +34,10 @@ impl<T> Connection<T> {
         };
         self.reset(key, code, out);
         let stream = self.streams.remove(key)?;
+        self.credit_connection(stream.held, out);
+        if stream.is_over() && stream.reset.is_none() {
+            self.abuse.stream_ended();
+        }
         let by_us = stream.reset == Some(Side::Us);
         self.streams.remember(stream.id, by_us);
         if by_us && stream.receiving != Progress::Ended {
@@ -60,6 +64,7 @@ impl<T> Connection<T> {
 
     /// Asks the peer for a sign of life.
     pub fn ping(&mut self, payload: [u8; 8], out: &mut Vec<u8>) {
+        self.pings = self.pings.saturating_add(1);
         frame::write_ping(payload, 0, out);
     }
 

@@ -41,6 +41,8 @@ fn flood(end: &mut End, most: u32, mut input: impl FnMut(u32) -> Vec<u8>) -> (u3
 fn floods_within_a_second() {
     let ping = |_| frame(PING, 0, 0, &[0; 8]);
     assert_eq!(flood(&mut server(), 200, ping), (LIMITS.pings_per_second, "pings per second"));
+    let answer = |_| frame(PING, ACK, 0, &[0; 8]);
+    assert_eq!(flood(&mut server(), 200, answer), (LIMITS.pings_per_second, "pings per second"));
     let settings = |_| frame(SETTINGS, 0, 0, &[]);
     // The first frame of the connection was one of them.
     assert_eq!(flood(&mut server(), 200, settings), (LIMITS.settings_per_second - 1, "settings per second"));
@@ -117,21 +119,33 @@ fn answers_to_content_are_not_counted() {
 fn rapid_resets() {
     let rapid = |number: u32| [request(number * 2 + 1, END_STREAM), reset(number * 2 + 1, 8)].concat();
     assert_eq!(flood(&mut server(), 200, rapid), (LIMITS.premature_resets, "premature resets"));
-    // With answers between them they are still too many for a second.
+    // With answers begun they are still too many for a second.
     let mut end = server();
-    let mut resets = 0;
-    let error = loop {
-        end.out.clear();
-        let stream = resets * 2 + 1;
+    let answered = |end: &mut End, stream| {
         end.receive(&request(stream, 0)).unwrap();
         let key = end.key(stream);
         end.connection.send_response(key, &response(200, BodyLength::Chunked), false, &mut end.out);
-        match end.receive(&reset(stream, 8)) {
-            Ok(_) => resets += 1,
-            Err(error) => break error,
-        }
     };
-    assert_eq!((resets, error.reason), (LIMITS.resets_per_second, "resets per second"));
+    for number in 0..LIMITS.resets_per_second {
+        answered(&mut end, number * 2 + 1);
+        end.out.clear();
+        end.receive(&reset(number * 2 + 1, 8)).unwrap();
+    }
+    answered(&mut end, 1_001);
+    assert_eq!(end.receive(&reset(1_001, 8)).unwrap_err().reason, "resets per second");
+}
+
+#[test]
+fn empty_ends_are_not_counted() {
+    let mut end = server();
+    for number in 0..500 {
+        let stream = number * 2 + 1;
+        end.receive(&[request(stream, 0), frame(DATA, END_STREAM, stream, &[])].concat()).unwrap();
+        let key = end.key(stream);
+        end.connection.send_response(key, &response(204, BodyLength::None), true, &mut end.out);
+        end.connection.release(key, &mut end.out);
+        end.out.clear();
+    }
 }
 
 #[test]
@@ -142,6 +156,22 @@ fn streams_that_end_make_up_for_resets() {
         let (given_up, answered) = (round * 4 + 1, round * 4 + 3);
         end.receive(&[request(given_up, END_STREAM), reset(given_up, 8), request(answered, END_STREAM)].concat())
             .unwrap();
+        let key = end.key(answered);
+        end.connection.send_response(key, &response(204, BodyLength::None), true, &mut end.out);
+        end.connection.release(key, &mut end.out);
+        end.out.clear();
+        end.keys.clear();
+    }
+}
+
+#[test]
+fn streams_that_end_make_up_for_resets_that_we_send() {
+    let mut end = server();
+    for round in 0..2_000u32 {
+        end.now += Duration::from_millis(10);
+        let (wrong, answered) = (round * 4 + 1, round * 4 + 3);
+        let input = [request(wrong, 0), window_update(wrong, 0), request(answered, END_STREAM)].concat();
+        assert_eq!(end.receive(&input).unwrap().len(), 3);
         let key = end.key(answered);
         end.connection.send_response(key, &response(204, BodyLength::None), true, &mut end.out);
         end.connection.release(key, &mut end.out);
@@ -205,13 +235,14 @@ fn answers_that_nobody_reads() {
     config.abuse.pings_in_all = u32::MAX;
     let mut end = server_with(config);
     let mut pings = 0;
-    let error = loop {
-        match end.receive(&frame(PING, 0, 0, &[0; 8])) {
-            Ok(_) => pings += 1,
-            Err(error) => break error,
+    let error = (0..2_000).find_map(|_| match end.receive(&frame(PING, 0, 0, &[0; 8])) {
+        Ok(_) => {
+            pings += 1;
+            None
         }
-    };
-    assert_eq!((pings, error.reason), (LIMITS.unsent_replies, "unsent replies"));
+        Err(error) => Some(error),
+    });
+    assert_eq!((pings, error.map(|error| error.reason)), (LIMITS.unsent_replies, Some("unsent replies")));
     assert!(end.out.len() < 20_000);
 }
 
@@ -225,5 +256,14 @@ fn a_server_may_reset_what_it_likes() {
     }
     // But not what is gone already.
     let (taken, reason) = flood(&mut end, 2_000, |_| reset(1, 7));
+    assert_eq!((taken, reason), (LIMITS.ignored_frames_per_second, "ignored frames per second"));
+}
+
+#[test]
+fn heads_on_streams_that_are_gone() {
+    let mut end = server();
+    end.receive(&request(1, 0)).unwrap();
+    end.connection.release(end.key(1), &mut end.out);
+    let (taken, reason) = flood(&mut end, 2_000, |_| request(1, 0));
     assert_eq!((taken, reason), (LIMITS.ignored_frames_per_second, "ignored frames per second"));
 }

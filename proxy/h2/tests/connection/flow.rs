@@ -212,3 +212,26 @@ fn a_reset_stream_sends_nothing() {
     assert_eq!((end.connection.send_window(key), end.connection.send_data(key, b"x", true, &mut end.out)), (0, 0));
     assert!(end.out.is_empty());
 }
+
+#[test]
+fn what_is_held_is_given_back_at_the_end() {
+    let config = Config { initial_stream_window: 60_000, initial_connection_window: 65_535, ..Config::default() };
+    let mut end = End::new(Role::Server, config);
+    end.receive(&[PREFACE, &frame(SETTINGS, 0, 0, &[]), &request(1, 0)].concat()).unwrap();
+    let key = end.key(1);
+    end.out.clear();
+    let data =
+        [frame(DATA, 0, 1, &[b'x'; 16_000]), frame(DATA, 0, 1, &[b'x'; 16_000]), frame(DATA, 0, 1, &[b'x'; 16_000])];
+    for data in data {
+        let received = end.connection.receive(&data, end.now, &mut end.out).unwrap().unwrap();
+        assert_eq!(received.consumed, data.len());
+    }
+    // Only what it has can be given back.
+    end.connection.consumed(key, 10_000, &mut end.out);
+    assert_eq!(describe_frames(&end.out), [""; 0]);
+    end.connection.release(key, &mut end.out);
+    assert_eq!(describe_frames(&end.out), ["RST_STREAM 1 CANCEL", "WINDOW_UPDATE 0 48000"]);
+    end.out.clear();
+    end.connection.consumed(key, 60_000, &mut end.out);
+    assert_eq!(describe_frames(&end.out), [""; 0]);
+}

@@ -1,10 +1,10 @@
 //! What the heads of requests and responses may be (RFC 9113 8), one rule per line.
 
 use h1::{Limits, Scheme, Underscores};
-use selvedge_h2::{Config, Role};
+use selvedge_h2::{Code, Config, Event, Received, Role};
 
 use crate::support::{End, get, request};
-use crate::wire::{ACK, DATA, END_HEADERS, END_STREAM, GET, HEADERS, PREFACE, SETTINGS, block, frame};
+use crate::wire::{ACK, DATA, END_HEADERS, END_STREAM, GET, HEADERS, PREFACE, SETTINGS, block, describe_frames, frame};
 
 type Field = (&'static str, &'static str);
 
@@ -50,7 +50,6 @@ fn requests_that_are_taken() {
             END_STREAM,
             "1: GET / @a None | x-a=1 | x-b=2 end",
         ),
-        ("no host", replaced(":authority", &[(":authority", "")]), END_STREAM, "1: GET / @ None end"),
         ("another scheme", replaced(":scheme", &[(":scheme", "ftp+x-1.0")]), END_STREAM, "1: GET / @a None end"),
         ("a query", replaced(":path", &[(":path", "/a%20b?c=/d?e")]), END_STREAM, "1: GET /a%20b?c=/d?e @a None end"),
         ("a fragment", replaced(":path", &[(":path", "/a?b#c")]), END_STREAM, "1: GET /a?b @a None end"),
@@ -96,6 +95,8 @@ fn requests_that_are_taken() {
         ),
         ("names", with(&[("!#$%&'*+-.^_`|~09", "x")]), END_STREAM, "1: GET / @a None | !#$%&'*+-.^_`|~09=x end"),
         ("CONNECT", connect.to_vec(), 0, "1: CONNECT  @a:443 None"),
+        ("CONNECT that ends", connect.to_vec(), END_STREAM, "1: CONNECT  @a:443 None end"),
+        ("CONNECT without a port", vec![(":method", "CONNECT"), (":authority", "a")], 0, "1: CONNECT  @a None"),
         (
             "extended CONNECT",
             [&connect[..], &[(":protocol", "websocket"), (":scheme", "https"), (":path", "/chat"), ("x-a", "1")]]
@@ -156,8 +157,9 @@ fn requests_that_are_malformed() {
         ("invalid authority", authority("u@a")),
         ("invalid authority", with(&[("host", "a b")])),
         ("invalid authority", with(&[("host", "a"), ("host", "a")])),
-        ("invalid authority", vec![(":method", "CONNECT"), (":authority", "a")]),
-        ("invalid authority", vec![(":method", "CONNECT"), (":authority", "a:b")]),
+        ("invalid authority", authority("")),
+        ("invalid authority", [&replaced(":authority", &[])[..], &[("host", "")]].concat()),
+        ("invalid authority", vec![(":method", "CONNECT"), (":authority", "")]),
         ("authority and host differ", with(&[("host", "b")])),
         ("authority and host differ", with(&[("host", "a:80")])),
         ("unexpected extended connect", with(&[(":protocol", "websocket")])),
@@ -191,7 +193,7 @@ fn requests_that_are_malformed() {
         ("connection-specific field", with(&[("upgrade", "websocket")])),
         ("connection-specific field", with(&[("te", "gzip")])),
         ("connection-specific field", with(&[("te", "trailers, gzip")])),
-        ("invalid content-length", with(&[("content-length", "5")])),
+        ("content-length and content differ", with(&[("content-length", "5")])),
         ("invalid content-length", with(&[("content-length", "")])),
         ("invalid content-length", with(&[("content-length", "+0")])),
         ("invalid content-length", with(&[("content-length", "0x0")])),
@@ -215,20 +217,46 @@ fn taken_on(stream: u32, fields: &[Field], end: &mut End) -> String {
 fn a_malformed_message_may_end_its_connection() {
     let mut end = End::new(Role::Server, Config::default());
     end.receive(&[PREFACE, &frame(SETTINGS, 0, 0, &[])].concat()).unwrap();
-    let error = end.receive(&frame(HEADERS, END_HEADERS, 1, &block(&with(&[("upgrade", "h2c")])))).unwrap_err();
+    end.out.clear();
+    // The user is told before, so that it can write a line about the request.
+    let input = frame(HEADERS, END_HEADERS, 1, &block(&with(&[("upgrade", "h2c")])));
+    let received = end.connection.receive(&input, end.now, &mut end.out).unwrap().unwrap();
+    let (code, reason, detail) = (Code::PROTOCOL_ERROR, "connection-specific field", "http2.invalid.header.field");
+    assert_eq!(received, Received { consumed: input.len(), event: Some(Event::Refused { code, reason, detail }) });
+    assert!(end.out.is_empty());
+    let error = end.receive(&[]).unwrap_err();
     assert_eq!(error.to_string(), "PROTOCOL_ERROR: connection-specific field");
+    assert_eq!(describe_frames(&end.out), ["GOAWAY 0 PROTOCOL_ERROR"]);
+}
+
+#[test]
+fn the_wrong_length_ends_only_its_stream() {
+    let mut end = End::new(Role::Server, Config::default());
+    end.receive(&[PREFACE, &frame(SETTINGS, 0, 0, &[])].concat()).unwrap();
+    let length = with(&[("content-length", "3")]);
+    let head = |stream, flags| frame(HEADERS, END_HEADERS | flags, stream, &block(&length));
+    let trailers = frame(HEADERS, END_HEADERS | END_STREAM, 5, &block(&[("x-a", "1")]));
+    let input = [head(1, 0), frame(DATA, END_STREAM, 1, b"ab"), head(3, END_STREAM), head(5, 0), trailers].concat();
+    let told = end.receive(&input).unwrap();
+    const WRONG: &str = "PROTOCOL_ERROR content-length and content differ";
+    assert_eq!(
+        [&told[1], &told[2], &told[4]],
+        [&format!("1: reset {WRONG}"), &format!("refused {WRONG}"), &format!("5: reset {WRONG}"),]
+    );
 }
 
 #[test]
 fn limits_reset_the_stream() {
     let mut end = server(Limits { max_headers: 6, ..Limits::DEFAULT }, false);
     assert_eq!(taken_on(1, &with(&[("x-a", "1"), ("x-b", "2")]), &mut end), "1: GET / @a None | x-a=1 | x-b=2 end");
-    assert_eq!(
-        taken_on(3, &with(&[("x-a", "1"), ("cookie", "1"), ("cookie", "2"), ("cookie", "3")]), &mut end),
-        "3: GET / @a None | x-a=1 | cookie=1; 2; 3 end"
-    );
+    assert_eq!(taken_on(3, &with(&[("cookie", "1"), ("cookie", "2")]), &mut end), "3: GET / @a None | cookie=1; 2 end");
     assert_eq!(
         taken_on(5, &with(&[("x-a", "1"), ("x-b", "2"), ("x-c", "3")]), &mut end),
+        "refused INTERNAL_ERROR too many fields"
+    );
+    // Each crumb is a field.
+    assert_eq!(
+        taken_on(7, &with(&[("cookie", "1"), ("cookie", "2"), ("cookie", "3")]), &mut end),
         "refused INTERNAL_ERROR too many fields"
     );
     // 4 pseudo-headers of 153 bytes, and 37 for a field of 5.
@@ -243,7 +271,7 @@ fn limits_reset_the_stream() {
     assert_eq!(taken_on(1, &with(&many), &mut end), "refused INTERNAL_ERROR too many fields");
     assert_eq!(
         taken_on(3, &replaced(":method", &[(":method", "QUERY")]), &mut end),
-        "refused INTERNAL_ERROR unknown method"
+        "refused PROTOCOL_ERROR unknown method"
     );
 }
 
@@ -273,7 +301,9 @@ fn extended_connect_must_be_offered() {
 fn trailers() {
     let cases: &[(&[Field], u8, &str)] = &[
         (&[("grpc-status", "0"), ("x-a", "1")], END_STREAM, "1: trailers | grpc-status=0 | x-a=1"),
-        (&[("content-length", "1"), ("host", "b"), ("te", "x"), ("x-a", "1")], END_STREAM, "1: trailers | x-a=1"),
+        (&[("te", "x"), ("expect", "x"), ("x-a", "1")], END_STREAM, "1: trailers | x-a=1"),
+        (&[("content-length", "1")], END_STREAM, "1: reset PROTOCOL_ERROR field that has no place in trailers"),
+        (&[("host", "b")], END_STREAM, "1: reset PROTOCOL_ERROR field that has no place in trailers"),
         (&[(":path", "/")], END_STREAM, "1: reset PROTOCOL_ERROR unknown pseudo-header"),
         (&[("connection", "close")], END_STREAM, "1: reset PROTOCOL_ERROR connection-specific field"),
         (&[("X-A", "1")], END_STREAM, "1: reset PROTOCOL_ERROR invalid field name"),
@@ -361,7 +391,7 @@ fn responses() {
         (vec![head(&[ok, ("transfer-encoding", "chunked")], 0)], "1: reset PROTOCOL_ERROR connection-specific field"),
         (vec![head(&[ok, ("connection", "close")], 0)], "1: reset PROTOCOL_ERROR connection-specific field"),
         (vec![head(&[ok, ("x-a", "1\r\n")], 0)], "1: reset PROTOCOL_ERROR invalid field value"),
-        (vec![head(&[ok, ("content-length", "1")], end)], "1: reset PROTOCOL_ERROR invalid content-length"),
+        (vec![head(&[ok, ("content-length", "1")], end)], "1: reset PROTOCOL_ERROR content-length and content differ"),
         (
             vec![head(&[ok, ("content-length", "1"), ("content-length", "1")], 0)],
             "1: reset PROTOCOL_ERROR invalid content-length",

@@ -4,6 +4,7 @@
 mod abuse;
 mod flow;
 mod heads;
+mod lifecycle;
 mod messages;
 mod rules;
 mod support;

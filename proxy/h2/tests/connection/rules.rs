@@ -65,7 +65,10 @@ fn client() -> End {
     end
 }
 
-fn check(new_end: fn() -> End, cases: &[(&str, Vec<Vec<u8>>, &[&str])]) {
+/// A rule, the frames that show it, and what comes of them.
+type Case<'a> = (&'a str, Vec<Vec<u8>>, &'a [&'a str]);
+
+fn check(new_end: fn() -> End, cases: &[Case<'_>]) {
     for (rule, frames, expected) in cases {
         let input = frames.concat();
         for piece in [input.len().max(1), 1, 3] {
@@ -378,7 +381,7 @@ fn frames_that_steer() {
                 &[GET_OPEN, "error: frame of the wrong size", "GOAWAY 1 FRAME_SIZE_ERROR"],
             ),
             ("ping", vec![frame(PING, 0, 0, b"12345678")], &["PING ack"]),
-            ("answer to a ping", vec![frame(PING, ACK, 0, b"12345678")], &["pong [49, 50, 51, 52, 53, 54, 55, 56]"]),
+            ("answer to no ping", vec![frame(PING, ACK, 0, b"12345678")], &[]),
             (
                 "ping on a stream",
                 vec![frame(PING, 0, 1, b"12345678")],

@@ -99,7 +99,7 @@ impl End {
                 self.connection.release(key, &mut self.out);
                 format!("{}: reset {} {who}", key.stream_id(), code.name())
             }
-            Event::Refused { code, reason } => format!("refused {} {reason}", code.name()),
+            Event::Refused { code, reason, .. } => format!("refused {} {reason}", code.name()),
             Event::Writable { key } => format!("writable {:?}", key.map(Key::stream_id)),
             Event::Pong(payload) => format!("pong {payload:?}"),
             Event::GoAway { last, code } => format!("goaway {last} {}", code.name()),

@@ -6,6 +6,7 @@ fn control() -> Control {
     let (resolved, _) = mpsc::channel(1);
     Control::new(ControlOptions {
         publisher: Publisher::new([]),
+        sockets: SocketTable::default(),
         workers: 1,
         logs: AccessLogSinks::start().unwrap(),
         tickets: SessionTickets::new().unwrap(),

@@ -73,14 +73,14 @@ impl Exchange<'_> {
     }
 
     pub(super) fn change_response(&mut self, found: &RouteMatch<'_>, target: &route::Target) {
-        let is_tunnel = self.memory.response.tunnel;
+        let is_upgrade = self.memory.request.upgrade().is_some();
         let fields = self.memory.response.fields_mut();
         fields.remove(Header::XEnvoyUpstreamServiceTime);
         // Meant for the gateway's trace, as Envoy has it.
         fields.remove(Header::XEnvoyDecoratorOperation);
         // An answer that came before the end of its request took no time that could be told.
         if let Some((answered, sent)) = self.memory.outcome.answered.zip(self.memory.outcome.sent)
-            && !is_tunnel
+            && !is_upgrade
         {
             let served = answered.saturating_duration_since(sent);
             let milliseconds = u64::try_from(served.as_millis()).unwrap_or(u64::MAX);

@@ -148,7 +148,8 @@ impl<'c> Sender<'_, '_, 'c> {
         response.clear();
         let whole = exchange.body.is_complete();
         outcome.upstream_protocol = lent.protocol();
-        let begun = Carrier::begin(lent, request, exchange.scheme, replay.bytes(), &exchange.body.trailers, whole);
+        let begun =
+            Carrier::begin(lent, request, exchange.scheme, replay.bytes(), exchange.body.trailers.as_deref(), whole);
         let carrier = begun.map_err(|error| match error {
             OpenError::ExtendedConnect => Waited::ProtocolError,
             OpenError::GoingAway | OpenError::TooManyStreams | OpenError::NoMoreIds => Waited::Refused,

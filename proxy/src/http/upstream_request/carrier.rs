@@ -24,7 +24,7 @@ impl Carrier {
         request: &RequestHead,
         scheme: Scheme,
         replay: &[u8],
-        trailers: &Fields,
+        trailers: Option<&Fields>,
         whole: bool,
     ) -> Result<Self, OpenError> {
         match lent {
@@ -45,12 +45,13 @@ impl Carrier {
             Lent::Http2(connection) => {
                 // What switches protocols goes on after the answer.
                 let whole = whole && request.upgrade().is_none();
-                let last = whole && trailers.is_empty();
+                let trailers = trailers.filter(|_| whole);
+                let last = whole && trailers.is_none();
                 let stream = connection.open(request, scheme, last && replay.is_empty())?;
                 if !replay.is_empty() {
                     stream.writer().put(replay, last);
                 }
-                if whole && !trailers.is_empty() {
+                if let Some(trailers) = trailers {
                     stream.writer().put_trailers(trailers);
                 }
                 Ok(Self::Http2(stream))

@@ -82,6 +82,8 @@ fn every_field_has_its_effect() {
         proxy_protocol: _,
         tls_inspector: _,
         listener_filters_timeout: _,
+        ignore_global_connection_limit: _,
+        bypass_overload_manager: _,
         filter_chains: _,
         default_filter_chain: _,
         access_log: _,
@@ -91,6 +93,8 @@ fn every_field_has_its_effect() {
         proxy_protocol: false,
         tls_inspector: false,
         listener_filters_timeout: None,
+        ignore_global_connection_limit: false,
+        bypass_overload_manager: false,
         filter_chains: Vec::new(),
         default_filter_chain: None,
         access_log: Vec::new(),
@@ -99,7 +103,7 @@ fn every_field_has_its_effect() {
     let DownstreamTls { certificates: _, validation: _, require_client_certificate: _, parameters: _, alpn: _ } =
         tls(false, None);
     let of = |kind: &str| EFFECTS.iter().filter(|(field, _)| field.starts_with(kind)).count();
-    assert_eq!((of("Listener."), of("FilterChain."), of("DownstreamTls.")), (8, 5, 5));
+    assert_eq!((of("Listener."), of("FilterChain."), of("DownstreamTls.")), (10, 5, 5));
 }
 
 #[test]

@@ -175,7 +175,7 @@ impl Driver {
     async fn run(mut self, mut stream: Stream, _permit: Permit) {
         let over = poll_fn(|context| self.poll(context, &mut stream)).await;
         self.count(&mut stream);
-        if let Over::Protocol(reason) = over {
+        if let Over::Protocol(reason) | Over::Flood(reason) = over {
             tracing::debug!(endpoint = %self.shared.remote, "an HTTP/2 connection is closed: {reason}");
             self.pool.counters.upstream_cx_protocol_error.increment();
         }
@@ -190,7 +190,7 @@ impl Driver {
 
     fn poll(&mut self, context: &mut Context<'_>, stream: &mut Stream) -> Poll<Over> {
         let connection = &self.shared.connection;
-        let driven = connection.poll_drive(context, stream, &mut |_, _, _| {});
+        let driven = connection.poll_drive(context, stream, &mut ());
         self.count(stream);
         if driven.is_ready() {
             return driven;

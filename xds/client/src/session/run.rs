@@ -169,7 +169,7 @@ impl Runner {
 
     fn next_wake(&self) -> Instant {
         let held_back = self.shared.configuration().next_deadline();
-        let snapshot = self.keeper.as_ref().and_then(Keeper::due);
+        let snapshot = self.keeper.as_ref().filter(|_| self.shared.keeps_on_disk()).and_then(Keeper::due);
         [held_back, snapshot].into_iter().flatten().fold(self.next_roots_check, Instant::min)
     }
 
@@ -177,7 +177,8 @@ impl Runner {
         let now = Instant::now();
         self.shared.configuration().tick(now);
         self.publish().await?;
-        if let Some(keeper) = self.keeper.as_mut().filter(|keeper| keeper.due().is_some_and(|due| due <= now)) {
+        let due = |keeper: &&mut Keeper| keeper.due().is_some_and(|due| due <= now);
+        if let Some(keeper) = self.keeper.as_mut().filter(|_| self.shared.keeps_on_disk()).filter(due) {
             let state = State::of(&self.shared.configuration());
             keeper.write(state);
         }
@@ -218,7 +219,8 @@ impl Runner {
     async fn finish(&mut self) {
         self.protocol.close();
         if let Some(keeper) = &mut self.keeper {
-            let state = keeper.due().is_some().then(|| State::of(&self.shared.configuration()));
+            let unwritten = keeper.due().is_some() && self.shared.keeps_on_disk();
+            let state = unwritten.then(|| State::of(&self.shared.configuration()));
             if let Err(reason) = keeper.finish(state).await {
                 warn!(session = self.options.name, "{reason}");
                 self.shared.status().snapshot.failures += 1;

@@ -279,6 +279,33 @@ async fn large_responses_are_taken() {
 }
 
 #[tokio::test]
+async fn a_file_that_is_left_to_another_process_is_written_once_it_is_ours_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut server = Server::start().await;
+    let mut options = options(&server.address);
+    options.snapshot_directory = Some(directory.path().to_owned());
+    let start = || {
+        let (session, events) = Session::spawn(options.clone());
+        session.keep_on_disk(false);
+        (session, events)
+    };
+    let (session, mut events) = start();
+    let mut stream = server.accept().await;
+    serve_all(&mut stream, https_listener("l", "r", "kubernetes://web")).await;
+    events_until(&mut events, "synced Listener").await;
+    session.stop().await;
+    assert!(fs::read_dir(directory.path()).unwrap().next().is_none(), "not even at the end");
+
+    let (session, mut events) = start();
+    let mut stream = server.accept().await;
+    serve_all(&mut stream, https_listener("l", "r", "kubernetes://web")).await;
+    events_until(&mut events, "synced Listener").await;
+    session.keep_on_disk(true);
+    session.stop().await;
+    assert!(directory.path().join("istiod.snapshot").exists());
+}
+
+#[tokio::test]
 async fn the_last_good_state_is_served_from_disk_while_the_server_is_away() {
     let directory = tempfile::tempdir().unwrap();
     let mut server = Server::start().await;

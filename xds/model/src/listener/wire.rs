@@ -37,7 +37,7 @@ impl Listener {
     fn convert(wire: &listener::Listener, context: &mut Context<'_>) -> Result<Self, Refusal> {
         fates! { context, wire => listener::Listener {
                 [implemented] name, address, filter_chains, default_filter_chain, listener_filters, listener_filters_timeout,
-                    access_log;
+                    access_log, ignore_global_conn_limit, bypass_overload_manager;
                 [no_op "the bounds of buffers are fixed"] per_connection_buffer_limit_bytes;
                 [no_op "names of statistics"] stat_prefix, stats_matcher;
                 [no_op "nothing reads it"] metadata;
@@ -47,7 +47,6 @@ impl Listener {
                     reuse_port;
                 [no_op "how much is accepted at once is decided by the load"] max_connections_to_accept_per_socket_event;
                 [no_op "the kernel's limits hold"] tcp_backlog_size;
-                [no_op "there is no limit for all listeners"] ignore_global_conn_limit, bypass_overload_manager;
                 [refused "a listener has one address"] additional_addresses;
                 [refused "chains are matched by `filter_chain_match`, and are not fetched one by one"] filter_chain_matcher,
                     fcds_config;
@@ -88,6 +87,8 @@ impl Listener {
                 Some(DEFAULT_LISTENER_FILTERS_TIMEOUT),
                 context,
             )?,
+            ignore_global_connection_limit: *ignore_global_conn_limit,
+            bypass_overload_manager: *bypass_overload_manager,
             filter_chains,
             default_filter_chain: context.optional(
                 "default_filter_chain",

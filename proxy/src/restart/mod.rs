@@ -1,0 +1,118 @@
+//! Replacing the process by another one, of a new version or with other flags, without refusing a client.
+//!
+//! Both processes are started with the same `--handover-socket`. The new one finds the old one behind it, gets all of its listening
+//! sockets, and gets ready without accepting from them. Then it begins to accept and says so; the old one stops, and drains. The
+//! sockets are never closed in between, so what waits in their queues is served by one of the two.
+//!
+//! `predecessor` is what the new process does, `successor` what the old one does, `message` what they say to each other.
+
+mod channel;
+mod lacking;
+mod message;
+mod predecessor;
+mod service_manager;
+mod socket_file;
+mod successor;
+
+use std::convert::Infallible;
+use std::future::pending;
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+use std::time::Duration;
+
+pub use self::predecessor::Predecessor;
+pub use self::service_manager::notify_ready;
+pub use self::socket_file::SocketFile;
+pub use self::successor::{Estate, HandedOver};
+
+/// How long either side may take to answer what it can answer at once.
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+
+/// Which of the processes that follow each other this is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Epoch {
+    /// Whether there may be another one after it.
+    pub has_handover_socket: bool,
+    /// How many there were before.
+    pub number: u64,
+    /// How long they served when this one began.
+    pub served_before: Duration,
+}
+
+/// As Envoy shows it: processes of the same version can take over from each other.
+pub fn version(epoch: Epoch) -> String {
+    match epoch.has_handover_socket {
+        true => message::PROTOCOL.to_string(),
+        false => "disabled".to_owned(),
+    }
+}
+
+/// Listening sockets of the process before.
+#[derive(Debug, Default)]
+pub struct Inherited {
+    /// Those of listeners, one for each of its workers.
+    pub listeners: Vec<(SocketAddr, TcpListener)>,
+    /// Those of the admin interface.
+    pub own: Vec<(SocketAddr, TcpListener)>,
+}
+
+/// A process's place in the row of those that follow each other.
+#[derive(Debug)]
+pub enum Place {
+    /// It is in none.
+    Alone,
+    /// It is the one to take over from, by this file.
+    Last(SocketFile),
+    /// It is to take over.
+    After(Box<Predecessor>),
+}
+
+/// Looks who is behind the path, and gets its sockets.
+///
+/// # Errors
+/// The path cannot be used, or who is behind it gives nothing away; the error names both.
+pub async fn begin(path: Option<&Path>) -> anyhow::Result<(Place, Inherited)> {
+    let Some(path) = path else { return Ok((Place::Alone, Inherited::default())) };
+    match socket_file::find(path).await? {
+        socket_file::Found::Nobody(file) => Ok((Place::Last(file), Inherited::default())),
+        socket_file::Found::Somebody(channel) => {
+            let (predecessor, inherited) = Predecessor::meet(channel, path).await?;
+            Ok((Place::After(Box::new(predecessor)), inherited))
+        }
+    }
+}
+
+impl Place {
+    /// Which process this is.
+    pub fn epoch(&self) -> Epoch {
+        match self {
+            Self::Alone => Epoch::default(),
+            Self::Last(_) => Epoch { has_handover_socket: true, ..Epoch::default() },
+            Self::After(predecessor) => predecessor.next_epoch(),
+        }
+    }
+
+    /// Takes over where that is due, and then returns when another process has taken over from this one.
+    ///
+    /// # Errors
+    /// This process cannot take over; the one before it goes on.
+    pub async fn hold(&mut self, estate: &Estate) -> anyhow::Result<HandedOver> {
+        if let Self::After(predecessor) = self
+            && let Some(file) = predecessor.take_over(estate).await?
+        {
+            *self = Self::Last(file);
+        }
+        match self {
+            Self::Last(file) => Ok(successor::serve(file, estate).await),
+            Self::Alone | Self::After(_) => pending().await,
+        }
+    }
+
+    /// Tells processes that want to take over why they cannot.
+    pub async fn refuse(&self, reason: &str) -> Infallible {
+        match self {
+            Self::Last(file) => successor::refuse_all(file, reason).await,
+            Self::Alone | Self::After(_) => pending().await,
+        }
+    }
+}
