@@ -23,6 +23,12 @@ user space and allocations are those of one request at a time; system calls thos
 	for _, result := range r.Counts {
 		fmt.Fprintf(&text, "| %s | %.0f | %.1f | %.2f | %s |\n", result.Title, result.Instructions, result.Allocations, result.SystemCalls, result.Calls)
 	}
+	for _, result := range r.Counts {
+		fmt.Fprintf(&text, "\nWhere the instructions of one request go, %s:\n\n| function | its own instructions | share |\n|---|---|---|\n", result.Title)
+		for _, function := range result.Functions {
+			fmt.Fprintf(&text, "| `%s` | %.0f | %.0f %% |\n", strings.ReplaceAll(function.Name, "|", `\|`), function.Instructions, 100*function.Instructions/result.Instructions)
+		}
+	}
 	return text.String()
 }
 
