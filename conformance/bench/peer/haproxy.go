@@ -16,6 +16,12 @@ func haproxy() *Peer {
 	}
 }
 
+func haproxyNewer() *Peer {
+	p := haproxy()
+	p.Name, p.Title, p.Configuration, p.newer = "haproxy-newer", "HAProxy, newer", "the same, of Debian unstable", true
+	return p
+}
+
 func prepareHAProxy(setup *Setup, directory string, workers int) ([]string, []string, error) {
 	c := setup.Certificates
 	file := filepath.Join(directory, "haproxy.cfg")

@@ -89,8 +89,8 @@ asked for as much as it can do. A request is sent when it is due, whether or not
 "No proxy" is the same load on the backend itself: what the load generator and the machine add. A peer that answers less than 98 %% of what was
 offered by the end does not keep up; its times only say for how long it was asked.
 
-nginx has no HTTP/2 to backends but for gRPC, which is what carries its rows from HTTP/1 to HTTP/2. HAProxy 3.2 and nginx 1.30, which are not in
-Debian 12, were not measured.
+nginx has no HTTP/2 to backends but for gRPC, which is what carries its rows from HTTP/1 to HTTP/2. "Newer" peers are Debian unstable's,
+unpacked beside the system by `+"`conformance/bench/newer`"+` with their own C library and, for HAProxy, another allocator.
 
 To repeat it, as root: `+"`cargo build --release`, `conformance/setup`, `conformance/bench/run` (`--only ROW,...` for some rows, `--rounds N`,\n`--seconds S`, `--quick`; `SELVEDGE_BINARY`"+` names another build). It needs the Debian packages haproxy, nginx, libnginx-mod-stream, wrk,
 nghttp2-client, valgrind and strace.

@@ -98,7 +98,7 @@ func newSetup(c *cluster.Cluster) (*peer.Setup, error) {
 	}
 	certificates, err := peer.NewCertificates(directory)
 	return &peer.Setup{
-		Directory: directory, Bench: filepath.Join(c.Root, "bench"), Selvedge: selvedge, Envoy: envoy, Certificates: certificates,
+		Directory: directory, Bench: filepath.Join(c.Root, "bench"), Selvedge: selvedge, Envoy: envoy, Newer: filepath.Join(c.Root, ".work", "newer"), Certificates: certificates,
 	}, err
 }
 
@@ -107,6 +107,13 @@ func measureAll(options Options, setup *peer.Setup, progress io.Writer) (*report
 	if err != nil {
 		return nil, err
 	}
+	peers = slices.DeleteFunc(peers, func(p *peer.Peer) bool {
+		missing := p.Missing(setup)
+		if missing {
+			_, _ = fmt.Fprintf(progress, "%s is left out: conformance/bench/newer unpacks it\n", p.Name)
+		}
+		return missing
+	})
 	timing := measure.Timing{WarmUp: time.Second, Counted: time.Duration(options.Seconds) * time.Second, Hasty: options.Quick}
 	connections, size := 9000, 10000
 	if options.Quick {
