@@ -41,7 +41,7 @@ func serveListeners(g *Gateway, _ string, pair *KeyPair) (*launch, error) {
 			return nil, err
 		}
 	}
-	arguments, variables := peer.RouterArguments()
+	arguments, variables := peer.RouterArguments(1)
 	return &launch{arguments, variables, server.Stop}, nil
 }
 
