@@ -2,6 +2,7 @@ package gate
 
 import (
 	"bufio"
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -20,6 +21,8 @@ const (
 	warmUpRequests = 500
 	// countedRequests follow on the same connection.
 	countedRequests = 1000
+	// mostFunctions are shown of a request.
+	mostFunctions = 15
 	// longestPath is how many callers of an allocation are shown.
 	longestPath = 12
 )
@@ -34,6 +37,8 @@ type work struct {
 	instructions, allocations float64
 	// path is where most allocations come from.
 	path string
+	// functions are those with the most instructions of their own.
+	functions []Function
 }
 
 // countWork sends requests of each pair over one connection, one at a time, to Selvedge under callgrind,
@@ -88,6 +93,7 @@ func (c *callgrind) count(pair pair) (work, error) {
 		instructions: float64(counted.instructions) / countedRequests,
 		allocations:  float64(counted.allocations()) / countedRequests,
 		path:         counted.allocatingPath(),
+		functions:    counted.busiest(),
 	}, nil
 }
 
@@ -96,6 +102,8 @@ type profile struct {
 	instructions int64
 	// callers of each function, with how often they called it.
 	callers map[string]map[string]int64
+	// own are the instructions of each function without those of what it calls.
+	own map[string]int64
 }
 
 // dump makes callgrind write what it has counted and start again from nothing. It returns the counts of
@@ -122,20 +130,24 @@ func (c *callgrind) dump() (profile, error) {
 	if busiest.instructions == 0 {
 		return profile{}, fmt.Errorf("callgrind wrote nothing for dump %d", c.dumps)
 	}
+	if total := sum(busiest.own); total != busiest.instructions {
+		return profile{}, fmt.Errorf("functions in callgrind's dump %d have %d instructions of %d", c.dumps, total, busiest.instructions)
+	}
 	return busiest, nil
 }
 
 // readProfile reads callgrind's format: names are given once as "(number) name" and then by number; "fn="
-// begins what a function did, a call is "cfn=" followed by "calls=COUNT".
+// begins what a function did, a call is "cfn=" followed by "calls=COUNT" and a line with what it cost; other
+// lines of two numbers are a position and what the function itself did there.
 func readProfile(file string) (profile, error) {
 	data, err := os.Open(file)
 	if err != nil {
 		return profile{}, err
 	}
 	defer func() { _ = data.Close() }()
-	result := profile{callers: map[string]map[string]int64{}}
+	result := profile{callers: map[string]map[string]int64{}, own: map[string]int64{}}
 	names := map[string]string{}
-	caller, callee := "", ""
+	caller, callee, called := "", "", false
 	scanner := bufio.NewScanner(data)
 	scanner.Buffer(nil, 1<<20)
 	for scanner.Scan() {
@@ -144,6 +156,17 @@ func readProfile(file string) (profile, error) {
 			if result.instructions, err = leadingNumber(total); err != nil {
 				return profile{}, err
 			}
+			continue
+		}
+		if position, cost, two := strings.Cut(line, " "); two && isPosition(position) {
+			instructions, err := leadingNumber(cost)
+			if err != nil {
+				return profile{}, err
+			}
+			if !called {
+				result.own[caller] += instructions
+			}
+			called = false
 			continue
 		}
 		key, value, _ := strings.Cut(line, "=")
@@ -161,9 +184,15 @@ func readProfile(file string) (profile, error) {
 				result.callers[callee] = map[string]int64{}
 			}
 			result.callers[callee][caller] += count
+			called = true
 		}
 	}
 	return result, scanner.Err()
+}
+
+// isPosition recognises a line's number, or how far it is from the one before.
+func isPosition(text string) bool {
+	return text == "*" || text != "" && strings.Trim(text, "+-0123456789") == ""
 }
 
 // functionName resolves "(number) name" or "(number)".
@@ -176,6 +205,24 @@ func functionName(names map[string]string, value string) string {
 		names[number] = name
 	}
 	return names[number]
+}
+
+// Function and its own instructions for one request.
+type Function struct {
+	Name         string
+	Instructions float64
+}
+
+// busiest lists the functions with the most instructions of their own.
+func (p profile) busiest() []Function {
+	var functions []Function
+	for name, instructions := range p.own {
+		functions = append(functions, Function{name, float64(instructions) / countedRequests})
+	}
+	slices.SortFunc(functions, func(a, b Function) int {
+		return cmp.Or(cmp.Compare(b.Instructions, a.Instructions), strings.Compare(a.Name, b.Name))
+	})
+	return functions[:min(len(functions), mostFunctions)]
 }
 
 func leadingNumber(text string) (int64, error) {

@@ -37,6 +37,8 @@ type Result struct {
 	Calls        string
 	// Path is where most allocations come from.
 	Path string
+	// Functions are those with the most instructions of their own.
+	Functions []Function
 }
 
 // Run counts, prints, and returns an error if a count is over its limit or has grown beyond the
@@ -140,7 +142,7 @@ func Count(setup *peer.Setup) ([]Result, error) {
 		work, call := works[pair.name], calls[pair.name]
 		results = append(results, Result{
 			Name: pair.name, Title: pair.title, Counts: Counts{work.instructions, work.allocations, call.total},
-			EpollControl: call.epollControl, Calls: call.detail, Path: work.path,
+			EpollControl: call.epollControl, Calls: call.detail, Path: work.path, Functions: work.functions,
 		})
 	}
 	return results, nil

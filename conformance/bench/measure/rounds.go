@@ -64,10 +64,11 @@ func (s Sample) line(unit Unit) string {
 	if s.Errors > 0 {
 		return fmt.Sprintf("%.0f errors: %s", s.Errors, s.FirstError)
 	}
+	times := ""
 	if s.P99 > 0 {
-		return fmt.Sprintf("p50 %.0f us, p99 %.0f us, p99.9 %.0f us  %10.1f %s  proxy core %.2f load core %.2f foreign %.2f", s.Median, s.P99, s.P999, s.Rate, unit.Rate, s.ProxyCore, s.LoadCore, s.Foreign)
+		times = fmt.Sprintf("  p50 %.0f us, p99 %.0f us, p99.9 %.0f us", s.Median, s.P99, s.P999)
 	}
-	return fmt.Sprintf("%8.2f %s  %10.1f %s  proxy core %.2f load core %.2f foreign %.2f", s.Cost, unit.Cost, s.Rate, unit.Rate, s.ProxyCore, s.LoadCore, s.Foreign)
+	return fmt.Sprintf("%8.2f %s  %10.1f %s  proxy core %.2f load core %.2f foreign %.2f", s.Cost, unit.Cost, s.Rate, unit.Rate, s.ProxyCore, s.LoadCore, s.Foreign) + times
 }
 
 // Errors of all runs, and the first one's reason.

@@ -19,7 +19,7 @@ const unlimited = `circuit_breakers: {thresholds: [{max_connections: 4294967295,
 func envoyBare() *Peer {
 	return &Peer{
 		Name: "envoy", Title: "Envoy, bare", program: envoyProgram, version: []string{"--version"},
-		Configuration: "`--concurrency 1`, static configuration, the router filter only, no circuit breakers, no access log",
+		Configuration: "static configuration, the router filter only, no circuit breakers, no access log",
 		prepare: func(setup *Setup, directory string, workers int) ([]string, []string, error) {
 			return writeEnvoy(directory, bareConfiguration(setup), workers)
 		},

@@ -11,9 +11,15 @@ import (
 func haproxy() *Peer {
 	return &Peer{
 		Name: "haproxy", Title: "HAProxy", program: "haproxy", version: []string{"-v"},
-		Configuration: "`nbthread 1`, `http-reuse always`, `pool-max-conn 2000`, no log",
+		Configuration: "`http-reuse always`, `pool-max-conn 2000`, no log",
 		prepare:       prepareHAProxy,
 	}
+}
+
+func haproxyNewer() *Peer {
+	p := haproxy()
+	p.Name, p.Title, p.Configuration, p.newer = "haproxy-newer", "HAProxy, newer", "the same, of Debian unstable", true
+	return p
 }
 
 func prepareHAProxy(setup *Setup, directory string, workers int) ([]string, []string, error) {

@@ -28,7 +28,7 @@ func captured(setup *Setup, program string) string {
 func envoyIstio() *Peer {
 	return &Peer{
 		Name: "envoy-istio", Title: "Envoy, Istio's", program: envoyProgram, version: []string{"--version"}, HTTPOnly: true,
-		Configuration: "`--concurrency 1`, over delta ADS exactly what the real istiod sends for the same folder (`conformance/bench/istio/envoy.json`), with Istio's default text access log to a file on tmpfs. " +
+		Configuration: "over delta ADS exactly what the real istiod sends for the same folder (`conformance/bench/istio/envoy.json`), with Istio's default text access log to a file on tmpfs. " +
 			"A vanilla Envoy lacks `istio.metadata_exchange`, `istio.alpn` and `istio.stats`, so istiod was told to leave these out: a real Istio gateway costs more",
 		prepare: func(_ *Setup, directory string, workers int) ([]string, []string, error) {
 			return writeEnvoy(directory, EnvoyBootstrap(), workers)

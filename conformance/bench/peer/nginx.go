@@ -16,9 +16,18 @@ const NginxName = "nginx"
 func nginx() *Peer {
 	return &Peer{
 		Name: NginxName, Title: "nginx", program: "nginx", version: []string{"-v"},
-		Configuration: "`worker_processes 1`, upstream `keepalive 1024`, no request limit per connection on either side, `multi_accept on`, no access log, TCP by the stream module",
-		prepare:       nginxWith(""),
+		Configuration: "upstream `keepalive 1024`, no request limit per connection on either side, `multi_accept on`, no access log, TCP by the stream module",
+		prepare:       nginxWith("", ""),
 	}
+}
+
+func nginxNewer() *Peer {
+	p := nginx()
+	p.Name, p.Title, p.Configuration, p.newer = "nginx-newer", "nginx, newer", "the same, of Debian unstable", true
+	p.prepare = func(setup *Setup, directory string, workers int) ([]string, []string, error) {
+		return nginxWith("", filepath.Join(setup.Newer, "root"))(setup, directory, workers)
+	}
+	return p
 }
 
 // nginxEdits does to headers what Istio's configuration makes a gateway do.
@@ -33,16 +42,17 @@ func nginxEdits() *Peer {
     proxy_set_header x-envoy-attempt-count 1;
     proxy_set_header x-envoy-decorator-operation backend.bench.internal:7001/*;
     proxy_set_header x-forwarded-client-cert "";
-    add_header x-envoy-upstream-service-time $upstream_header_time;`),
+    add_header x-envoy-upstream-service-time $upstream_header_time;`, ""),
 	}
 }
 
-func nginxWith(edits string) func(*Setup, string, int) ([]string, []string, error) {
+// nginxWith makes header edits, and takes modules from below a root.
+func nginxWith(edits, root string) func(*Setup, string, int) ([]string, []string, error) {
 	return func(setup *Setup, directory string, workers int) ([]string, []string, error) {
 		c := setup.Certificates
 		file := filepath.Join(directory, "nginx.conf")
 		text := fmt.Sprintf(nginxConfiguration, directory, backend.HTTP, backend.GRPC, backend.HTTP2, backend.MutualTLS,
-			c.Server.ChainFile, c.Server.KeyFile, c.RSA.ChainFile, c.RSA.KeyFile, workers)
+			c.Server.ChainFile, c.Server.KeyFile, c.RSA.ChainFile, c.RSA.KeyFile, workers, root)
 		locations := fmt.Sprintf(nginxLocations, edits, strings.ReplaceAll(edits, "proxy_set", "grpc_set"),
 			c.Client.ChainFile, c.Client.KeyFile, c.Authority.ChainFile, SecureBackend)
 		text += "stream {\n    tcp_nodelay on;\n"
@@ -59,7 +69,7 @@ func nginxWith(edits string) func(*Setup, string, int) ([]string, []string, erro
 }
 
 const nginxConfiguration = `
-load_module /usr/lib/nginx/modules/ngx_stream_module.so;
+load_module %[11]s/usr/lib/nginx/modules/ngx_stream_module.so;
 daemon off;
 user root;
 worker_processes %[10]d;

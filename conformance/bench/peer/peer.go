@@ -45,6 +45,8 @@ type Peer struct {
 	HTTPOnly bool
 
 	program string
+	// newer peers are programs that conformance/bench/newer unpacks.
+	newer bool
 	// version are the arguments that make the program say its version.
 	version []string
 	// prepare writes what the program reads into a folder and returns its arguments and variables.
@@ -59,7 +61,9 @@ type Setup struct {
 	Bench string
 	// Selvedge and Envoy are the programs.
 	Selvedge, Envoy string
-	Certificates    *Certificates
+	// Newer is where conformance/bench/newer puts programs.
+	Newer        string
+	Certificates *Certificates
 }
 
 // Running is a started peer.
@@ -114,7 +118,19 @@ func (p *Peer) path(setup *Setup) string {
 	case envoyProgram:
 		return setup.Envoy
 	}
+	if p.newer {
+		return filepath.Join(setup.Newer, "bin", p.program)
+	}
 	return p.program
+}
+
+// Missing says that the peer's program would have to be unpacked first.
+func (p *Peer) Missing(setup *Setup) bool {
+	if !p.newer {
+		return false
+	}
+	_, err := os.Stat(p.path(setup))
+	return err != nil
 }
 
 // Answers says whether a proxy serves clear HTTP and HTTPS.
@@ -143,5 +159,5 @@ func Answers() error {
 
 // All are the peers in the order of the report's columns; Selvedge comes first.
 func All() []*Peer {
-	return []*Peer{selvedge(), selvedgeIstio(), envoyBare(), envoyIstio(), haproxy(), nginx(), nginxEdits()}
+	return []*Peer{selvedge(), selvedgeIstio(), envoyBare(), envoyIstio(), haproxy(), nginx(), nginxEdits(), haproxyNewer(), nginxNewer()}
 }

@@ -20,7 +20,7 @@ const (
 func selvedge() *Peer {
 	return &Peer{
 		Name: "selvedge", Title: "Selvedge", program: selvedgeProgram, version: []string{"--version"},
-		Configuration: "`selvedge run --concurrency 1` on the folder `conformance/bench/config`",
+		Configuration: "`selvedge run` on the folder `conformance/bench/config`",
 		prepare: func(setup *Setup, directory string, workers int) ([]string, []string, error) {
 			folder := filepath.Join(directory, "config")
 			if err := WriteConfig(setup, folder); err != nil {
@@ -53,7 +53,7 @@ var encode = base64.StdEncoding.EncodeToString
 func selvedgeIstio() *Peer {
 	return &Peer{
 		Name: "selvedge-istio", Title: "Selvedge, Istio's", program: selvedgeProgram, version: []string{"--version"}, HTTPOnly: true,
-		Configuration: "`selvedge proxy router --concurrency 1` served over delta ADS with the same resources as \"Envoy, Istio's\"",
+		Configuration: "`selvedge proxy router` served over delta ADS with the same resources as \"Envoy, Istio's\"",
 		prepare: func(_ *Setup, _ string, workers int) ([]string, []string, error) {
 			arguments, variables := RouterArguments(workers)
 			return arguments, variables, PrepareRouter()

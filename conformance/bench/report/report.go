@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"selvedge.dev/conformance/bench/gate"
 	"selvedge.dev/conformance/bench/measure"
 	"selvedge.dev/conformance/bench/memory"
 	"selvedge.dev/conformance/bench/peer"
@@ -25,11 +26,12 @@ type Report struct {
 	Rows     []measure.Result
 	Memory   []memory.Result
 	Scale    *scale.Result
+	Counts   []gate.Result
 }
 
 // Markdown is the report as a document.
 func (r *Report) Markdown() string {
-	parts := []string{r.introduction(), r.summary()}
+	parts := []string{r.introduction(), r.gates(), r.summary()}
 	for _, row := range r.Rows {
 		if row.ConstantRate() {
 			parts = append(parts, latency(row))
@@ -42,6 +44,9 @@ func (r *Report) Markdown() string {
 	}
 	if r.Scale != nil {
 		parts = append(parts, r.scale())
+	}
+	if len(r.Counts) > 0 {
+		parts = append(parts, r.counts())
 	}
 	return strings.Join(parts, "\n")
 }
@@ -66,16 +71,29 @@ Measured on %s on %s.
 	fmt.Fprintf(&text, `
 ## Method
 
-One proxy at a time, with one worker. *One core*: proxy, backend and load generator share core 1. *Two cores*: the proxy has core 1,
-backend and load generator share core 0. A fresh proxy for each run; %d rounds in which every peer runs once, each %s of load after
-%s that are not counted. Cost is the CPU time of all threads and children of the proxy (the scheduler's nanoseconds), divided by what the load
-generator completed. Shown are the median and the range of all runs; the median takes runs in which others used at most 0.3 core,
-if there are two. Any error fails the row: refused or reset connections, timeouts, other statuses than 200, bodies cut short.
-The load generators are wrk for requests on open connections and the benchmark's own for the rest; the backend is the benchmark's own
-(one thread, epoll). "Core" is how busy the proxy's and the load generator's core were: where the latter is full, the rate is a lower bound.
-Everything runs in one network namespace over loopback: bulk figures are the cost of copying, not of packets.
+One proxy at a time. *One core*: proxy, backend and load generator share core 1. *Two cores*: the proxy has core 1, backend and load generator
+share core 0. *Two workers on two shared cores*: the proxy has two workers, and proxy, backend and a load generator of two threads share both cores;
+it shows what two workers do to each other, not what two cores can serve. Everywhere else a proxy has one worker. A fresh proxy for each run;
+%d rounds in which every peer runs once, each %s of load after %s that are not counted. Cost is the CPU time of all threads and children of the
+proxy (the scheduler's nanoseconds), divided by what the load generator completed. Shown are the median and the range of all runs; the median takes
+runs in which others used at most 0.3 core, if there are two. Any error fails the row: refused or reset connections, timeouts, other statuses than
+200, bodies cut short, calls without their message, a handshake that was resumed or, with tickets, was not.
 
-To repeat it, as root: `+"`cargo build --release`, `conformance/setup`, `conformance/bench/run` (`--only ROW,...` for some rows, `--rounds N`,\n`--seconds S`, `--quick`; `SELVEDGE_BINARY`"+` names another build). It needs the Debian packages haproxy, nginx, libnginx-mod-stream and wrk.
+The load generators are wrk (HTTP/1) and h2load (HTTP/2) for requests on open connections, and the benchmark's own for the rest. The backend is the
+benchmark's own (one thread, epoll; over HTTP/2 it answers more than 300,000 requests/s on a core); the one behind mutual TLS is nginx. "Core" is how
+busy the proxy's and the load generator's core were, "backend" how much of a core the backend used: where the load generator's core is full, the
+rate is a lower bound. Everything runs in one network namespace over loopback: bulk figures are the cost of copying, not of packets.
+
+Times of requests are taken at constant rates, the same for all peers: 30 %% and 70 %% of what nginx did on two cores in the same run when it was
+asked for as much as it can do. A request is sent when it is due, whether or not the ones before have been answered, and its time counts from then.
+"No proxy" is the same load on the backend itself: what the load generator and the machine add. A peer that answers less than 98 %% of what was
+offered by the end does not keep up; its times only say for how long it was asked.
+
+nginx has no HTTP/2 to backends but for gRPC, which is what carries its rows from HTTP/1 to HTTP/2. "Newer" peers are Debian unstable's,
+unpacked beside the system by `+"`conformance/bench/newer`"+` with their own C library and, for HAProxy, another allocator.
+
+To repeat it, as root: `+"`cargo build --release`, `conformance/setup`, `conformance/bench/run` (`--only ROW,...` for some rows, `--rounds N`,\n`--seconds S`, `--quick`; `SELVEDGE_BINARY`"+` names another build). It needs the Debian packages haproxy, nginx, libnginx-mod-stream, wrk,
+nghttp2-client, valgrind and strace.
 `, r.Rounds, r.Timing.Counted, r.Timing.WarmUp)
 	return text.String()
 }

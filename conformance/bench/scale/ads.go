@@ -13,8 +13,14 @@ import (
 	"selvedge.dev/conformance/bench/peer"
 )
 
+// The titles of the subjects that are compared.
+const (
+	SelvedgeOverADS = "Selvedge, delta ADS"
+	EnvoyOverADS    = "Envoy, delta ADS"
+)
+
 var subjects = []*subject{
-	{title: "Selvedge, delta ADS", start: func(setup *peer.Setup, _ string, size int) (*prepared, error) {
+	{title: SelvedgeOverADS, start: func(setup *peer.Setup, _ string, size int) (*prepared, error) {
 		p, err := overADS(setup, size)
 		if err != nil {
 			return nil, err
@@ -23,7 +29,7 @@ var subjects = []*subject{
 		p.arguments, p.variables = peer.RouterArguments(1)
 		return p, peer.PrepareRouter()
 	}},
-	{title: "Envoy, delta ADS", start: func(setup *peer.Setup, directory string, size int) (*prepared, error) {
+	{title: EnvoyOverADS, start: func(setup *peer.Setup, directory string, size int) (*prepared, error) {
 		p, err := overADS(setup, size)
 		if err != nil {
 			return nil, err

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"selvedge.dev/conformance/bench/gate"
 	"selvedge.dev/conformance/bench/machine"
 	"selvedge.dev/conformance/bench/measure"
 	"selvedge.dev/conformance/bench/memory"
@@ -24,6 +25,7 @@ import (
 const (
 	MemoryRow = "memory"
 	ScaleRow  = "scale"
+	CountsRow = "counts"
 )
 
 // Options of a run.
@@ -96,7 +98,7 @@ func newSetup(c *cluster.Cluster) (*peer.Setup, error) {
 	}
 	certificates, err := peer.NewCertificates(directory)
 	return &peer.Setup{
-		Directory: directory, Bench: filepath.Join(c.Root, "bench"), Selvedge: selvedge, Envoy: envoy, Certificates: certificates,
+		Directory: directory, Bench: filepath.Join(c.Root, "bench"), Selvedge: selvedge, Envoy: envoy, Newer: filepath.Join(c.Root, ".work", "newer"), Certificates: certificates,
 	}, err
 }
 
@@ -105,6 +107,13 @@ func measureAll(options Options, setup *peer.Setup, progress io.Writer) (*report
 	if err != nil {
 		return nil, err
 	}
+	peers = slices.DeleteFunc(peers, func(p *peer.Peer) bool {
+		missing := p.Missing(setup)
+		if missing {
+			_, _ = fmt.Fprintf(progress, "%s is left out: conformance/bench/newer unpacks it\n", p.Name)
+		}
+		return missing
+	})
 	timing := measure.Timing{WarmUp: time.Second, Counted: time.Duration(options.Seconds) * time.Second, Hasty: options.Quick}
 	connections, size := 9000, 10000
 	if options.Quick {
@@ -147,14 +156,19 @@ func measureAll(options Options, setup *peer.Setup, progress io.Writer) (*report
 			return nil, err
 		}
 	}
+	if options.wants(CountsRow) {
+		if result.Counts, err = gate.Count(setup); err != nil {
+			return nil, fmt.Errorf("counts: %w", err)
+		}
+	}
 	return result, nil
 }
 
 func (o Options) wants(row string) bool { return len(o.Only) == 0 || slices.Contains(o.Only, row) }
 
-// chooseRows leaves memory and scale to their own code.
+// chooseRows leaves memory, scale and counts to their own code.
 func chooseRows(options Options) ([]measure.Work, error) {
-	rows := slices.DeleteFunc(slices.Clone(options.Only), func(name string) bool { return name == MemoryRow || name == ScaleRow })
+	rows := slices.DeleteFunc(slices.Clone(options.Only), func(name string) bool { return slices.Contains([]string{MemoryRow, ScaleRow, CountsRow}, name) })
 	if len(options.Only) > 0 && len(rows) == 0 {
 		return nil, nil
 	}

@@ -80,7 +80,7 @@ func measure(arguments []string) error {
 	flags := flag.NewFlagSet("run", flag.ExitOnError)
 	rounds := flags.Int("rounds", 3, "how often every peer runs a row")
 	seconds := flags.Int("seconds", 3, "load that is counted in one run")
-	only := flags.String("only", "", "rows, separated by commas: ROW, ROW@one, ROW@two, memory, scale")
+	only := flags.String("only", "", "rows, separated by commas: ROW, ROW@one, ROW@two, ROW@workers, memory, scale, counts")
 	peers := flags.String("peers", "", "peers, separated by commas")
 	quick := flags.Bool("quick", false, "one round of one second, few connections and clusters: does everything work?")
 	if err := flags.Parse(arguments); err != nil {
