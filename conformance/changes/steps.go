@@ -33,7 +33,7 @@ var steps = []step{
 	{file: "chain", arrived: func(gateway string) error { return shows(gateway, "chain.changes.test", "chain.changes.test") }},
 	{file: "extension", arrived: func(gateway string) error { return answers(gateway, 80, "changes.test", "server", "with-extension") }},
 	{file: "access-log"},
-	{file: "stricter", arrived: refusesStrangers, ends: []string{"https", "wss"}},
+	{file: "stricter", arrived: refusesStrangers, ends: []string{"https", "wss", "h2", "grpcs"}},
 }
 
 func get(gateway string, port int, host string) (*http.Response, string, error) {
@@ -71,7 +71,7 @@ func answersBody(gateway string, port int, host, want string) error {
 
 // shows wants a certificate with that common name.
 func shows(gateway, server, name string) error {
-	connection, err := handshake(gateway, 8443, server)
+	connection, err := handshake(gateway, 8443, server, "http/1.1")
 	if err != nil {
 		return err
 	}
@@ -84,7 +84,7 @@ func shows(gateway, server, name string) error {
 
 // refusesStrangers wants a new connection without a client certificate to be refused.
 func refusesStrangers(gateway string) error {
-	connection, err := handshake(gateway, 8443, "changes.test")
+	connection, err := handshake(gateway, 8443, "changes.test", "http/1.1")
 	if err != nil {
 		return nil
 	}

@@ -26,11 +26,8 @@ const (
 
 // stream is one connection that is used all the time.
 type stream struct {
-	kind string
-	dial func() (net.Conn, error)
-	// open prepares a new connection; it may be nil.
-	open func(net.Conn, *bufio.Reader) error
-	use  func(net.Conn, *bufio.Reader) error
+	kind    string
+	connect func() (session, error)
 
 	uses atomic.Int64
 	mu   sync.Mutex
@@ -38,18 +35,31 @@ type stream struct {
 	breaks []string
 }
 
+// session is one connection in use.
+type session interface {
+	// use sends something and wants the right answer, within useLimit.
+	use() error
+	io.Closer
+}
+
 // newStreams makes the traffic towards one gateway.
 func newStreams(address string) []*stream {
+	clear, tls := plain(address, 80), secure(address, 8443, "http/1.1")
 	var streams []*stream
-	for range 4 {
-		streams = append(streams, &stream{kind: "http", dial: plain(address, 80), use: request})
+	add := func(kind string, count int, connect func() (session, error)) {
+		for range count {
+			streams = append(streams, &stream{kind: kind, connect: connect})
+		}
 	}
-	for range 2 {
-		streams = append(streams, &stream{kind: "https", dial: secure(address, 8443), use: request})
-		streams = append(streams, &stream{kind: "tcp", dial: plain(address, 8110), use: line})
-		streams = append(streams, &stream{kind: "websocket", dial: plain(address, 80), open: webSocket, use: message})
-		streams = append(streams, &stream{kind: "wss", dial: secure(address, 8443), open: webSocket, use: message})
-	}
+	add("http", 4, over(clear, nil, request))
+	add("https", 2, over(tls, nil, request))
+	add("tcp", 2, over(plain(address, 8110), nil, line))
+	add("websocket", 2, over(clear, webSocket, message))
+	add("wss", 2, over(tls, webSocket, message))
+	add("h2c", 2, overHTTP2(clear))
+	add("h2", 2, overHTTP2(secure(address, 8443, "h2")))
+	add("grpc", 2, callOver(clear))
+	add("grpcs", 2, callOver(secure(address, 8443, "h2")))
 	return streams
 }
 
@@ -70,25 +80,13 @@ func (s *stream) run(stop <-chan struct{}) {
 }
 
 func (s *stream) runOne(stop <-chan struct{}) error {
-	connection, err := s.dial()
+	session, err := s.connect()
 	if err != nil {
 		return err
 	}
-	defer func() { _ = connection.Close() }()
-	if err := connection.SetDeadline(time.Now().Add(useLimit)); err != nil {
-		return err
-	}
-	reader := bufio.NewReader(connection)
-	if s.open != nil {
-		if err := s.open(connection, reader); err != nil {
-			return err
-		}
-	}
+	defer func() { _ = session.Close() }()
 	for {
-		if err := connection.SetDeadline(time.Now().Add(useLimit)); err != nil {
-			return err
-		}
-		if err := s.use(connection, reader); err != nil {
+		if err := session.use(); err != nil {
 			return err
 		}
 		s.uses.Add(1)
@@ -113,6 +111,42 @@ func (s *stream) take() []string {
 	breaks := s.breaks
 	s.breaks = nil
 	return breaks
+}
+
+// plainSession is a connection whose bytes the traffic itself reads and writes.
+type plainSession struct {
+	net.Conn
+	reader *bufio.Reader
+	talk   func(net.Conn, *bufio.Reader) error
+}
+
+// over uses a connection by talk, after open has prepared it; open may be nil.
+func over(dial func() (net.Conn, error), open, talk func(net.Conn, *bufio.Reader) error) func() (session, error) {
+	return func() (session, error) {
+		connection, err := dial()
+		if err != nil {
+			return nil, err
+		}
+		s := &plainSession{connection, bufio.NewReader(connection), talk}
+		if open == nil {
+			return s, nil
+		}
+		if err = connection.SetDeadline(time.Now().Add(useLimit)); err == nil {
+			err = open(connection, s.reader)
+		}
+		if err != nil {
+			_ = connection.Close()
+			return nil, err
+		}
+		return s, nil
+	}
+}
+
+func (s *plainSession) use() error {
+	if err := s.SetDeadline(time.Now().Add(useLimit)); err != nil {
+		return err
+	}
+	return s.talk(s.Conn, s.reader)
 }
 
 // request sends one request and wants a 200 on a connection that stays open.
@@ -160,12 +194,12 @@ func plain(address string, port int) func() (net.Conn, error) {
 	}
 }
 
-func secure(address string, port int) func() (net.Conn, error) {
-	return func() (net.Conn, error) { return handshake(address, port, "changes.test") }
+func secure(address string, port int, protocol string) func() (net.Conn, error) {
+	return func() (net.Conn, error) { return handshake(address, port, "changes.test", protocol) }
 }
 
 // handshake opens a TLS connection without verifying the gateway, and without a client certificate.
-func handshake(address string, port int, name string) (*tls.Conn, error) {
-	config := &tls.Config{ServerName: name, InsecureSkipVerify: true, NextProtos: []string{"http/1.1"}}
+func handshake(address string, port int, name, protocol string) (*tls.Conn, error) {
+	config := &tls.Config{ServerName: name, InsecureSkipVerify: true, NextProtos: []string{protocol}}
 	return tls.DialWithDialer(&net.Dialer{Timeout: useLimit}, "tcp", fmt.Sprintf("%s:%d", address, port), config)
 }

@@ -36,6 +36,9 @@ func compare(scenario string, request *Request, oracle, subject *Outcome, addres
 	}
 	var differences []Difference
 	for _, name := range sortedKeys(names) {
+		if name == fieldGoAway && (left[name] == "" || right[name] == "") {
+			continue
+		}
 		if left[name] == right[name] || ignored(name, request.Ignore) || follows(name, left, right) {
 			continue
 		}

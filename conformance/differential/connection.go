@@ -13,7 +13,10 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/net/http2"
+
 	"selvedge.dev/conformance/certificate"
+	"selvedge.dev/conformance/h2"
 )
 
 const (
@@ -32,6 +35,7 @@ type connection struct {
 	net.Conn
 	reader    *bufio.Reader
 	handshake *Handshake
+	http2     *h2.Connection // once HTTP/2 is spoken
 	requests  int
 }
 
@@ -92,6 +96,9 @@ func (c *connection) exchange(request *Request, outcome *Outcome) error {
 	if len(request.TCP) > 0 {
 		return c.lines(request.TCP, outcome)
 	}
+	if request.http2() {
+		return c.exchangeHTTP2(request, outcome)
+	}
 	// An early answer may come, and the connection end, while the request is still being sent.
 	sent := make(chan struct{})
 	go func() { defer close(sent); c.send(request, outcome.id) }()
@@ -107,6 +114,12 @@ func (c *connection) exchange(request *Request, outcome *Outcome) error {
 		}
 		if response.Status >= 200 || response.Status == 101 {
 			outcome.Result, outcome.Response = "response", response
+			if response.Status == 101 && request.WebSocket != nil {
+				talkWebSocket(struct {
+					io.Reader
+					io.Writer
+				}{c.reader, c}, request.WebSocket, outcome)
+			}
 			return nil
 		}
 		outcome.Informational = append(outcome.Informational, response)
@@ -156,7 +169,10 @@ func (c *connection) confirmHandshake() error {
 }
 
 // awaitClose says whether the gateway closes the connection.
-func (c *connection) awaitClose() string {
+func (c *connection) awaitClose(outcome *Outcome) string {
+	if c.http2 != nil {
+		return c.awaitCloseHTTP2(outcome)
+	}
 	if err := c.SetReadDeadline(time.Now().Add(closeLimit)); err != nil {
 		return resultClosed
 	}
@@ -174,11 +190,16 @@ func (c *connection) awaitClose() string {
 func failure(err error) string {
 	var alert tls.AlertError
 	var operation *net.OpError
+	var end streamEnd
 	switch {
+	case errors.As(err, &end):
+		return string(end)
 	case errors.As(err, &alert):
 		return "alert " + strings.TrimPrefix(alert.Error(), "tls: ")
 	case errors.As(err, &operation) && operation.Op == "remote error":
 		return "alert " + strings.TrimPrefix(operation.Err.Error(), "tls: ")
+	case errors.Is(err, http2.ErrFrameTooLarge):
+		return resultNotHTTP2
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return resultRefused
 	case isTimeout(err):

@@ -32,6 +32,10 @@ var views = []struct {
 	{"ecds", "/config_dump", 1},
 }
 
+// noSuchRows is how istioctl fails for a gateway without any resource of a kind: Envoy leaves that part out
+// of its dump.
+const noSuchRows = "config dump has no configuration type"
+
 // ownRows are rows about what a gateway brings along by itself, as Envoy does in its bootstrap.
 var ownRows = regexp.MustCompile(`^(agent|prometheus_stats|sds-grpc|xds-grpc|zipkin|BlackHoleCluster|default|ROOTCA|ADDRESSES|NAME|SERVICE FQDN|ENDPOINT|RESOURCE NAME)\b` +
 	`|(agent|prometheus_stats|sds-grpc|xds-grpc|zipkin)$|:?15(000|010|012|020|021|090)\b|\bbackend\b|/stats/prometheus`)
@@ -88,6 +92,9 @@ func (r *Runner) show(pod cluster.Pod, view, page, folder string, columns int) (
 		return nil, err
 	}
 	output, err := exec.Command(r.Cluster.Program("istioctl"), "proxy-config", view, "--file", file).CombinedOutput()
+	if strings.Contains(string(output), noSuchRows) {
+		return nil, nil
+	}
 	if err != nil {
 		return nil, fmt.Errorf("istioctl proxy-config %s: %w: %.300s", view, err, output)
 	}

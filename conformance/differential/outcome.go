@@ -14,19 +14,32 @@ const (
 	resultClosed = "closed"
 	// resultTimeout: there was no answer in time.
 	resultTimeout = "no answer"
+	// resultAbandoned: the client ended its stream before the answer was complete.
+	resultAbandoned = "ended by the client"
+	// resultNotHTTP2: what came is something else.
+	resultNotHTTP2 = "not HTTP/2"
 	// resultRefused: the port is not open.
 	resultRefused = "connection refused"
 )
 
+// fieldGoAway is compared only where both gateways sent one: for many an error of the connection, Envoy just
+// closes.
+const fieldGoAway = "goaway"
+
 // Outcome is all that one gateway made of one request.
 type Outcome struct {
-	// Result is "response", "lines", "handshake", "alert ..." or one of the constants above.
+	// Result is "response", "lines", "websocket", "handshake", "alert ...", "reset ..." with the code of
+	// HTTP/2, "closed, goaway ..." with one, or one of the constants above.
 	Result string
 	// Response is set for the result "response".
 	Response *Response
 	// Informational are the 1xx responses before it.
 	Informational []*Response
-	// Lines are what came back over TCP.
+	// GoAway is the code of the gateway's GOAWAY, if the result or the close depends on it.
+	GoAway string
+	// Behind is what came over HTTP/2 behind the answer: a reset, a GOAWAY.
+	Behind []string
+	// Lines are what came back over TCP or in a WebSocket, or the counted answers of several streams.
 	Lines []string
 	// TLS is what the handshake settled with the gateway, or nil.
 	TLS *Handshake
@@ -51,16 +64,19 @@ type Handshake struct {
 }
 
 // Summary is the outcome in one line: the status and the body's first line (or the location of a
-// redirect), the lines of a TCP exchange, or what went wrong.
+// redirect), "grpc" with the status and the message, the lines of an exchange, or what went wrong.
 func (o *Outcome) Summary() string {
 	switch o.Result {
 	case "response":
+		if status, isGRPC := o.Response.grpcStatus(); isGRPC {
+			return strings.TrimSpace(fmt.Sprintf("grpc %s %s", status, o.Response.Body))
+		}
 		detail, _, _ := strings.Cut(o.Response.Body, "\n")
 		if location := o.Response.values("location"); len(location) > 0 {
 			detail = location[0]
 		}
 		return strings.TrimSpace(fmt.Sprintf("%d %s", o.Response.Status, detail))
-	case "lines":
+	case "lines", "websocket":
 		return strings.Join(o.Lines, " | ")
 	case "handshake":
 		return "handshake " + o.TLS.Certificate
@@ -70,7 +86,10 @@ func (o *Outcome) Summary() string {
 
 // fields is the outcome as named texts, ready to be compared.
 func (o *Outcome) fields() map[string]string {
-	fields := map[string]string{"result": o.Result}
+	fields := map[string]string{"result": o.Result, fieldGoAway: o.GoAway}
+	if o.GoAway != "" && o.Response == nil {
+		fields["result"] = resultClosed
+	}
 	if o.Response != nil {
 		o.Response.fields("", fields)
 	}
@@ -79,6 +98,7 @@ func (o *Outcome) fields() map[string]string {
 		informational = append(informational, fmt.Sprint(response.Status))
 	}
 	fields["informational"] = strings.Join(informational, " ")
+	fields["behind"] = strings.Join(o.Behind, ", ")
 	fields["lines"] = strings.Join(o.Lines, " | ")
 	if o.TLS != nil {
 		fields["tls version"], fields["tls alpn"], fields["tls certificate"] = o.TLS.Version, o.TLS.ALPN, o.TLS.Certificate
@@ -112,6 +132,8 @@ func seenFields(prefix string, seen *echo.Seen, fields map[string]string) {
 	fields[prefix+"body"] = seen.Body
 	fields[prefix+"framing"] = seen.Framing
 	fields[prefix+"trailers"] = strings.Join(seen.Trailers, " | ")
+	fields[prefix+"authority"], fields[prefix+"scheme"], fields[prefix+"connect protocol"] = seen.Authority, seen.Scheme, seen.ConnectProtocol
+	fields[prefix+"reset"], fields[prefix+"malformed"] = seen.Reset, seen.Malformed
 	headerFields(prefix, seen.Headers, fields)
 	if seen.TLS != nil {
 		fields[prefix+"tls version"], fields[prefix+"tls sni"], fields[prefix+"tls alpn"] = seen.TLS.Version, seen.TLS.SNI, seen.TLS.ALPN

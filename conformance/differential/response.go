@@ -19,7 +19,7 @@ const (
 	shownBody = 4096
 )
 
-// Response is an HTTP/1 response as it came.
+// Response is a response as it came.
 type Response struct {
 	Protocol string
 	Status   int
@@ -28,9 +28,10 @@ type Response struct {
 	Headers []string
 	// Body is decoded; a long one is its length and digest.
 	Body string
-	// Framing is none, length, chunked or close; with " incomplete" behind it when the body broke off.
+	// Framing is none, length, chunked or close; with " incomplete" behind it when the body broke off. Over
+	// HTTP/2 it is complete, or incomplete and why. It is websocket behind an extended CONNECT.
 	Framing string
-	// Trailers are the lines behind a chunked body.
+	// Trailers are the lines behind a chunked body, or the fields behind one of HTTP/2.
 	Trailers []string
 }
 
@@ -140,6 +141,24 @@ func (r *Response) values(name string) []string {
 		}
 	}
 	return values
+}
+
+// grpcStatus is the status and message of a gRPC answer over HTTP/2: in the trailers, or in the head when
+// there is nothing else.
+func (r *Response) grpcStatus() (status string, isGRPC bool) {
+	if r.Protocol != "HTTP/2" {
+		return "", false
+	}
+	var message string
+	for _, line := range append(append([]string(nil), r.Headers...), r.Trailers...) {
+		switch name, value, _ := strings.Cut(line, ": "); name {
+		case "grpc-status":
+			status, isGRPC = value, true
+		case "grpc-message":
+			message = value
+		}
+	}
+	return strings.TrimSpace(status + " " + message), isGRPC
 }
 
 func (r *Response) fields(prefix string, fields map[string]string) {

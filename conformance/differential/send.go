@@ -64,7 +64,7 @@ func (c *client) send(ctx context.Context, request *Request) *Outcome {
 		outcome.Result = failure(err)
 	}
 	if request.AwaitClose {
-		outcome.Close = c.connection.awaitClose()
+		outcome.Close = c.connection.awaitClose(outcome)
 	}
 	time.Sleep(time.Duration(request.AfterPause))
 	return outcome

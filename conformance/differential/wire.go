@@ -22,12 +22,11 @@ func (r *Request) bytes(id string) string {
 func (r *Request) rendered(id string) string {
 	var text strings.Builder
 	fmt.Fprintf(&text, "%s HTTP/1.1\r\nhost: %s\r\nx-echo-id: %s\r\n", r.Send, r.Host, id)
+	if r.WebSocket != nil {
+		text.WriteString(webSocketHead)
+	}
 	for _, line := range r.Headers {
 		text.WriteString(line + "\r\n")
-	}
-	body := r.Body
-	if r.BodySize > 0 {
-		body = strings.Repeat("b", r.BodySize)
 	}
 	switch {
 	case r.Chunks != nil:
@@ -35,14 +34,28 @@ func (r *Request) rendered(id string) string {
 		for _, chunk := range r.Chunks {
 			fmt.Fprintf(&text, "%x\r\n%s\r\n", len(chunk), chunk)
 		}
-		text.WriteString("0\r\n\r\n")
-	case body != "":
-		fmt.Fprintf(&text, "content-length: %d\r\n\r\n%s", len(body), body)
+		text.WriteString("0\r\n")
+		for _, line := range r.Trailers {
+			text.WriteString(line + "\r\n")
+		}
+		text.WriteString("\r\n")
+	case r.body() != "":
+		text.WriteString(contentLength(r.body()) + "\r\n\r\n" + r.body())
 	default:
 		text.WriteString("\r\n")
 	}
 	return text.String()
 }
+
+// body is the body of a Send that is not chunked.
+func (r *Request) body() string {
+	if r.BodySize > 0 {
+		return strings.Repeat("b", r.BodySize)
+	}
+	return r.Body
+}
+
+func contentLength(body string) string { return fmt.Sprintf("content-length: %d", len(body)) }
 
 // method is what the response's framing depends on.
 func (r *Request) method() string {

@@ -21,6 +21,8 @@ const longestDelay = 30 * time.Second
 //	x-echo-delay: 300ms          the pause before the head
 //	x-echo-body-delay: 300ms     the pause between head and body
 //	x-echo-header: name: value   a response header, as often as wanted
+//	x-echo-headers: 100          that many response headers
+//	x-echo-header-size: 30000    a response header of that many letters
 //	x-echo-body: text            the body; the backend's name and a line feed by default
 //	x-echo-size: 100000          a body of that many letters
 //	x-echo-framing: chunked      chunked, close (until the connection ends) or none; length by default
@@ -29,20 +31,11 @@ const longestDelay = 30 * time.Second
 //	x-echo-upgrade: websocket    a WebSocket that sends every message back
 //	x-echo-raw: <base64>         these bytes in place of a response, then the connection ends
 //	x-echo-break: reset          reset or close in place of a response; body: the connection ends in the body
+//
+// http2answer.go has more for HTTP/2, grpc.go for gRPC.
 func (c *connection) answer(q *request) bool {
 	pause(q.order("delay"))
-	status := http.StatusOK
-	if text := q.order("status"); text != "" {
-		status, _ = strconv.Atoi(text)
-	}
-	broken := q.order("break")
-	if attempt := c.server.attempt(q); attempt != "" {
-		if number, err := strconv.Atoi(attempt); err == nil {
-			status = number
-		} else {
-			broken = attempt
-		}
-	}
+	status, broken := q.plan(c.server)
 	switch {
 	case broken == "reset":
 		c.reset()
@@ -53,6 +46,22 @@ func (c *connection) answer(q *request) bool {
 		return c.raw(q.order("raw"))
 	}
 	return c.respond(q, status, broken == "body")
+}
+
+// plan is the status of the answer, and what breaks it.
+func (q *request) plan(server *Server) (status int, broken string) {
+	status, broken = http.StatusOK, q.order("break")
+	if text := q.order("status"); text != "" {
+		status, _ = strconv.Atoi(text)
+	}
+	if attempt := server.attempt(q); attempt != "" {
+		if number, err := strconv.Atoi(attempt); err == nil {
+			status = number
+		} else {
+			broken = attempt
+		}
+	}
+	return status, broken
 }
 
 func (c *connection) respond(q *request, status int, breakBody bool) bool {
@@ -66,7 +75,7 @@ func (c *connection) respond(q *request, status int, breakBody bool) bool {
 	}
 	var head strings.Builder
 	fmt.Fprintf(&head, "HTTP/1.1 %d %s\r\n", status, http.StatusText(status))
-	for _, line := range q.answer["header"] {
+	for _, line := range q.headerLines() {
 		head.WriteString(line + "\r\n")
 	}
 	switch framing {
@@ -95,6 +104,23 @@ func (c *connection) respond(q *request, status int, breakBody bool) bool {
 	c.write(body)
 	return framing != "close"
 }
+
+// headerLines are the response headers that were asked for.
+func (q *request) headerLines() []string {
+	lines := q.answer["header"]
+	if count, err := strconv.Atoi(q.order("headers")); err == nil {
+		for number := range min(count, longestHead) {
+			lines = append(lines, fmt.Sprintf("x-%d: %d", number, number))
+		}
+	}
+	if size, err := strconv.Atoi(q.order("header-size")); err == nil && size >= 0 && size <= longestLine {
+		lines = append(lines, "x-long: "+strings.Repeat("x", size))
+	}
+	return lines
+}
+
+// longestHead bounds how many headers can be asked for.
+const longestHead = 1000
 
 // chunked writes the body as two chunks and the trailers behind them.
 func chunked(body string, trailers []string) string {

@@ -24,6 +24,8 @@ type request struct {
 	seen Seen
 	// answer is what the x-echo-* headers ask for.
 	answer map[string][]string
+	// content is the body of an HTTP/2 request.
+	content []byte
 }
 
 // readHead reads the request line and the headers.

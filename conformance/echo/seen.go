@@ -1,6 +1,6 @@
 // Package echo is the backend of the differential tests: it reports to the runner exactly what
-// reached it, and answers as the request's x-echo-* headers ask. It reads HTTP/1 by itself, because
-// Go's own server would tidy up the very details that the tests compare.
+// reached it, and answers as the request's x-echo-* headers ask. It reads HTTP/1 and HTTP/2 by itself,
+// because Go's own server would tidy up the very details that the tests compare.
 package echo
 
 import (
@@ -23,13 +23,22 @@ type Seen struct {
 	Method   string `json:"method"`
 	Target   string `json:"target"`
 	Protocol string `json:"protocol"`
+	// Authority, Scheme and ConnectProtocol are the pseudo-headers of HTTP/2 beside method and path.
+	Authority       string `json:"authority,omitempty"`
+	Scheme          string `json:"scheme,omitempty"`
+	ConnectProtocol string `json:"connectProtocol,omitempty"`
 	// Headers are the header lines as they came.
 	Headers []string `json:"headers"`
 	// Body is the decoded body, or its digest when it is long.
 	Body string `json:"body"`
-	// Framing is none, length or chunked; followed by " incomplete" when the body broke off.
+	// Framing is none, length, chunked or frames (HTTP/2 without a length); followed by " incomplete" when
+	// the body broke off.
 	Framing string `json:"framing"`
-	// Trailers are the lines behind a chunked body.
+	// Reset is the code of the RST_STREAM that ended the request, or "the connection ended".
+	Reset string `json:"reset,omitempty"`
+	// Malformed is what HTTP/2 forbids in the head, or nothing.
+	Malformed string `json:"malformed,omitempty"`
+	// Trailers are the lines behind a chunked body, or the fields behind one of HTTP/2.
 	Trailers []string `json:"trailers,omitempty"`
 	// TLS is set on TLS ports.
 	TLS *TLS `json:"tls,omitempty"`

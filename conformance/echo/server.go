@@ -13,12 +13,12 @@ import (
 	"time"
 )
 
-// Ports of the backend.
+// Ports of the backend. Those of HTTP serve HTTP/1 and HTTP/2, as the client begins.
 const (
-	PortHTTP        = 8080 // HTTP/1
-	PortHTTPS       = 8443 // HTTP/1 over TLS
-	PortMutual      = 8444 // HTTP/1 over TLS that wants a client certificate
-	PortIstio       = 8445 // HTTP/1 over Istio's mutual TLS
+	PortHTTP        = 8080 // HTTP
+	PortHTTPS       = 8443 // HTTP over TLS
+	PortMutual      = 8444 // HTTP over TLS that wants a client certificate
+	PortIstio       = 8445 // HTTP over Istio's mutual TLS
 	PortTCP         = 9000 // lines of text
 	PortServerFirst = 9001 // lines of text, after a greeting
 	PortTLS         = 9443 // lines of text over TLS
@@ -66,13 +66,13 @@ func (s *Server) Run() error {
 		{PortTCP, nil, (*connection).lines},
 		{PortServerFirst, nil, (*connection).greetThenLines},
 	}
-	if plain, mutual, err := serverTLS(s.Certificates, []string{"http/1.1"}); err == nil {
+	if plain, mutual, err := serverTLS(s.Certificates, []string{"h2", "http/1.1"}); err == nil {
 		ports = append(ports, port{PortHTTPS, plain, (*connection).http}, port{PortMutual, mutual, (*connection).http},
 			port{PortTLS, withoutALPN(plain), (*connection).lines})
 	} else {
 		log.Printf("no TLS ports: %v", err)
 	}
-	if _, istio, err := serverTLS(s.IstioCertificates, []string{"istio-http/1.1", "istio", "http/1.1"}); err == nil {
+	if _, istio, err := serverTLS(s.IstioCertificates, []string{"istio-h2", "istio-http/1.1", "istio", "h2", "http/1.1"}); err == nil {
 		ports = append(ports, port{PortIstio, istio, (*connection).http})
 	}
 	failed := make(chan error)
@@ -110,6 +110,10 @@ func (s *Server) accept(listener net.Listener, port int, config *tls.Config, ser
 // http serves the requests of one connection.
 func (c *connection) http() {
 	reader := bufio.NewReader(c.conn)
+	if speaksHTTP2(reader) {
+		c.http2(reader)
+		return
+	}
 	for order := 1; ; order++ {
 		if err := c.conn.SetReadDeadline(time.Now().Add(idleLimit)); err != nil {
 			return

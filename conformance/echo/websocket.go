@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strconv"
 )
 
 const (
@@ -19,6 +20,8 @@ const (
 
 	textFrame  = 0x81
 	closeFrame = 0x88
+	pingFrame  = 0x89
+	pongFrame  = 0x8a
 	masked     = 0x80
 )
 
@@ -42,33 +45,42 @@ func OpenWebSocket(connection net.Conn, reader *bufio.Reader, host string) error
 
 // Say sends one text message as a client does, and wants it back.
 func Say(connection net.Conn, reader *bufio.Reader, message string) error {
-	mask := [4]byte{1, 2, 3, 4}
-	frame := append([]byte{textFrame, masked | byte(len(message))}, mask[:]...)
-	for index := range len(message) {
-		frame = append(frame, message[index]^mask[index%len(mask)])
-	}
-	if _, err := connection.Write(frame); err != nil {
+	if _, err := connection.Write(ClientFrame(textFrame, message)); err != nil {
 		return err
 	}
-	kind, answer, err := readFrame(reader)
+	kind, answer, err := ReadFrame(reader)
 	if err == nil && (kind != textFrame || answer != message) {
 		err = fmt.Errorf("frame %#x with %q", kind, answer)
 	}
 	return err
 }
 
-// webSocket sends every message back until the client closes.
+// webSocket makes the connection a WebSocket.
 func (c *connection) webSocket(q *request, reader *bufio.Reader) {
 	c.write("HTTP/1.1 101 Switching Protocols\r\nconnection: Upgrade\r\nupgrade: websocket\r\nsec-websocket-accept: " +
 		acceptKey(q.header("sec-websocket-key")) + "\r\n\r\n")
+	_ = serveWebSocket(struct {
+		io.Reader
+		io.Writer
+	}{reader, c.conn}, q.order("websocket-close"))
+}
+
+// serveWebSocket sends every message back until the client closes. With a code, it closes at once.
+func serveWebSocket(connection io.ReadWriter, closeCode string) error {
+	if code, err := strconv.ParseUint(closeCode, 10, 16); err == nil {
+		_, err := connection.Write([]byte{closeFrame, 2, byte(code >> 8), byte(code)})
+		return err
+	}
 	for {
-		kind, message, err := readFrame(reader)
+		kind, message, err := ReadFrame(connection)
 		if err != nil {
-			return
+			return err
 		}
-		c.write(string([]byte{kind, byte(len(message))}) + message)
-		if kind == closeFrame {
-			return
+		if kind == pingFrame {
+			kind = pongFrame
+		}
+		if _, err := connection.Write(append([]byte{kind, byte(len(message))}, message...)); err != nil || kind == closeFrame {
+			return err
 		}
 	}
 }
@@ -78,8 +90,18 @@ func acceptKey(key string) string {
 	return base64.StdEncoding.EncodeToString(digest[:])
 }
 
-// readFrame returns the first byte and the payload of a short frame, unmasked.
-func readFrame(reader *bufio.Reader) (kind byte, payload string, err error) {
+// ClientFrame is a short frame as a client sends it: masked.
+func ClientFrame(kind byte, payload string) []byte {
+	mask := [4]byte{1, 2, 3, 4}
+	frame := append([]byte{kind, masked | byte(len(payload))}, mask[:]...)
+	for index := range len(payload) {
+		frame = append(frame, payload[index]^mask[index%len(mask)])
+	}
+	return frame
+}
+
+// ReadFrame returns the first byte and the payload of a short frame, unmasked.
+func ReadFrame(reader io.Reader) (kind byte, payload string, err error) {
 	var head [2]byte
 	if _, err := io.ReadFull(reader, head[:]); err != nil {
 		return 0, "", err

@@ -18,10 +18,22 @@ const scenariosName = "scenarios"
 // excluded are scenarios with objects that the gateway refuses in a folder, each with the reason. Any
 // other scenario that it refuses is a failure.
 var excluded = map[string]string{
-	"extension-discovery":  "a folder takes no EnvoyFilters (docs/configure.md)",
-	"wasm-plugin":          "a folder takes no WasmPlugins (docs/configure.md)",
-	"access-log-operators": "a folder takes no EnvoyFilters (docs/configure.md)",
+	"access-log-http2":         noEnvoyFilter,
+	"access-log-operators":     noEnvoyFilter,
+	"extended-connect-allowed": noEnvoyFilter,
+	"extension-discovery":      noEnvoyFilter,
+	"gateway-api-grpc-filters": noGRPCRoute,
+	"gateway-api-grpc-matches": noGRPCRoute,
+	"gateway-api-grpc-tls":     noGRPCRoute,
+	"grpc-faults":              "faults are not supported yet",
+	"h2-listener-settings":     noEnvoyFilter,
+	"wasm-plugin":              "a folder takes no WasmPlugins (docs/configure.md)",
 }
+
+const (
+	noEnvoyFilter = "a folder takes no EnvoyFilters (docs/configure.md)"
+	noGRPCRoute   = "a folder takes no GRPCRoutes (docs/configure.md)"
+)
 
 // Skipped is an excluded scenario.
 type Skipped struct{ Scenario, Reason string }

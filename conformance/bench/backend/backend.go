@@ -5,6 +5,7 @@ package backend
 import (
 	"errors"
 	"fmt"
+	"math"
 	"runtime"
 
 	"golang.org/x/sys/unix"
@@ -20,6 +21,12 @@ const (
 	Sink = 7003
 	// Source writes as long as somebody reads.
 	Source = 7004
+	// GRPC answers every call over HTTP/2 with a message of 100 bytes.
+	GRPC = 7005
+	// HTTP2 answers every request over HTTP/2 with 1 KB.
+	HTTP2 = 7006
+	// MutualTLS is where a server of its own answers HTTP/1 over TLS with 1 KB, and wants a certificate.
+	MutualTLS = 7007
 )
 
 const (
@@ -37,9 +44,10 @@ const (
 	echo
 	sink
 	source
+	http2Server
 )
 
-var ports = map[int]service{HTTP: http, Echo: echo, Sink: sink, Source: source}
+var ports = map[int]service{HTTP: http, Echo: echo, Sink: sink, Source: source, GRPC: http2Server, HTTP2: http2Server}
 
 // connection is one accepted socket. A listening socket has none.
 type connection struct {
@@ -48,13 +56,18 @@ type connection struct {
 	partial []byte
 	// pending is what could not be written yet.
 	pending []byte
+	// filler is how many bytes more are sent after what is pending.
+	filler int
 	// writing says that epoll waits for room to write.
 	writing bool
+	// streams is what HTTP/2 needs to know about the connection.
+	streams *streams
 }
 
 type server struct {
 	epoll       int
 	listeners   map[int]service
+	answers     map[int]*answer
 	connections []*connection
 	buffer      []byte
 }
@@ -66,7 +79,7 @@ func Serve() error {
 	if err != nil {
 		return fmt.Errorf("epoll_create: %w", err)
 	}
-	s := &server{epoll: epoll, listeners: map[int]service{}, buffer: make([]byte, chunk)}
+	s := &server{epoll: epoll, listeners: map[int]service{}, answers: map[int]*answer{}, buffer: make([]byte, chunk)}
 	for port, service := range ports {
 		if err := s.listen(port, service); err != nil {
 			return fmt.Errorf("listen on %d: %w", port, err)
@@ -99,6 +112,7 @@ func (s *server) listen(port int, kind service) error {
 		return err
 	}
 	s.listeners[fd] = kind
+	s.answers[fd] = http2Answers[port]
 	return unix.EpollCtl(s.epoll, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(fd)})
 }
 
@@ -133,7 +147,13 @@ func (s *server) accept(listener int, kind service) {
 		for fd >= len(s.connections) {
 			s.connections = append(s.connections, make([]*connection, 1024)...)
 		}
-		c := &connection{service: kind, writing: kind == source}
+		c := &connection{service: kind}
+		switch kind {
+		case source:
+			c.filler, c.writing = math.MaxInt, true
+		case http2Server:
+			c.streams = &streams{answer: s.answers[listener], window: defaultWindow}
+		}
 		s.connections[fd] = c
 		if err := unix.EpollCtl(s.epoll, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: interest(c), Fd: int32(fd)}); err != nil {
 			s.connections[fd] = nil
@@ -163,12 +183,18 @@ func (s *server) read(fd int, c *connection) bool {
 		return s.answer(fd, c, s.buffer[:n])
 	case echo:
 		return s.write(fd, c, s.buffer[:n])
+	case http2Server:
+		reply, alive := c.streams.receive(s.buffer[:n])
+		return s.write(fd, c, reply) && alive
 	}
 	return true
 }
 
 // write sends the bytes, keeping what does not fit for later; false ends the connection.
 func (s *server) write(fd int, c *connection, data []byte) bool {
+	if len(data) == 0 {
+		return true
+	}
 	if len(c.pending) > 0 {
 		c.pending = append(c.pending, data...)
 		return true
@@ -184,19 +210,22 @@ func (s *server) write(fd int, c *connection, data []byte) bool {
 	return s.watch(fd, c, true)
 }
 
+// flush sends what is pending, then filler, as far as it fits; false ends the connection.
 func (s *server) flush(fd int, c *connection) bool {
 	data := c.pending
-	if c.service == source {
-		data = s.buffer
+	if len(data) == 0 {
+		data = s.buffer[:min(c.filler, len(s.buffer))]
 	}
 	n, err := unix.Write(fd, data)
 	if err != nil {
 		return errors.Is(err, unix.EAGAIN)
 	}
-	if c.service == source {
-		return true
+	if len(c.pending) > 0 {
+		c.pending = c.pending[n:]
+	} else {
+		c.filler -= n
 	}
-	if c.pending = c.pending[n:]; len(c.pending) > 0 {
+	if len(c.pending) > 0 || c.filler > 0 {
 		return true
 	}
 	c.pending = nil

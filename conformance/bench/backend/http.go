@@ -14,12 +14,18 @@ var (
 	empty    = response(0)
 	small    = response(1 << 10)
 	large    = response(64 << 10)
+	hugeHead = fmt.Appendf(nil, responseHead, huge)
 	notFound = []byte("HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n")
 )
 
+const (
+	responseHead = "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: %d\r\n\r\n"
+	// huge is the size of the body at /100m.
+	huge = 100_000_000
+)
+
 func response(size int) []byte {
-	head := fmt.Sprintf("HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: %d\r\n\r\n", size)
-	return append([]byte(head), bytes.Repeat([]byte("x"), size)...)
+	return append(fmt.Appendf(nil, responseHead, size), bytes.Repeat([]byte("x"), size)...)
 }
 
 // answer replies to every request that has arrived whole; requests have no body.
@@ -33,6 +39,9 @@ func (s *server) answer(fd int, c *connection, data []byte) bool {
 		if end < 0 {
 			break
 		}
+		if bytes.HasPrefix(data, []byte("GET /100m ")) {
+			return s.pour(fd, c)
+		}
 		if !s.write(fd, c, chooseResponse(data[:end])) {
 			return false
 		}
@@ -42,6 +51,13 @@ func (s *server) answer(fd int, c *connection, data []byte) bool {
 		c.partial = append([]byte(nil), data...)
 	}
 	return len(c.partial) <= longestRequest
+}
+
+// pour answers with the huge body. It is the last request of its connection.
+func (s *server) pour(fd int, c *connection) bool {
+	c.pending = append(c.pending, hugeHead...)
+	c.filler = huge
+	return s.watch(fd, c, true)
 }
 
 func chooseResponse(head []byte) []byte {

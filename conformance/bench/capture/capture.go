@@ -2,6 +2,7 @@
 package capture
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"os"
@@ -93,21 +94,23 @@ func applyFolder(ctx context.Context, clients *cluster.Clients, folder string) e
 }
 
 // fetchWhole asks until istiod sends a listener for each port of the folder and a cluster for each of
-// the backend's.
+// the backends', one of them with the client certificate that a rule gave it.
 func fetchWhole(ctx context.Context) ([]ads.Resource, error) {
-	const listeners, clusters = 6, 4
+	const listeners, clusters = 8, 7
 	address := fmt.Sprintf("127.0.0.1:%d", cluster.IstiodXDS)
 	for deadline := time.Now().Add(pushLimit); ; time.Sleep(200 * time.Millisecond) {
 		resources, err := ads.Fetch(ctx, address, map[string]any{"istio": "bench"})
 		counts := map[string]int{}
+		certified := false
 		for _, resource := range keepOurs(resources) {
 			counts[resource.Body.TypeUrl]++
+			certified = certified || bytes.Contains(resource.Body.Value, []byte("kubernetes://bench-client"))
 		}
-		if err == nil && counts[ads.Listener] == listeners && counts[ads.Cluster] == clusters {
+		if err == nil && counts[ads.Listener] == listeners && counts[ads.Cluster] == clusters && certified {
 			return resources, nil
 		}
 		if time.Now().After(deadline) {
-			return nil, fmt.Errorf("istiod sends %v after %s: %w", counts, pushLimit, err)
+			return nil, fmt.Errorf("istiod sends %v, client certificate %t, after %s: %w", counts, certified, pushLimit, err)
 		}
 	}
 }
@@ -118,7 +121,7 @@ func keepOurs(resources []ads.Resource) []ads.Resource {
 	for _, resource := range resources {
 		switch resource.Body.TypeUrl {
 		case ads.Cluster, ads.Endpoints:
-			if !strings.Contains(resource.Name, "backend.bench.internal") {
+			if !strings.Contains(resource.Name, "bench.internal") {
 				continue
 			}
 		}

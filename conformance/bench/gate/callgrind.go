@@ -36,36 +36,53 @@ type work struct {
 	path string
 }
 
-// countWork sends requests over one keep-alive connection to Selvedge under callgrind, and counts what
-// those after the warm-up took.
-func countWork(setup *peer.Setup) (work, error) {
+// countWork sends requests of each pair over one connection, one at a time, to Selvedge under callgrind,
+// and counts what those after the warm-up took.
+func countWork(setup *peer.Setup, pairs []pair) (map[string]work, error) {
 	process, err := startSelvedge(setup, "valgrind", "--tool=callgrind", "--separate-threads=yes", "--error-limit=no",
 		"--callgrind-out-file="+filepath.Join(setup.Directory, "callgrind"))
 	if err != nil {
-		return work{}, err
+		return nil, err
 	}
 	defer process.Stop()
-	open, err := load.Open(1, peer.HTTP, "/1k", nil)
+	c := &callgrind{directory: setup.Directory, pid: process.PID()}
+	results := map[string]work{}
+	for _, pair := range pairs {
+		if results[pair.name], err = c.count(pair); err != nil {
+			return nil, fmt.Errorf("%s: %w\n%s", pair.name, err, process.Tail())
+		}
+	}
+	return results, nil
+}
+
+// callgrind is a process under it, which has been made to write so many dumps.
+type callgrind struct {
+	directory  string
+	pid, dumps int
+}
+
+func (c *callgrind) count(pair pair) (work, error) {
+	open, err := load.Open(1, pair.target)
 	if err != nil {
 		return work{}, err
 	}
 	defer open.Close()
-	if err := open.Request(warmUpRequests, 1); err != nil {
-		return work{}, fmt.Errorf("warm-up: %w\n%s", err, process.Tail())
+	if err := open.Request(warmUpRequests, 1, 1); err != nil {
+		return work{}, fmt.Errorf("warm-up: %w", err)
 	}
-	before, err := dump(setup, process.PID(), "1")
+	before, err := c.dump()
 	if err != nil {
 		return work{}, err
 	}
-	if err := open.Request(countedRequests, 1); err != nil {
-		return work{}, fmt.Errorf("counted requests: %w\n%s", err, process.Tail())
+	if err := open.Request(countedRequests, 1, 1); err != nil {
+		return work{}, fmt.Errorf("counted requests: %w", err)
 	}
-	counted, err := dump(setup, process.PID(), "2")
+	counted, err := c.dump()
 	if err != nil {
 		return work{}, err
 	}
 	if before.allocations() == 0 {
-		return work{}, errors.New("callgrind saw no allocation even at start: it does not know the allocator's functions")
+		return work{}, errors.New("callgrind saw no allocation even for a new connection: it does not know the allocator's functions")
 	}
 	return work{
 		instructions: float64(counted.instructions) / countedRequests,
@@ -83,11 +100,12 @@ type profile struct {
 
 // dump makes callgrind write what it has counted and start again from nothing. It returns the counts of
 // the busiest thread: the worker.
-func dump(setup *peer.Setup, pid int, number string) (profile, error) {
-	if output, err := exec.Command("callgrind_control", "--dump", strconv.Itoa(pid)).CombinedOutput(); err != nil {
+func (c *callgrind) dump() (profile, error) {
+	if output, err := exec.Command("callgrind_control", "--dump", strconv.Itoa(c.pid)).CombinedOutput(); err != nil {
 		return profile{}, fmt.Errorf("callgrind_control: %w: %s", err, output)
 	}
-	files, err := filepath.Glob(filepath.Join(setup.Directory, "callgrind."+number+"-*"))
+	c.dumps++
+	files, err := filepath.Glob(filepath.Join(c.directory, fmt.Sprintf("callgrind.%d-*", c.dumps)))
 	if err != nil {
 		return profile{}, err
 	}
@@ -102,7 +120,7 @@ func dump(setup *peer.Setup, pid int, number string) (profile, error) {
 		}
 	}
 	if busiest.instructions == 0 {
-		return profile{}, fmt.Errorf("callgrind wrote nothing for dump %s", number)
+		return profile{}, fmt.Errorf("callgrind wrote nothing for dump %d", c.dumps)
 	}
 	return busiest, nil
 }

@@ -1,8 +1,9 @@
-// Package gate counts what one HTTP/1 request through Selvedge takes: instructions, allocations and
-// system calls. Counts repeat where times do not, so they can fail a build.
+// Package gate counts what one request through Selvedge takes: instructions, allocations and system
+// calls, for each pair of protocols. Counts repeat where times do not, so they can fail a build.
 package gate
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -27,11 +28,20 @@ const (
 	valgrindStart = 60 * time.Second
 )
 
-// Run counts, prints, and returns an error if a count is over its limit.
-func Run(out io.Writer) error {
-	if err := machine.Require("valgrind", "callgrind_control", "strace", "taskset", "ip"); err != nil {
-		return err
-	}
+// Result is what was counted for one pair.
+type Result struct {
+	Name, Title string
+	Counts
+	// EpollControl is how often a request changes what epoll watches, and Calls are the most frequent calls.
+	EpollControl float64
+	Calls        string
+	// Path is where most allocations come from.
+	Path string
+}
+
+// Run counts, prints, and returns an error if a count is over its limit or has grown beyond the
+// reference, unless that is to be written anew.
+func Run(update bool, out io.Writer) error {
 	c, err := cluster.New(cluster.DefaultName)
 	if err != nil {
 		return err
@@ -41,34 +51,102 @@ func Run(out io.Writer) error {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(setup.Directory) }()
+	results, err := Count(setup)
+	if err != nil {
+		return err
+	}
+	_, _ = fmt.Fprintf(out, "One request through Selvedge, built as %s:\n", setup.Selvedge)
+	for _, r := range results {
+		_, _ = fmt.Fprintf(out, "  %-36s %8.0f instructions  %6.2f allocations  %6.2f system calls: %s\n", r.Title, r.Instructions, r.Allocations, r.SystemCalls, r.Calls)
+	}
+	file := filepath.Join(setup.Bench, "reference.json")
+	if update {
+		counts := map[string]Counts{}
+		for _, r := range results {
+			counts[r.Name] = r.Counts
+		}
+		return writeReference(file, counts)
+	}
+	reference, err := readReference(file)
+	if err != nil {
+		return err
+	}
+	return judge(results, reference, out)
+}
+
+// judge compares with the limits and the reference.
+func judge(results []Result, reference map[string]Counts, out io.Writer) error {
+	var failures []error
+	for _, r := range results {
+		known, found := reference[r.Name]
+		if !found {
+			failures = append(failures, fmt.Errorf("%s: the reference has no counts: bench/count -update", r.Title))
+			continue
+		}
+		for _, grown := range append(r.Counts.exceeds(known), r.overLimit()...) {
+			failures = append(failures, fmt.Errorf("%s: %s", r.Title, grown))
+		}
+		if r.Counts.falls(known) {
+			_, _ = fmt.Fprintf(out, "%s: less than the reference (%g instructions, %g allocations, %g system calls): bench/count -update keeps it so\n",
+				r.Title, known.Instructions, known.Allocations, known.SystemCalls)
+		}
+	}
+	if len(failures) > 0 {
+		failures = append(failures, errors.New("a change that needs more writes the reference anew (bench/count -update) and says why"))
+	}
+	return errors.Join(failures...)
+}
+
+// overLimit names what no reference may allow for HTTP/1.
+func (r Result) overLimit() (over []string) {
+	if r.Name != pairs()[0].name {
+		return nil
+	}
+	if r.Allocations >= mostAllocations {
+		over = append(over, fmt.Sprintf("allocates %.2f times, most often in\n  %s", r.Allocations, r.Path))
+	}
+	if r.SystemCalls > mostSystemCalls {
+		over = append(over, fmt.Sprintf("takes %.2f system calls, more than %.1f", r.SystemCalls, mostSystemCalls))
+	}
+	if r.EpollControl > mostEpollControl {
+		over = append(over, fmt.Sprintf("takes %.2f epoll_ctl", r.EpollControl))
+	}
+	return over
+}
+
+// Count counts for every pair.
+func Count(setup *peer.Setup) ([]Result, error) {
+	if err := machine.Require("valgrind", "callgrind_control", "strace", "taskset", "ip"); err != nil {
+		return nil, err
+	}
+	if err := peer.WriteConfig(setup, configFolder(setup)); err != nil {
+		return nil, err
+	}
 	backend, err := measure.StartBackend(setup, machine.AnyCore)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer backend.Stop()
-	work, err := countWork(setup)
+	works, err := countWork(setup, pairs())
 	if err != nil {
-		return err
+		return nil, err
 	}
-	calls, err := countSystemCalls(setup)
+	calls, err := countSystemCalls(setup, pairs())
 	if err != nil {
-		return err
+		return nil, err
 	}
-	_, _ = fmt.Fprintf(out, `One HTTP/1 request (1 KB) through Selvedge, built as %s:
-  instructions in user space  %9.0f   (1 connection, callgrind)
-  allocations                 %9.2f   (limit 0)
-  system calls                %9.2f   (64 connections; limit %.1f): %s
-`, setup.Selvedge, work.instructions, work.allocations, calls.total, mostSystemCalls, calls.detail)
-	switch {
-	case work.allocations >= mostAllocations:
-		return fmt.Errorf("a request allocates %.2f times, most often in\n  %s", work.allocations, work.path)
-	case calls.total > mostSystemCalls:
-		return fmt.Errorf("a request takes %.2f system calls, more than %.1f", calls.total, mostSystemCalls)
-	case calls.epollControl > mostEpollControl:
-		return fmt.Errorf("a request takes %.2f epoll_ctl", calls.epollControl)
+	var results []Result
+	for _, pair := range pairs() {
+		work, call := works[pair.name], calls[pair.name]
+		results = append(results, Result{
+			Name: pair.name, Title: pair.title, Counts: Counts{work.instructions, work.allocations, call.total},
+			EpollControl: call.epollControl, Calls: call.detail, Path: work.path,
+		})
 	}
-	return nil
+	return results, nil
 }
+
+func configFolder(setup *peer.Setup) string { return filepath.Join(setup.Directory, "count-config") }
 
 func newSetup(c *cluster.Cluster) (*peer.Setup, error) {
 	selvedge, err := c.Selvedge()
@@ -80,15 +158,13 @@ func newSetup(c *cluster.Cluster) (*peer.Setup, error) {
 		return nil, err
 	}
 	setup := &peer.Setup{Directory: directory, Bench: filepath.Join(c.Root, "bench"), Selvedge: selvedge}
-	if setup.Certificate, err = peer.NewCertificate(directory); err != nil {
-		return nil, err
-	}
-	return setup, peer.WriteConfig(setup, filepath.Join(directory, "config"))
+	setup.Certificates, err = peer.NewCertificates(directory)
+	return setup, err
 }
 
 // startSelvedge runs Selvedge with one worker on the benchmark's folder, under a tool if one is given.
 func startSelvedge(setup *peer.Setup, tool ...string) (*machine.Process, error) {
-	line := append(tool, setup.Selvedge, "run", "--config", filepath.Join(setup.Directory, "config"), "--concurrency", "1", "--log-level", "warn")
+	line := append(tool, setup.Selvedge, "run", "--config", configFolder(setup), "--concurrency", "1", "--log-level", "warn")
 	process, err := machine.Start(machine.Command(machine.AnyCore, line[0], line[1:]...), filepath.Join(setup.Directory, "output"))
 	if err != nil {
 		return nil, err
@@ -102,10 +178,10 @@ func startSelvedge(setup *peer.Setup, tool ...string) (*machine.Process, error) 
 
 // answersHTTP opens a connection and sends one request.
 func answersHTTP() error {
-	open, err := load.Open(1, peer.HTTP, "/1k", nil)
+	open, err := load.Open(1, load.Target{Port: peer.HTTP, Path: "/1k"})
 	if err != nil {
 		return err
 	}
 	defer open.Close()
-	return open.Request(1, 1)
+	return open.Request(1, 1, 1)
 }

@@ -1,9 +1,11 @@
 package gate
 
 import (
+	"io"
 	"math"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -59,5 +61,67 @@ func TestParseTable(t *testing.T) {
 	}
 	if _, err := parseTable("strace: attach: Operation not permitted"); err == nil {
 		t.Error("an empty table passes")
+	}
+}
+
+func TestGrowthBeyondTheReferenceFails(t *testing.T) {
+	known := Counts{Instructions: 10000, Allocations: 2, SystemCalls: 4}
+	for name, c := range map[string]struct {
+		seen  Counts
+		grown int
+		falls bool
+	}{
+		"the same":                    {seen: known},
+		"within what does not repeat": {seen: Counts{10200, 2.04, 4.09}},
+		"more instructions":           {seen: Counts{10201, 2, 4}, grown: 1},
+		"more allocations":            {seen: Counts{10000, 2.06, 4}, grown: 1},
+		"more system calls":           {seen: Counts{10000, 2, 4.1}, grown: 1},
+		"more of everything":          {seen: Counts{20000, 3, 5}, grown: 3},
+		"fewer instructions":          {seen: Counts{9500, 2, 4}, falls: true},
+		"fewer allocations":           {seen: Counts{10000, 1.9, 4}, falls: true},
+	} {
+		if grown := c.seen.exceeds(known); len(grown) != c.grown || c.seen.falls(known) != c.falls {
+			t.Errorf("%s: %v, falls %t", name, grown, c.seen.falls(known))
+		}
+	}
+}
+
+func TestJudge(t *testing.T) {
+	good := Result{Name: "h1-h1", Title: "HTTP/1", Counts: Counts{Instructions: 8000, SystemCalls: 4}}
+	reference := map[string]Counts{"h1-h1": {Instructions: 8000, SystemCalls: 4}}
+	if err := judge([]Result{good}, reference, io.Discard); err != nil {
+		t.Error(err)
+	}
+	unknown := good
+	unknown.Name, unknown.Title = "h9-h9", "HTTP/9"
+	allocating := good
+	allocating.Allocations = 0.01
+	for want, bad := range map[string]Result{"HTTP/9: the reference has no counts": unknown, "allocates 0.01 times": allocating} {
+		if err := judge([]Result{bad}, reference, io.Discard); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", want, err)
+		}
+	}
+}
+
+func TestReferenceIsReadAsItWasWritten(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "reference.json")
+	if err := writeReference(file, map[string]Counts{"grpc": {1234.4, 3.02, 0.204}}); err != nil {
+		t.Fatal(err)
+	}
+	got, err := readReference(file)
+	if want := (Counts{1234, 3, 0.2}); err != nil || got["grpc"] != want {
+		t.Errorf("got %v, %v", got, err)
+	}
+}
+
+func TestEveryPairHasAReference(t *testing.T) {
+	reference, err := readReference("../reference.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, pair := range pairs() {
+		if reference[pair.name].Instructions == 0 {
+			t.Errorf("%s has none", pair.name)
+		}
 	}
 }

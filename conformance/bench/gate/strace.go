@@ -11,15 +11,14 @@ import (
 	"time"
 
 	"selvedge.dev/conformance/bench/load"
+	"selvedge.dev/conformance/bench/machine"
 	"selvedge.dev/conformance/bench/peer"
 )
 
 const (
-	connections = 64
-	// warmUpPerConnection and countedPerConnection requests go over each connection.
-	warmUpPerConnection  = 50
-	countedPerConnection = 300
-	attachLimit          = 10 * time.Second
+	// Requests that warm up, and those that are counted, over all connections.
+	warmUpAtOnce, countedAtOnce = 2560, 12800
+	attachLimit                 = 10 * time.Second
 )
 
 // systemCalls of one request.
@@ -29,37 +28,51 @@ type systemCalls struct {
 	detail string
 }
 
-// countSystemCalls sends requests over 64 connections at once and counts with strace what those after
-// the warm-up took.
-func countSystemCalls(setup *peer.Setup) (systemCalls, error) {
+// countSystemCalls sends requests of each pair over many connections and streams at once, and counts with
+// strace what those after the warm-up took.
+func countSystemCalls(setup *peer.Setup, pairs []pair) (map[string]systemCalls, error) {
 	process, err := startSelvedge(setup)
 	if err != nil {
-		return systemCalls{}, err
+		return nil, err
 	}
 	defer process.Stop()
-	open, err := load.Open(connections, peer.HTTP, "/1k", nil)
+	results := map[string]systemCalls{}
+	for _, pair := range pairs {
+		if results[pair.name], err = strace(process, pair); err != nil {
+			return nil, fmt.Errorf("%s: %w\n%s", pair.name, err, process.Tail())
+		}
+	}
+	return results, nil
+}
+
+func strace(process *machine.Process, pair pair) (systemCalls, error) {
+	open, err := load.Open(pair.connections, pair.target)
 	if err != nil {
 		return systemCalls{}, err
 	}
 	defer open.Close()
-	if err := open.Request(warmUpPerConnection, connections); err != nil {
+	if err := open.Request(warmUpAtOnce/pair.connections, pair.streams, pair.connections); err != nil {
 		return systemCalls{}, fmt.Errorf("warm-up: %w", err)
 	}
+	worker, err := workerThread(process.PID())
+	if err != nil {
+		return systemCalls{}, err
+	}
 	var table bytes.Buffer
-	strace := exec.Command("strace", "-f", "-c", "-p", strconv.Itoa(process.PID()))
-	strace.Stderr = &table
-	if err := strace.Start(); err != nil {
+	tracer := exec.Command("strace", "-c", "-p", strconv.Itoa(worker))
+	tracer.Stderr = &table
+	if err := tracer.Start(); err != nil {
 		return systemCalls{}, err
 	}
-	if err := process.Await(attachLimit, 10*time.Millisecond, func() error { return traced(process.PID()) }); err != nil {
+	if err := process.Await(attachLimit, 10*time.Millisecond, func() error { return traced(worker) }); err != nil {
 		return systemCalls{}, err
 	}
-	loadErr := open.Request(countedPerConnection, connections)
-	if err := strace.Process.Signal(syscall.SIGINT); err != nil {
+	loadErr := open.Request(countedAtOnce/pair.connections, pair.streams, pair.connections)
+	if err := tracer.Process.Signal(syscall.SIGINT); err != nil {
 		return systemCalls{}, err
 	}
 	// strace ends by the signal that it was sent.
-	_ = strace.Wait()
+	_ = tracer.Wait()
 	if loadErr != nil {
 		return systemCalls{}, fmt.Errorf("counted requests: %w", loadErr)
 	}
@@ -67,7 +80,7 @@ func countSystemCalls(setup *peer.Setup) (systemCalls, error) {
 	if err != nil {
 		return systemCalls{}, err
 	}
-	return perRequest(counts, connections*countedPerConnection), nil
+	return perRequest(counts, countedAtOnce), nil
 }
 
 // parseTable reads the table of "strace -c": per cent, seconds, microseconds per call, calls, [errors], name.

@@ -27,7 +27,7 @@ func handshakes(job Job) Result {
 	return inParallel(job, func(end time.Time, number int) Result {
 		var result Result
 		for time.Now().Before(end) {
-			if err := handshake(config, message, job.Port, number); err != nil {
+			if err := handshake(config, false, message, job.Port, number); err != nil {
 				result.fail(err)
 				continue
 			}
@@ -37,7 +37,31 @@ func handshakes(job Job) Result {
 	})
 }
 
-func handshake(config *tls.Config, message []byte, port, number int) error {
+// resumptions does the same with the ticket of the connection before: the first one of each loop is a
+// full handshake, which is not counted, and every other that is full is an error.
+func resumptions(job Job) Result {
+	message := request(job.Path, "")
+	return inParallel(job, func(end time.Time, number int) Result {
+		var result Result
+		config := TLSConfig()
+		config.ClientSessionCache = tls.NewLRUClientSessionCache(1)
+		if err := handshake(config, false, message, job.Port, number); err != nil {
+			result.fail(err)
+			return result
+		}
+		for time.Now().Before(end) {
+			if err := handshake(config, true, message, job.Port, number); err != nil {
+				result.fail(err)
+				continue
+			}
+			result.Units++
+		}
+		return result
+	})
+}
+
+// handshake expects a session to be resumed, or not to be.
+func handshake(config *tls.Config, resumed bool, message []byte, port, number int) error {
 	dialer := net.Dialer{Timeout: longestWait, LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, byte(2+number%sources))}}
 	raw, err := dialer.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port))
 	if err != nil {
@@ -51,8 +75,8 @@ func handshake(config *tls.Config, message []byte, port, number int) error {
 	if _, err := connection.Write(message); err != nil {
 		return err
 	}
-	if connection.ConnectionState().DidResume {
-		return fmt.Errorf("the session was resumed")
+	if connection.ConnectionState().DidResume != resumed {
+		return fmt.Errorf("a session was resumed: %t", !resumed)
 	}
 	return readResponse(bufio.NewReader(connection))
 }

@@ -1,8 +1,6 @@
 package load
 
 import (
-	"bufio"
-	"crypto/tls"
 	"fmt"
 	"net"
 	"sync"
@@ -12,29 +10,21 @@ import (
 // KeepAlive is a set of open connections over which requests are sent when asked.
 type KeepAlive struct {
 	connections []net.Conn
-	readers     []*bufio.Reader
-	message     []byte
+	sessions    []session
 }
 
 // opening is how many connections are opened at a time.
 const opening = 16
 
-// Open opens connections to a port, over TLS if a configuration is given, without sending a request.
-func Open(count, port int, path string, config *tls.Config) (*KeepAlive, error) {
-	k := &KeepAlive{
-		connections: make([]net.Conn, count),
-		readers:     make([]*bufio.Reader, count),
-		message:     request(path, ""),
-	}
+// Open opens connections without sending a request.
+func Open(count int, target Target) (*KeepAlive, error) {
+	k := &KeepAlive{connections: make([]net.Conn, count), sessions: make([]session, count)}
 	err := k.each(opening, func(i int) error {
-		connection, err := net.DialTimeout("tcp", fmt.Sprintf("127.0.0.1:%d", port), longestWait)
+		connection, err := target.dial()
 		if err != nil {
 			return err
 		}
-		if config != nil {
-			connection = tls.Client(connection, config)
-		}
-		k.connections[i], k.readers[i] = connection, bufio.NewReaderSize(connection, 512)
+		k.connections[i], k.sessions[i] = connection, target.session(connection)
 		return nil
 	})
 	if err != nil {
@@ -44,17 +34,15 @@ func Open(count, port int, path string, config *tls.Config) (*KeepAlive, error) 
 	return k, nil
 }
 
-// Request sends requests over every connection, one after the other on each, and checks the answers.
-func (k *KeepAlive) Request(perConnection, atOnce int) error {
+// Request sends requests over every connection, over so many at once, and checks the answers. On each,
+// so many are sent at a time if its version of HTTP can do that.
+func (k *KeepAlive) Request(perConnection, streams, atOnce int) error {
 	return k.each(atOnce, func(i int) error {
-		for range perConnection {
-			if err := k.connections[i].SetDeadline(time.Now().Add(60 * time.Second)); err != nil {
-				return err
-			}
-			if _, err := k.connections[i].Write(k.message); err != nil {
-				return err
-			}
-			if err := readResponse(k.readers[i]); err != nil {
+		if err := k.connections[i].SetDeadline(time.Now().Add(60 * time.Second)); err != nil {
+			return err
+		}
+		for sent := 0; sent < perConnection; sent += streams {
+			if err := k.sessions[i].exchange(min(streams, perConnection-sent)); err != nil {
 				return err
 			}
 		}

@@ -3,6 +3,7 @@
 package load
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -19,15 +20,22 @@ type Result struct {
 	Errors float64 `json:"errors"`
 	// FirstError says what the first failure was.
 	FirstError string `json:"firstError,omitempty"`
-	// Seconds is how long the load was on.
+	// Seconds is how long the load was on. A generator that leaves it out was at it from start to end.
 	Seconds float64 `json:"seconds"`
-	// Median and P99 of the time of one unit in microseconds, where the generator measures it.
+	// Median, P99 and P999 of the time of one unit in microseconds, where the generator measures it.
 	Median float64 `json:"median,omitempty"`
 	P99    float64 `json:"p99,omitempty"`
+	P999   float64 `json:"p999,omitempty"`
 }
 
 // Host is the authority that every request asks for.
 const Host = "bench.test"
+
+// MessageFile holds a gRPC message of 100 bytes behind its flag and length, for h2load.
+const MessageFile = "/run/grpc-message"
+
+// Message is what it holds.
+func Message() []byte { return append([]byte{0, 0, 0, 0, 100}, bytes.Repeat([]byte("x"), 100)...) }
 
 // Job is one run of a generator.
 type Job struct {
@@ -37,16 +45,22 @@ type Job struct {
 	Path string
 	// Connections are open at a time.
 	Connections int
-	Duration    time.Duration
+	// Streams at a time on each connection over HTTP/2; none is HTTP/1.
+	Streams int
+	// Rate is how many requests a second are sent, where the generator sends at a constant rate.
+	Rate     int
+	Duration time.Duration
 }
 
 // generators by the name that the command line uses.
 var generators = map[string]func(Job) Result{
-	"connections": newConnections,
-	"handshakes":  handshakes,
-	"upload":      upload,
-	"download":    download,
-	"round-trips": roundTrips,
+	"connections":   newConnections,
+	"constant-rate": constantRate,
+	"handshakes":    handshakes,
+	"resumptions":   resumptions,
+	"upload":        upload,
+	"download":      download,
+	"round-trips":   roundTrips,
 }
 
 // Names of the generators.
@@ -67,7 +81,9 @@ func Run(name string, job Job) error {
 	}
 	started := time.Now()
 	result := generate(job)
-	result.Seconds = time.Since(started).Seconds()
+	if result.Seconds == 0 {
+		result.Seconds = time.Since(started).Seconds()
+	}
 	return json.NewEncoder(os.Stdout).Encode(result)
 }
 
@@ -97,7 +113,7 @@ func (r *Result) percentiles(times []time.Duration) {
 	at := func(share float64) float64 {
 		return float64(times[int(share*float64(len(times)-1))].Nanoseconds()) / 1000
 	}
-	r.Median, r.P99 = at(0.5), at(0.99)
+	r.Median, r.P99, r.P999 = at(0.5), at(0.99), at(0.999)
 }
 
 func request(path, extra string) []byte {

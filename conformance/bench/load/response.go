@@ -29,11 +29,11 @@ func responseEnd(data []byte) (int, error) {
 
 // bodyLength checks a response's head and returns its content-length.
 func bodyLength(head string) (int, error) {
-	lines := strings.Split(head, "\r\n")
-	if !strings.HasPrefix(lines[0], "HTTP/1.1 200") {
-		return 0, fmt.Errorf("answered %q", lines[0])
+	status, fields, _ := strings.Cut(head, "\r\n")
+	if !strings.HasPrefix(status, "HTTP/1.1 200") {
+		return 0, fmt.Errorf("answered %q", status)
 	}
-	for _, line := range lines[1:] {
+	for line := range strings.SplitSeq(fields, "\r\n") {
 		if name, value, _ := strings.Cut(line, ":"); strings.EqualFold(name, "content-length") {
 			return strconv.Atoi(strings.TrimSpace(value))
 		}

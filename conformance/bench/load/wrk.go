@@ -12,8 +12,8 @@ var (
 	wrkStatus   = regexp.MustCompile(`Non-2xx or 3xx responses: (\d+)`)
 )
 
-// wrkUnits is what wrk writes behind a duration, in seconds.
-var wrkUnits = map[string]float64{"us": 1e-6, "ms": 1e-3, "s": 1, "m": 60}
+// durationUnits are what wrk and h2load write behind a duration, in seconds.
+var durationUnits = map[string]float64{"us": 1e-6, "ms": 1e-3, "s": 1, "m": 60}
 
 // ParseWrk reads the report of wrk.
 func ParseWrk(report string) (Result, error) {
@@ -21,7 +21,7 @@ func ParseWrk(report string) (Result, error) {
 	if done == nil {
 		return Result{}, fmt.Errorf("wrk reported no requests: %s", report)
 	}
-	result := Result{Units: number(done[1]), Seconds: number(done[2]) * wrkUnits[done[3]]}
+	result := Result{Units: number(done[1]), Seconds: number(done[2]) * durationUnits[done[3]]}
 	if found := wrkSocket.FindStringSubmatch(report); found != nil {
 		for _, count := range found[1:] {
 			result.Errors += number(count)

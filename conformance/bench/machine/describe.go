@@ -51,7 +51,7 @@ func release(version string) string {
 
 // packages names the Debian package of each program that the benchmark needs.
 var packages = map[string]string{
-	"callgrind_control": "valgrind", "haproxy": "haproxy", "nginx": "nginx", "strace": "strace",
+	"callgrind_control": "valgrind", "haproxy": "haproxy", "nginx": "nginx", "h2load": "nghttp2-client", "strace": "strace",
 	"taskset": "util-linux", "unshare": "util-linux", "valgrind": "valgrind", "wrk": "wrk", "ip": "iproute2",
 }
 

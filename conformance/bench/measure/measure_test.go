@@ -4,7 +4,7 @@ import "testing"
 
 func TestSelect(t *testing.T) {
 	for name, want := range map[string][]string{
-		"h1-1k-64":       {"h1-1k-64@one", "h1-1k-64@two"},
+		"h1-1k-64":       {"h1-1k-64@one", "h1-1k-64@two", "h1-1k-64@workers"},
 		"round-trip@two": {"round-trip@two"},
 	} {
 		selected, err := Select([]string{name})

@@ -28,6 +28,9 @@ func Rounds(work Work, peers []*peer.Peer, setup *peer.Setup, rounds int, timing
 			result.Peers = append(result.Peers, PeerResult{Peer: p})
 		}
 	}
+	if work.ConstantRate() {
+		result.Peers = append(result.Peers, PeerResult{Peer: peer.None()})
+	}
 	for round := range rounds {
 		for i := range result.Peers {
 			sample, err := quietRun(work, result.Peers[i].Peer, setup, timing)
@@ -61,6 +64,9 @@ func (s Sample) line(unit Unit) string {
 	if s.Errors > 0 {
 		return fmt.Sprintf("%.0f errors: %s", s.Errors, s.FirstError)
 	}
+	if s.P99 > 0 {
+		return fmt.Sprintf("p50 %.0f us, p99 %.0f us, p99.9 %.0f us  %10.1f %s  proxy core %.2f load core %.2f foreign %.2f", s.Median, s.P99, s.P999, s.Rate, unit.Rate, s.ProxyCore, s.LoadCore, s.Foreign)
+	}
 	return fmt.Sprintf("%8.2f %s  %10.1f %s  proxy core %.2f load core %.2f foreign %.2f", s.Cost, unit.Cost, s.Rate, unit.Rate, s.ProxyCore, s.LoadCore, s.Foreign)
 }
 
@@ -77,8 +83,15 @@ func (r PeerResult) Errors() (count float64, first string) {
 
 // Cost is the median of the runs that count, with the least and the most of all runs.
 func (r PeerResult) Cost() (median, least, most float64) {
-	all := values(r.Samples, func(s Sample) float64 { return s.Cost })
-	return r.Median(func(s Sample) float64 { return s.Cost }), slices.Min(all), slices.Max(all)
+	cost := func(s Sample) float64 { return s.Cost }
+	least, most = r.Range(cost)
+	return r.Median(cost), least, most
+}
+
+// Range is the least and the most of some value in all runs.
+func (r PeerResult) Range(value func(Sample) float64) (least, most float64) {
+	all := values(r.Samples, value)
+	return slices.Min(all), slices.Max(all)
 }
 
 // Median of some value over the runs that count.

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"selvedge.dev/conformance/bench/peer"
+	"selvedge.dev/conformance/bench/machine"
 )
 
 // Layout says which program runs on which core.
@@ -14,18 +14,30 @@ type Layout struct {
 	Name, Title string
 	// Proxy and Load are cores; the backend shares the load generator's.
 	Proxy, Load int
+	// Workers of the proxy, and threads of the load generator if it has any.
+	Workers int
 }
 
 var (
 	// TwoCores gives the proxy a core of its own.
-	TwoCores = &Layout{Name: "two", Title: "two cores", Proxy: 1, Load: 0}
+	TwoCores = &Layout{Name: "two", Title: "two cores", Proxy: 1, Load: 0, Workers: 1}
 	// OneCore has no wake-up of a sleeping core in it, which in a virtual machine costs more than the
 	// work itself, and so repeats best.
-	OneCore = &Layout{Name: "one", Title: "one core", Proxy: 1, Load: 1}
+	OneCore = &Layout{Name: "one", Title: "one core", Proxy: 1, Load: 1, Workers: 1}
+	// TwoWorkers lets everything run on both cores, the load generator and the backend too.
+	TwoWorkers = &Layout{Name: "workers", Title: "two workers on two shared cores", Proxy: machine.AnyCore, Load: machine.AnyCore, Workers: 2}
 )
 
-// wrk is the generator that is a program of its own.
-const wrk = "wrk"
+var layouts = []*Layout{OneCore, TwoCores, TwoWorkers}
+
+// The generators that are programs of their own.
+const (
+	wrk    = "wrk"
+	h2load = "h2load"
+)
+
+// constantRate is the generator of rows at a constant rate.
+const constantRate = "constant-rate"
 
 // Row is one kind of work.
 type Row struct {
@@ -44,6 +56,18 @@ type Row struct {
 	path        string
 	tls         bool
 	connections int
+	// streams at a time on each connection, and body of a response, where h2load is the generator.
+	streams, body int
+	// grpc makes a request a call with a message of 100 bytes.
+	grpc bool
+	// secureBackend says that the backend that wants a certificate must run.
+	secureBackend bool
+	// share of the rate that nginx reaches in the saturated row is what a row at a constant rate offers.
+	share     float64
+	saturated string
+	// directPort and directPath lead to the backend itself, for the row without a proxy.
+	directPort int
+	directPath string
 	// bytes is the size of a unit of which the generator counts bytes.
 	bytes float64
 }
@@ -66,55 +90,32 @@ var (
 // gigabit in bytes.
 const gigabit = 1e9 / 8
 
-var both = []*Layout{OneCore, TwoCores}
-
-// Rows are all rows in the order of the report.
-var Rows = []*Row{
-	{Name: "h1-1k-64", Title: "HTTP/1, 1 KB, 64 connections", Layouts: both, Unit: perRequest,
-		Goal: "<= 0.95x nginx and <= 0.25x Envoy", generator: wrk, port: peer.HTTP, path: "/1k", connections: 64},
-	{Name: "h1-1k-512", Title: "HTTP/1, 1 KB, 512 connections", Layouts: []*Layout{OneCore}, Unit: perRequest,
-		Goal: "<= 0.75x nginx", generator: wrk, port: peer.HTTP, path: "/1k", connections: 512},
-	{Name: "h1-empty", Title: "HTTP/1, empty body, 64 connections", Layouts: []*Layout{OneCore}, Unit: perRequest,
-		generator: wrk, port: peer.HTTP, path: "/0", connections: 64},
-	{Name: "h1-64k", Title: "HTTP/1, 64 KB, 64 connections", Layouts: []*Layout{OneCore}, Unit: perRequest,
-		generator: wrk, port: peer.HTTP, path: "/64k", connections: 64},
-	{Name: "tls-1k", Title: "HTTP/1 over TLS, 1 KB, 64 connections", Layouts: both, Unit: perRequest,
-		Goal: "<= 0.9x nginx", generator: wrk, port: peer.HTTPS, path: "/1k", tls: true, connections: 64},
-	{Name: "handshake", Title: "Full TLS 1.3 handshake (P-256), one request, close; 16 at a time", Layouts: both, Unit: perConnection,
-		Goal: "<= 0.5x HAProxy", generator: "handshakes", port: peer.HTTPS, path: "/1k", connections: 16},
-	{Name: "http-connection", Title: "New HTTP connection, one request, close; 32 at a time", Layouts: []*Layout{OneCore}, Unit: perConnection,
-		Goal: "<= 0.95x nginx", generator: "connections", port: peer.HTTP, path: "/1k", connections: 32},
-	{Name: "tcp-connection", Title: "New TCP connection on both sides, one exchange, close; 32 at a time", Layouts: []*Layout{OneCore}, Unit: perConnection, TCP: true,
-		Goal: "<= 0.95x HAProxy", generator: "connections", port: peer.TCPHTTP, path: "/1k", connections: 32},
-	{Name: "bulk-up", Title: "Bulk TCP to the backend, 4 connections", Layouts: both, Unit: perGigabit, TCP: true,
-		Goal: "<= 0.7x the best peer", generator: "upload", port: peer.TCPSink, connections: 4, bytes: gigabit},
-	{Name: "bulk-down", Title: "Bulk TCP from the backend, 4 connections", Layouts: both, Unit: perGigabit, TCP: true,
-		Goal: "<= 0.7x the best peer", generator: "download", port: peer.TCPSource, connections: 4, bytes: gigabit},
-	{Name: "round-trip", Title: "Round trip of 1 byte over TCP, 1 connection", Layouts: []*Layout{OneCore}, Unit: perTrip, TCP: true,
-		generator: "round-trips", port: peer.TCPEcho, connections: 1},
-}
-
 // Work is a row in a layout.
 type Work struct {
 	*Row
 	Layout *Layout
+	// Rate is how many requests a second are offered, for a row at a constant rate.
+	Rate int
 }
+
+// ConstantRate says that the row's requests are sent at a rate, so that their times can be compared.
+func (r *Row) ConstantRate() bool { return r.generator == constantRate }
 
 // Select resolves what the user asked for: ROW or ROW@LAYOUT, or everything if nothing.
 func Select(names []string) ([]Work, error) {
 	var selected []Work
 	for _, row := range Rows {
-		layouts := row.Layouts
+		chosen := row.Layouts
 		if len(names) > 0 {
-			layouts = chosenLayouts(row, names)
+			chosen = chosenLayouts(row, names)
 		}
-		for _, layout := range layouts {
-			selected = append(selected, Work{row, layout})
+		for _, layout := range chosen {
+			selected = append(selected, Work{Row: row, Layout: layout})
 		}
 	}
 	for _, name := range names {
 		if !slices.ContainsFunc(selected, func(w Work) bool { return name == w.Name || name == w.Name+"@"+w.Layout.Name }) {
-			return nil, fmt.Errorf("no row %q: there are %s, each also as ROW@one and ROW@two", name, strings.Join(RowNames(), ", "))
+			return nil, fmt.Errorf("no row %q: there are %s, each also as ROW@one, ROW@two and ROW@workers", name, strings.Join(RowNames(), ", "))
 		}
 	}
 	return selected, nil
@@ -124,13 +125,9 @@ func chosenLayouts(row *Row, names []string) []*Layout {
 	if slices.Contains(names, row.Name) {
 		return row.Layouts
 	}
-	var layouts []*Layout
-	for _, layout := range both {
-		if slices.Contains(names, row.Name+"@"+layout.Name) {
-			layouts = append(layouts, layout)
-		}
-	}
-	return layouts
+	return slices.DeleteFunc(slices.Clone(layouts), func(layout *Layout) bool {
+		return !slices.Contains(names, row.Name+"@"+layout.Name)
+	})
 }
 
 // RowNames lists the rows.

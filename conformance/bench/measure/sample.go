@@ -4,11 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"os"
-	"os/exec"
 	"path/filepath"
-	"strconv"
-	"strings"
 	"time"
 
 	"selvedge.dev/conformance/bench/load"
@@ -25,12 +21,14 @@ type Sample struct {
 	Errors float64
 	// FirstError says what went wrong first.
 	FirstError string
-	// ProxyCore and LoadCore are the shares of the time that those cores were busy.
+	// ProxyCore and LoadCore are the shares of the time that those cores were busy, or of all cores.
 	ProxyCore, LoadCore float64
+	// Backend is how much of a core the backend used.
+	Backend float64
 	// Foreign is how many cores others used meanwhile.
 	Foreign float64
-	// Median is the time of one unit in microseconds, where the generator measures it.
-	Median float64
+	// Median, P99 and P999 are of the time of one unit in microseconds, where the generator measures it.
+	Median, P99, P999 float64
 }
 
 // Timing of one run.
@@ -53,7 +51,19 @@ func run(work Work, p *peer.Peer, setup *peer.Setup, timing Timing) Sample {
 		return failed(err)
 	}
 	defer backend.Stop()
-	proxy, err := p.Start(setup, work.Layout.Proxy)
+	backends := []int{backend.PID()}
+	if work.secureBackend {
+		secure, err := startSecureBackend(setup, work.Layout.Load)
+		if err != nil {
+			return failed(err)
+		}
+		defer secure.Stop()
+		backends = append(backends, secure.PID())
+	}
+	if p.IsNone() {
+		work = work.direct()
+	}
+	proxy, err := p.Start(setup, work.Layout.Proxy, work.Layout.Workers)
 	if err != nil {
 		return failed(err)
 	}
@@ -61,7 +71,7 @@ func run(work Work, p *peer.Peer, setup *peer.Setup, timing Timing) Sample {
 	if _, _, err := generate(work, timing.WarmUp); err != nil {
 		return failed(err)
 	}
-	sample, err := measured(work, timing.Counted, proxy.PID(), backend.PID())
+	sample, err := measured(work, timing.Counted, proxy.PID(), backends)
 	if err != nil {
 		return failed(fmt.Errorf("%w\n%s", err, proxy.Tail()))
 	}
@@ -83,8 +93,8 @@ func StartBackend(setup *peer.Setup, core int) (*machine.Process, error) {
 	return process, nil
 }
 
-func measured(work Work, duration time.Duration, proxy, backend int) (Sample, error) {
-	before, err := usageNow(proxy, backend)
+func measured(work Work, duration time.Duration, proxy int, backends []int) (Sample, error) {
+	before, err := usageNow(proxy, backends)
 	if err != nil {
 		return Sample{}, err
 	}
@@ -92,7 +102,7 @@ func measured(work Work, duration time.Duration, proxy, backend int) (Sample, er
 	if err != nil {
 		return Sample{}, err
 	}
-	after, err := usageNow(proxy, backend)
+	after, err := usageNow(proxy, backends)
 	if err != nil {
 		return Sample{}, err
 	}
@@ -102,9 +112,10 @@ func measured(work Work, duration time.Duration, proxy, backend int) (Sample, er
 	}
 	elapsed := after.at.Sub(before.at)
 	sample := Sample{
-		Rate: units / result.Seconds, Errors: result.Errors, FirstError: result.FirstError, Median: result.Median,
-		ProxyCore: share(after.cores[work.Layout.Proxy]-before.cores[work.Layout.Proxy], elapsed),
-		LoadCore:  share(after.cores[work.Layout.Load]-before.cores[work.Layout.Load], elapsed),
+		Rate: units / result.Seconds, Errors: result.Errors, FirstError: result.FirstError, Median: result.Median, P99: result.P99, P999: result.P999,
+		ProxyCore: share(after.core(work.Layout.Proxy)-before.core(work.Layout.Proxy), elapsed),
+		LoadCore:  share(after.core(work.Layout.Load)-before.core(work.Layout.Load), elapsed),
+		Backend:   share(after.backend-before.backend, elapsed),
 		Foreign:   share(after.total()-before.total()-(after.ours()-before.ours())-used, elapsed),
 	}
 	if units > 0 {
@@ -124,30 +135,24 @@ func generate(work Work, duration time.Duration) (load.Result, time.Duration, er
 		return load.Result{}, 0, fmt.Errorf("%s: %w: %s%s", command, err, &output, &complaints)
 	}
 	used := command.ProcessState.UserTime() + command.ProcessState.SystemTime()
-	if work.generator == wrk {
-		result, err := load.ParseWrk(output.String())
-		return result, used, err
+	result, err := work.read(output.String())
+	if err != nil {
+		err = fmt.Errorf("%s: %w", command, err)
 	}
-	var result load.Result
-	if err := json.Unmarshal(output.Bytes(), &result); err != nil {
-		return load.Result{}, 0, fmt.Errorf("%s: %w: %s", command, err, &output)
-	}
-	return result, used, nil
+	return result, used, err
 }
 
-// self is this program, even if a newer build has taken its place on disk.
-func self() string { return fmt.Sprintf("/proc/%d/exe", os.Getpid()) }
-
-func (w Work) command(duration time.Duration) *exec.Cmd {
-	if w.generator == wrk {
-		scheme := "http"
-		if w.tls {
-			scheme = "https"
-		}
-		return machine.Command(w.Layout.Load, wrk, "-t1", "-c"+strconv.Itoa(w.connections), "--timeout", "5s",
-			"-d"+strconv.Itoa(max(1, int(duration.Round(time.Second).Seconds())))+"s", "-H", "Host: "+load.Host,
-			fmt.Sprintf("%s://%s:%d%s", scheme, load.Host, w.port, w.path))
+// read understands what the generator has written.
+func (w Work) read(output string) (load.Result, error) {
+	switch w.generator {
+	case wrk:
+		return load.ParseWrk(output)
+	case h2load:
+		return load.ParseH2load(output, w.body, w.connections*w.streams)
 	}
-	return machine.Command(w.Layout.Load, self(), "load", w.generator, "-port", strconv.Itoa(w.port),
-		"-path", "/"+strings.TrimPrefix(w.path, "/"), "-connections", strconv.Itoa(w.connections), "-duration", duration.String())
+	var result load.Result
+	if err := json.Unmarshal([]byte(output), &result); err != nil {
+		return load.Result{}, fmt.Errorf("%w: %s", err, output)
+	}
+	return result, nil
 }

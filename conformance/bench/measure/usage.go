@@ -31,7 +31,7 @@ type usage struct {
 	proxy, backend time.Duration
 }
 
-func usageNow(proxy, backend int) (usage, error) {
+func usageNow(proxy int, backends []int) (usage, error) {
 	var u usage
 	var err error
 	if u.cores, err = machine.CoreTime(); err != nil {
@@ -40,8 +40,12 @@ func usageNow(proxy, backend int) (usage, error) {
 	if u.proxy, err = machine.ProcessTime(proxy); err != nil {
 		return u, err
 	}
-	if u.backend, err = machine.ProcessTime(backend); err != nil {
-		return u, err
+	for _, backend := range backends {
+		used, err := machine.ProcessTime(backend)
+		if err != nil {
+			return u, err
+		}
+		u.backend += used
 	}
 	u.at = time.Now()
 	return u, nil
@@ -53,6 +57,14 @@ func (u usage) total() time.Duration {
 		total += core
 	}
 	return total
+}
+
+// core is one core's time, or the mean of all.
+func (u usage) core(number int) time.Duration {
+	if number == machine.AnyCore {
+		return u.total() / time.Duration(len(u.cores))
+	}
+	return u.cores[number]
 }
 
 func (u usage) ours() time.Duration { return u.proxy + u.backend }
@@ -81,8 +93,10 @@ func awaitQuiet() error {
 	return nil
 }
 
-func backendAnswers() error {
-	connection, err := net.DialTimeout("tcp", fmt.Sprintf("127.0.0.1:%d", backend.Source), time.Second)
+func backendAnswers() error { return listens(backend.Source) }
+
+func listens(port int) error {
+	connection, err := net.DialTimeout("tcp", fmt.Sprintf("127.0.0.1:%d", port), time.Second)
 	if err != nil {
 		return err
 	}

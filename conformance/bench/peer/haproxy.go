@@ -16,20 +16,22 @@ func haproxy() *Peer {
 	}
 }
 
-func prepareHAProxy(setup *Setup, directory string) ([]string, []string, error) {
-	bundle := filepath.Join(directory, "certificate.pem")
-	if err := os.WriteFile(bundle, append(setup.Certificate.Key, setup.Certificate.Chain...), 0o600); err != nil {
-		return nil, nil, err
-	}
+func prepareHAProxy(setup *Setup, directory string, workers int) ([]string, []string, error) {
+	c := setup.Certificates
 	file := filepath.Join(directory, "haproxy.cfg")
-	text := fmt.Sprintf(haproxyConfiguration, HTTP, HTTPS, bundle, backend.HTTP,
-		TCPHTTP, backend.HTTP, TCPEcho, backend.Echo, TCPSink, backend.Sink, TCPSource, backend.Source)
+	text := fmt.Sprintf(haproxyConfiguration, c.Server.BundleFile, c.RSA.BundleFile, backend.HTTP, backend.GRPC, backend.HTTP2,
+		backend.MutualTLS, c.Client.BundleFile, c.Authority.ChainFile, SecureBackend, workers)
+	for _, port := range []struct{ listen, forward int }{
+		{TCPHTTP, backend.HTTP}, {TCPEcho, backend.Echo}, {TCPSink, backend.Sink}, {TCPSource, backend.Source},
+	} {
+		text += fmt.Sprintf(haproxyTCP, port.listen, port.forward)
+	}
 	return []string{"-db", "-f", file}, nil, os.WriteFile(file, []byte(text), 0o644)
 }
 
 const haproxyConfiguration = `
 global
-    nbthread 1
+    nbthread %[10]d
     maxconn 9500
     tune.ssl.default-dh-param 2048
 defaults
@@ -41,25 +43,26 @@ defaults
     timeout http-keep-alive 1h
     http-reuse always
 frontend http
-    bind 127.0.0.1:%[1]d backlog 4096
-    bind 127.0.0.1:%[2]d ssl crt %[3]s alpn http/1.1 backlog 4096
+    bind 127.0.0.1:8080 backlog 4096
+    bind 127.0.0.1:8081 backlog 4096
+    bind 127.0.0.1:8443 ssl crt %[1]s alpn h2,http/1.1 backlog 4096
+    bind 127.0.0.1:8444 ssl crt %[2]s alpn h2,http/1.1 backlog 4096
+    use_backend grpc if { path_beg /bench.Responder/ }
+    use_backend http2 if { path_beg /http2/ }
+    use_backend secure if { path_beg /secure/ }
     default_backend http
 backend http
-    server backend 127.0.0.1:%[4]d pool-max-conn 2000
-listen tcp-http
+    server backend 127.0.0.1:%[3]d pool-max-conn 2000
+backend grpc
+    server backend 127.0.0.1:%[4]d proto h2 pool-max-conn 2000
+backend http2
+    server backend 127.0.0.1:%[5]d proto h2 pool-max-conn 2000
+backend secure
+    server backend 127.0.0.1:%[6]d ssl crt %[7]s verify required ca-file %[8]s sni str(%[9]s) pool-max-conn 2000
+`
+
+const haproxyTCP = `listen tcp-%[1]d
     mode tcp
-    bind 127.0.0.1:%[5]d backlog 4096
-    server backend 127.0.0.1:%[6]d
-listen tcp-echo
-    mode tcp
-    bind 127.0.0.1:%[7]d
-    server backend 127.0.0.1:%[8]d
-listen tcp-sink
-    mode tcp
-    bind 127.0.0.1:%[9]d
-    server backend 127.0.0.1:%[10]d
-listen tcp-source
-    mode tcp
-    bind 127.0.0.1:%[11]d
-    server backend 127.0.0.1:%[12]d
+    bind 127.0.0.1:%[1]d backlog 4096
+    server backend 127.0.0.1:%[2]d
 `

@@ -13,8 +13,12 @@ import (
 // ControlPlanePort is istiod's plaintext port.
 const ControlPlanePort = 15010
 
-// certificateName is the secret that istiod's listener asks for.
-const certificateName = "kubernetes://bench-certificate"
+// The secrets that the configuration names.
+const (
+	serverName = "bench-certificate"
+	rsaName    = "bench-certificate-rsa"
+	clientName = "bench-client"
+)
 
 // captured names the file of what istiod sends to a gateway program.
 func captured(setup *Setup, program string) string {
@@ -26,8 +30,8 @@ func envoyIstio() *Peer {
 		Name: "envoy-istio", Title: "Envoy, Istio's", program: envoyProgram, version: []string{"--version"}, HTTPOnly: true,
 		Configuration: "`--concurrency 1`, over delta ADS exactly what the real istiod sends for the same folder (`conformance/bench/istio/envoy.json`), with Istio's default text access log to a file on tmpfs. " +
 			"A vanilla Envoy lacks `istio.metadata_exchange`, `istio.alpn` and `istio.stats`, so istiod was told to leave these out: a real Istio gateway costs more",
-		prepare: func(_ *Setup, directory string) ([]string, []string, error) {
-			return writeEnvoy(directory, EnvoyBootstrap())
+		prepare: func(_ *Setup, directory string, workers int) ([]string, []string, error) {
+			return writeEnvoy(directory, EnvoyBootstrap(), workers)
 		},
 	}
 }
@@ -48,20 +52,32 @@ func (p *Peer) startControlPlane(setup *Setup) (stop func(), err error) {
 	for _, resource := range resources {
 		server.Set(resource.Body.TypeUrl, resource)
 	}
-	if err := server.SetMessage(certificateName, secret(setup.Certificate)); err != nil {
+	if err := serveSecrets(server, setup.Certificates); err != nil {
 		server.Stop()
 		return nil, err
 	}
 	return server.Stop, nil
 }
 
-func secret(c *Certificate) *tls.Secret {
-	inline := func(data []byte) *core.DataSource {
-		return &core.DataSource{Specifier: &core.DataSource_InlineBytes{InlineBytes: data}}
+// serveSecrets serves the secrets under the names by which istiod's resources ask for them.
+func serveSecrets(server *ads.Server, c *Certificates) error {
+	const prefix, authority = "kubernetes://", "-cacert"
+	for name, certificate := range map[string]*Certificate{serverName: c.Server, rsaName: c.RSA, clientName: c.Client} {
+		secret := &tls.Secret{Name: prefix + name, Type: &tls.Secret_TlsCertificate{
+			TlsCertificate: &tls.TlsCertificate{CertificateChain: inline(certificate.Chain), PrivateKey: inline(certificate.Key)},
+		}}
+		if err := server.SetMessage(secret.Name, secret); err != nil {
+			return err
+		}
 	}
-	return &tls.Secret{Name: certificateName, Type: &tls.Secret_TlsCertificate{
-		TlsCertificate: &tls.TlsCertificate{CertificateChain: inline(c.Chain), PrivateKey: inline(c.Key)},
+	secret := &tls.Secret{Name: prefix + clientName + authority, Type: &tls.Secret_ValidationContext{
+		ValidationContext: &tls.CertificateValidationContext{TrustedCa: inline(c.Authority.Chain)},
 	}}
+	return server.SetMessage(secret.Name, secret)
+}
+
+func inline(data []byte) *core.DataSource {
+	return &core.DataSource{Specifier: &core.DataSource_InlineBytes{InlineBytes: data}}
 }
 
 // EnvoyBootstrap makes Envoy take everything over delta ADS, with the statistics that Istio's own

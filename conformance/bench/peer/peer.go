@@ -1,5 +1,5 @@
 // Package peer starts Selvedge and the proxies it is compared with. All offer the same ports and lead
-// to the same backend, with one worker.
+// to the same backend, with as many workers.
 package peer
 
 import (
@@ -18,7 +18,9 @@ import (
 // The ports that every proxy offers.
 const (
 	HTTP      = 8080
+	HTTP2     = 8081
 	HTTPS     = 8443
+	HTTPSRSA  = 8444
 	TCPHTTP   = 9001
 	TCPEcho   = 9002
 	TCPSink   = 9003
@@ -46,7 +48,7 @@ type Peer struct {
 	// version are the arguments that make the program say its version.
 	version []string
 	// prepare writes what the program reads into a folder and returns its arguments and variables.
-	prepare func(*Setup, string) (arguments, variables []string, err error)
+	prepare func(setup *Setup, directory string, workers int) (arguments, variables []string, err error)
 }
 
 // Setup is what peers need to start.
@@ -57,8 +59,7 @@ type Setup struct {
 	Bench string
 	// Selvedge and Envoy are the programs.
 	Selvedge, Envoy string
-	// Certificate of the backend's host name.
-	Certificate *Certificate
+	Certificates    *Certificates
 }
 
 // Running is a started peer.
@@ -73,8 +74,11 @@ func (r *Running) Stop() {
 	r.stop()
 }
 
-// Start runs the peer on a core and returns once it answers.
-func (p *Peer) Start(setup *Setup, core int) (*Running, error) {
+// Start runs the peer on a core, with so many workers, and returns once it answers.
+func (p *Peer) Start(setup *Setup, core, workers int) (*Running, error) {
+	if p.IsNone() {
+		return startNone(setup)
+	}
 	directory := filepath.Join(setup.Directory, p.Name)
 	if err := errors.Join(os.RemoveAll(directory), os.MkdirAll(directory, 0o755)); err != nil {
 		return nil, err
@@ -83,7 +87,7 @@ func (p *Peer) Start(setup *Setup, core int) (*Running, error) {
 	if err != nil {
 		return nil, err
 	}
-	arguments, variables, err := p.prepare(setup, directory)
+	arguments, variables, err := p.prepare(setup, directory, workers)
 	if err != nil {
 		stop()
 		return nil, fmt.Errorf("%s: %w", p.Name, err)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 )
 
 const selvedgeProgram = "selvedge"
@@ -20,34 +21,41 @@ func selvedge() *Peer {
 	return &Peer{
 		Name: "selvedge", Title: "Selvedge", program: selvedgeProgram, version: []string{"--version"},
 		Configuration: "`selvedge run --concurrency 1` on the folder `conformance/bench/config`",
-		prepare: func(setup *Setup, directory string) ([]string, []string, error) {
+		prepare: func(setup *Setup, directory string, workers int) ([]string, []string, error) {
 			folder := filepath.Join(directory, "config")
 			if err := WriteConfig(setup, folder); err != nil {
 				return nil, nil, err
 			}
-			return []string{"run", "--config", folder, "--concurrency", "1", "--log-level", "warn"}, nil, nil
+			return []string{"run", "--config", folder, "--concurrency", strconv.Itoa(workers), "--log-level", "warn"}, nil, nil
 		},
 	}
 }
 
-// WriteConfig writes what `selvedge run` serves: the folder config and the certificate.
+// WriteConfig writes what `selvedge run` serves: the folder config and the certificates.
 func WriteConfig(setup *Setup, folder string) error {
 	if err := os.CopyFS(folder, os.DirFS(filepath.Join(setup.Bench, "config"))); err != nil {
 		return err
 	}
-	encode := base64.StdEncoding.EncodeToString
-	secret := fmt.Sprintf("apiVersion: v1\nkind: Secret\nmetadata: {name: bench-certificate, namespace: bench}\ntype: kubernetes.io/tls\ndata:\n  tls.crt: %s\n  tls.key: %s\n",
-		encode(setup.Certificate.Chain), encode(setup.Certificate.Key))
-	return os.WriteFile(filepath.Join(folder, "certificate.yaml"), []byte(secret), 0o600)
+	c := setup.Certificates
+	client := secretYAML(clientName, c.Client) + fmt.Sprintf("  ca.crt: %s\n", encode(c.Authority.Chain))
+	text := secretYAML(serverName, c.Server) + secretYAML(rsaName, c.RSA) + client
+	return os.WriteFile(filepath.Join(folder, "certificates.yaml"), []byte(text), 0o600)
 }
+
+func secretYAML(name string, c *Certificate) string {
+	return fmt.Sprintf("---\napiVersion: v1\nkind: Secret\nmetadata: {name: %s, namespace: bench}\ntype: kubernetes.io/tls\ndata:\n  tls.crt: %s\n  tls.key: %s\n",
+		name, encode(c.Chain), encode(c.Key))
+}
+
+var encode = base64.StdEncoding.EncodeToString
 
 // selvedgeIstio gets the same bytes as envoyIstio.
 func selvedgeIstio() *Peer {
 	return &Peer{
 		Name: "selvedge-istio", Title: "Selvedge, Istio's", program: selvedgeProgram, version: []string{"--version"}, HTTPOnly: true,
 		Configuration: "`selvedge proxy router --concurrency 1` served over delta ADS with the same resources as \"Envoy, Istio's\"",
-		prepare: func(*Setup, string) ([]string, []string, error) {
-			arguments, variables := RouterArguments()
+		prepare: func(_ *Setup, _ string, workers int) ([]string, []string, error) {
+			arguments, variables := RouterArguments(workers)
 			return arguments, variables, PrepareRouter()
 		},
 	}
@@ -66,8 +74,8 @@ func PrepareRouter() error {
 
 // RouterArguments are the arguments and variables of `selvedge proxy router` against a control plane on
 // the plaintext port of istiod.
-func RouterArguments() (arguments, variables []string) {
-	return []string{"proxy", "router", "--domain", "bench.svc.cluster.local", "--concurrency", "1", "--log_output_level", "default:warn"},
+func RouterArguments(workers int) (arguments, variables []string) {
+	return []string{"proxy", "router", "--domain", "bench.svc.cluster.local", "--concurrency", strconv.Itoa(workers), "--log_output_level", "default:warn"},
 		[]string{
 			fmt.Sprintf(`PROXY_CONFIG={"discoveryAddress":"127.0.0.1:%d"}`, ControlPlanePort),
 			"POD_NAME=bench", "POD_NAMESPACE=bench", "INSTANCE_IP=127.0.0.1", "SERVICE_ACCOUNT=bench",

@@ -31,7 +31,11 @@ type Report struct {
 func (r *Report) Markdown() string {
 	parts := []string{r.introduction(), r.summary()}
 	for _, row := range r.Rows {
-		parts = append(parts, r.row(row))
+		if row.ConstantRate() {
+			parts = append(parts, latency(row))
+		} else {
+			parts = append(parts, r.row(row))
+		}
 	}
 	if len(r.Memory) > 0 {
 		parts = append(parts, r.memory())
@@ -84,7 +88,7 @@ func (r *Report) row(result measure.Result) string {
 	if result.Goal != "" {
 		fmt.Fprintf(&text, " Goal: %s.", escape(result.Goal))
 	}
-	fmt.Fprintf(&text, "\n\n| peer | cost | range |%s %s | errors | core: proxy, load |\n|---|---|---|%s---|---|---|\n",
+	fmt.Fprintf(&text, "\n\n| peer | cost | range |%s %s | errors | core: proxy, load | backend |\n|---|---|---|%s---|---|---|---|\n",
 		ownColumns, result.Unit.Rate, strings.Repeat("---|", len(ours)))
 	for _, p := range result.Peers {
 		text.WriteString(peerLine(p, ours))
@@ -108,15 +112,16 @@ func isOurs(p *peer.Peer) bool { return strings.HasPrefix(p.Name, "selvedge") }
 func peerLine(p measure.PeerResult, ours []measure.PeerResult) string {
 	errors, first := p.Errors()
 	if errors > 0 {
-		return fmt.Sprintf("| %s | failed | |%s | %.0f: %s | |\n", p.Peer.Title, strings.Repeat(" |", len(ours)), errors, escape(brief(first)))
+		return fmt.Sprintf("| %s | failed | |%s | %.0f: %s | | |\n", p.Peer.Title, strings.Repeat(" |", len(ours)), errors, escape(brief(first)))
 	}
 	cost, least, most := p.Cost()
 	line := fmt.Sprintf("| %s | %s | %s-%s |", p.Peer.Title, figure(cost), figure(least), figure(most))
 	for _, own := range ours {
 		line += fmt.Sprintf(" %s |", ratio(own, p))
 	}
-	return line + fmt.Sprintf(" %s | 0 | %.2f, %.2f |\n", figure(p.Median(func(s measure.Sample) float64 { return s.Rate })),
-		p.Median(func(s measure.Sample) float64 { return s.ProxyCore }), p.Median(func(s measure.Sample) float64 { return s.LoadCore }))
+	return line + fmt.Sprintf(" %s | 0 | %.2f, %.2f | %.2f |\n", figure(p.Median(func(s measure.Sample) float64 { return s.Rate })),
+		p.Median(func(s measure.Sample) float64 { return s.ProxyCore }), p.Median(func(s measure.Sample) float64 { return s.LoadCore }),
+		p.Median(func(s measure.Sample) float64 { return s.Backend }))
 }
 
 // ratio is how much one of ours costs as a multiple of a peer.

@@ -27,7 +27,7 @@ func TestErrorsFailTheRow(t *testing.T) {
 	for _, line := range []string{
 		"| Row, one core | 6.00 us | 0.50 |  | &lt;= 1 |",
 		"| nginx | 12.0 | 12.0-12.0 | 0.50 | 100 | 0 |",
-		`| Envoy | failed | | | | 3: a\|b | |`,
+		`| Envoy | failed | | | | 3: a\|b | | |`,
 	} {
 		if !strings.Contains(text, line) {
 			t.Errorf("no line %q in\n%s", line, text)

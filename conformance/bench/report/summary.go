@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"selvedge.dev/conformance/bench/measure"
@@ -12,7 +13,7 @@ import (
 func (r *Report) summary() string {
 	var text strings.Builder
 	for _, own := range r.Peers {
-		if !isOurs(own) || len(r.Rows) == 0 {
+		if !isOurs(own) || len(r.saturated()) == 0 {
 			continue
 		}
 		var others []*peer.Peer
@@ -26,12 +27,17 @@ func (r *Report) summary() string {
 			fmt.Fprintf(&text, " %s |", p.Title)
 		}
 		fmt.Fprintf(&text, " goal |\n|---|---|%s---|\n", strings.Repeat("---|", len(others)))
-		for _, row := range r.Rows {
+		for _, row := range r.saturated() {
 			text.WriteString(summaryLine(row, own, others))
 		}
 		text.WriteString("\n")
 	}
 	return strings.TrimSuffix(text.String(), "\n")
+}
+
+// saturated are the rows in which every peer was asked for as much as it can do.
+func (r *Report) saturated() []measure.Result {
+	return slices.DeleteFunc(slices.Clone(r.Rows), func(row measure.Result) bool { return row.ConstantRate() })
 }
 
 func summaryLine(row measure.Result, own *peer.Peer, others []*peer.Peer) string {

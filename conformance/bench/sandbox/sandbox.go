@@ -24,7 +24,7 @@ func Enter() error {
 		return prepare()
 	}
 	if os.Geteuid() != 0 {
-		return errors.New("the benchmark needs root: it makes network and mount namespaces")
+		return errors.New("this program needs root: it makes network and mount namespaces")
 	}
 	self, err := os.Executable()
 	if err != nil {
@@ -58,6 +58,9 @@ func prepare() error {
 	}
 	if err := unix.Mount(hostsFile, "/etc/hosts", "", unix.MS_BIND, ""); err != nil {
 		return fmt.Errorf("mount over /etc/hosts: %w", err)
+	}
+	if err := os.WriteFile(load.MessageFile, load.Message(), 0o644); err != nil {
+		return err
 	}
 	// Thousands of new connections a second need more ports than the default; those that listen stay free.
 	return errors.Join(

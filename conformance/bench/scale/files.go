@@ -28,16 +28,9 @@ func envoyFromFiles(setup *peer.Setup, directory string, size int) (*prepared, e
 	if err := routesFromFile(r, path("rds.json")); err != nil {
 		return nil, err
 	}
-	var clusters []proto.Message
-	for i, c := range r.clusters {
-		c.ClusterDiscoveryType = &cluster.Cluster_Type{Type: cluster.Cluster_STATIC}
-		c.EdsClusterConfig = nil
-		c.LoadAssignment = r.endpoints[i]
-		clusters = append(clusters, c)
-	}
 	bootstrap := fmt.Sprintf(fileBootstrap, path("lds.json"), path("cds.json"))
 	err = errors.Join(
-		writeResources(path("cds.json"), clusters...),
+		writeResources(path("cds.json"), r.staticClusters()...),
 		writeResources(path("lds.json"), r.listener),
 		writeResources(path("rds.json"), r.routes),
 		os.WriteFile(path("envoy.yaml"), []byte(bootstrap), 0o644),
@@ -46,7 +39,23 @@ func envoyFromFiles(setup *peer.Setup, directory string, size int) (*prepared, e
 		r.mark(generation)
 		return writeResources(path("rds.json"), r.routes)
 	}
-	return &prepared{program: setup.Envoy, arguments: peer.EnvoyArguments(path("envoy.yaml")), change: change, stop: func() {}}, err
+	add := func() error {
+		r.add()
+		return errors.Join(writeResources(path("cds.json"), r.staticClusters()...), writeResources(path("rds.json"), r.routes))
+	}
+	return &prepared{program: setup.Envoy, arguments: peer.EnvoyArguments(path("envoy.yaml"), 1), change: change, add: add, stop: func() {}}, err
+}
+
+// staticClusters have their endpoints in them.
+func (r *resources) staticClusters() []proto.Message {
+	var clusters []proto.Message
+	for i, c := range r.clusters {
+		c.ClusterDiscoveryType = &cluster.Cluster_Type{Type: cluster.Cluster_STATIC}
+		c.EdsClusterConfig = nil
+		c.LoadAssignment = r.endpoints[i]
+		clusters = append(clusters, c)
+	}
+	return clusters
 }
 
 // routesFromFile points the listener's connection manager to a file.

@@ -24,6 +24,13 @@ type resources struct {
 	routes    *route.RouteConfiguration
 	clusters  []*cluster.Cluster
 	endpoints []*endpoint.ClusterLoadAssignment
+
+	// What is copied for a service.
+	cluster  *cluster.Cluster
+	endpoint *endpoint.ClusterLoadAssignment
+	host     *route.VirtualHost
+	// changed is the service whose route is changed.
+	changed int
 }
 
 // templates names the resources of the service that is copied.
@@ -38,7 +45,7 @@ func build(setup *peer.Setup, size int) (*resources, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &resources{listener: &listener.Listener{}, routes: &route.RouteConfiguration{}}
+	r := &resources{changed: changed(size), listener: &listener.Listener{}, routes: &route.RouteConfiguration{}}
 	oneCluster, oneEndpoint := &cluster.Cluster{}, &endpoint.ClusterLoadAssignment{}
 	err = errors.Join(
 		take(captured, templates.listener, r.listener),
@@ -49,21 +56,29 @@ func build(setup *peer.Setup, size int) (*resources, error) {
 	if err != nil {
 		return nil, err
 	}
-	host := r.routes.VirtualHosts[0]
+	r.cluster, r.endpoint, r.host = oneCluster, oneEndpoint, r.routes.VirtualHosts[0]
+	// The last route is the one for all paths.
+	r.host.Routes = r.host.Routes[len(r.host.Routes)-1:]
 	r.routes.VirtualHosts = nil
-	for number := range size {
-		name := fmt.Sprintf("outbound|80||svc-%d.bench.svc.cluster.local", number)
-		r.clusters = append(r.clusters, renamedCluster(oneCluster, name))
-		assignment := proto.CloneOf(oneEndpoint)
-		assignment.ClusterName = name
-		r.endpoints = append(r.endpoints, assignment)
-		virtualHost := proto.CloneOf(host)
-		virtualHost.Name = fmt.Sprintf("%s:%d", hostName(number), peer.HTTP)
-		virtualHost.Domains = []string{hostName(number)}
-		virtualHost.Routes[0].GetRoute().ClusterSpecifier = &route.RouteAction_Cluster{Cluster: name}
-		r.routes.VirtualHosts = append(r.routes.VirtualHosts, virtualHost)
+	for range size {
+		r.add()
 	}
 	return r, nil
+}
+
+// add adds one service more.
+func (r *resources) add() {
+	number := len(r.clusters)
+	name := fmt.Sprintf("outbound|80||svc-%d.bench.svc.cluster.local", number)
+	r.clusters = append(r.clusters, renamedCluster(r.cluster, name))
+	assignment := proto.CloneOf(r.endpoint)
+	assignment.ClusterName = name
+	r.endpoints = append(r.endpoints, assignment)
+	virtualHost := proto.CloneOf(r.host)
+	virtualHost.Name = fmt.Sprintf("%s:%d", hostName(number), peer.HTTP)
+	virtualHost.Domains = []string{hostName(number)}
+	virtualHost.Routes[0].GetRoute().ClusterSpecifier = &route.RouteAction_Cluster{Cluster: name}
+	r.routes.VirtualHosts = append(r.routes.VirtualHosts, virtualHost)
 }
 
 func renamedCluster(template *cluster.Cluster, name string) *cluster.Cluster {
@@ -85,7 +100,7 @@ func take(captured []ads.Resource, name string, message proto.Message) error {
 
 // mark makes the changed service's route carry a generation in its responses.
 func (r *resources) mark(generation int) {
-	changedRoute := r.routes.VirtualHosts[changed(len(r.routes.VirtualHosts))].Routes[0]
+	changedRoute := r.routes.VirtualHosts[r.changed].Routes[0]
 	changedRoute.ResponseHeadersToAdd = []*core.HeaderValueOption{{
 		Header:       &core.HeaderValue{Key: generationHeader, Value: strconv.Itoa(generation)},
 		AppendAction: core.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD,

@@ -1,5 +1,5 @@
 // Package scale measures proxies with thousands of clusters and routes: how soon they serve, what they
-// hold, and what one changed route costs.
+// hold, and what one changed route and one service more cost.
 package scale
 
 import (
@@ -55,6 +55,8 @@ type Figures struct {
 	ChangeTime time.Duration
 	// ChangeCPU is what the change cost.
 	ChangeCPU time.Duration
+	// AddTime and AddCPU are the same for a service more: a cluster, its endpoint and its route.
+	AddTime, AddCPU time.Duration
 }
 
 // subject is a proxy with a source of configuration.
@@ -70,7 +72,9 @@ type prepared struct {
 	arguments, variables []string
 	// change makes one route carry a generation in its responses.
 	change func(generation int) error
-	stop   func()
+	// add adds the service that comes after the last.
+	add  func() error
+	stop func()
 }
 
 // Measure runs every subject once in each round.
@@ -92,8 +96,8 @@ func Measure(setup *peer.Setup, size, rounds int, progress io.Writer) (*Result, 
 				result.Subjects[i].Error = err
 			}
 			figures[i] = append(figures[i], one)
-			_, _ = fmt.Fprintf(progress, "scale %-10d %-22s ready %s, CPU %s, %.1f MB PSS; a change %s, CPU %s %v\n", size, s.title,
-				one.Ready, one.CPU, memoryMB(one.Memory.PSS), one.ChangeTime, one.ChangeCPU, orEmpty(err))
+			_, _ = fmt.Fprintf(progress, "scale %-10d %-22s ready %s, CPU %s, %.1f MB PSS; a change %s, CPU %s; a service more %s, CPU %s %v\n", size, s.title,
+				one.Ready, one.CPU, memoryMB(one.Memory.PSS), one.ChangeTime, one.ChangeCPU, one.AddTime, one.AddCPU, orEmpty(err))
 		}
 	}
 	for i := range result.Subjects {
@@ -135,36 +139,44 @@ func (s *subject) run(setup *peer.Setup, size int) (Figures, error) {
 	if figures.Memory, err = machine.ProcessMemory(process.PID()); err != nil {
 		return figures, err
 	}
-	return figures, measureChanges(&figures, process, ready, size)
+	if figures.ChangeTime, figures.ChangeCPU, err = measureChanges(process, ready.change, func(generation int) error {
+		return answers(changed(size), strconv.Itoa(generation))
+	}); err != nil {
+		return figures, fmt.Errorf("changes: %w", err)
+	}
+	figures.AddTime, figures.AddCPU, err = measureChanges(process, func(int) error { return ready.add() }, func(number int) error {
+		return answers(size-1+number, "")
+	})
+	return figures, err
 }
 
-func measureChanges(figures *Figures, process *machine.Process, ready *prepared, size int) error {
+// measureChanges makes changes, numbered from 1, one after the other, and returns the medians of the time
+// until each is in force and of what it cost.
+func measureChanges(process *machine.Process, change, inForce func(number int) error) (took, cost time.Duration, err error) {
 	var times, costs []time.Duration
-	for generation := 1; generation <= changes; generation++ {
+	for number := 1; number <= changes; number++ {
 		before, err := machine.ProcessTime(process.PID())
 		if err != nil {
-			return err
+			return 0, 0, err
 		}
 		started := time.Now()
-		if err := ready.change(generation); err != nil {
-			return err
+		if err := change(number); err != nil {
+			return 0, 0, err
 		}
-		wanted := strconv.Itoa(generation)
-		if err := process.Await(changeLimit, pollEvery, func() error { return answers(changed(size), wanted) }); err != nil {
-			return err
+		if err := process.Await(changeLimit, pollEvery, func() error { return inForce(number) }); err != nil {
+			return 0, 0, err
 		}
 		times = append(times, time.Since(started))
 		time.Sleep(settle)
 		after, err := machine.ProcessTime(process.PID())
 		if err != nil {
-			return err
+			return 0, 0, err
 		}
 		costs = append(costs, after-before)
 	}
 	slices.Sort(times)
 	slices.Sort(costs)
-	figures.ChangeTime, figures.ChangeCPU = times[changes/2], costs[changes/2]
-	return nil
+	return times[changes/2], costs[changes/2], nil
 }
 
 // changed is the service whose route is changed.
@@ -203,6 +215,8 @@ func medians(all []Figures) Figures {
 		CPU:        median(all, func(f Figures) time.Duration { return f.CPU }),
 		ChangeTime: median(all, func(f Figures) time.Duration { return f.ChangeTime }),
 		ChangeCPU:  median(all, func(f Figures) time.Duration { return f.ChangeCPU }),
+		AddTime:    median(all, func(f Figures) time.Duration { return f.AddTime }),
+		AddCPU:     median(all, func(f Figures) time.Duration { return f.AddCPU }),
 		Memory: machine.Memory{
 			RSS: median(all, func(f Figures) int64 { return f.Memory.RSS }),
 			PSS: median(all, func(f Figures) int64 { return f.Memory.PSS }),

@@ -22,8 +22,12 @@ func TestEveryServiceHasItsOwn(t *testing.T) {
 		}
 		seen[c.Name] = true
 	}
+	r.add()
+	if added := r.routes.VirtualHosts[10]; r.clusters[10].Name != r.endpoints[10].ClusterName || seen[r.clusters[10].Name] || added.Domains[0] != hostName(10) {
+		t.Errorf("added: %s, %v", r.clusters[10].Name, added.Domains)
+	}
 	r.mark(7)
-	for i, host := range hosts {
+	for i, host := range r.routes.VirtualHosts {
 		headers := host.Routes[0].ResponseHeadersToAdd
 		if i != changed(10) && len(headers) > 0 {
 			t.Errorf("service %d is marked", i)

@@ -1,6 +1,7 @@
 package scale
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -46,8 +47,16 @@ func selvedgeFromYAML(setup *peer.Setup, directory string, size int) (*prepared,
 	change := func(generation int) error {
 		return write(fmt.Sprintf("{response: {set: {%s: \"%d\"}}}", generationHeader, generation))
 	}
+	added := 0
+	add := func() error {
+		number := size + added
+		added++
+		text := fmt.Sprintf(serviceYAML, number, backend.HTTP) + fmt.Sprintf(virtualServiceYAML, number, hostName(number), "{}")
+		file := filepath.Join(folder, fmt.Sprintf("added-%d.yaml", number))
+		return errors.Join(os.WriteFile(file+".new", []byte(text), 0o644), os.Rename(file+".new", file))
+	}
 	arguments := []string{"run", "--config", folder, "--concurrency", "1", "--log-level", "warn"}
-	return &prepared{program: setup.Selvedge, arguments: arguments, change: change, stop: func() {}}, write("{}")
+	return &prepared{program: setup.Selvedge, arguments: arguments, change: change, add: add, stop: func() {}}, write("{}")
 }
 
 const gatewayYAML = `apiVersion: networking.istio.io/v1

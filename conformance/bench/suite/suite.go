@@ -49,7 +49,7 @@ func Run(options Options, out, progress io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if err := machine.Require("haproxy", "nginx", "wrk", "taskset", "ip"); err != nil {
+	if err := machine.Require("haproxy", "nginx", "wrk", "h2load", "taskset", "ip"); err != nil {
 		return err
 	}
 	if err := machine.RaiseFileLimit(); err != nil {
@@ -94,9 +94,9 @@ func newSetup(c *cluster.Cluster) (*peer.Setup, error) {
 	if err != nil {
 		return nil, err
 	}
-	certificate, err := peer.NewCertificate(directory)
+	certificates, err := peer.NewCertificates(directory)
 	return &peer.Setup{
-		Directory: directory, Bench: filepath.Join(c.Root, "bench"), Selvedge: selvedge, Envoy: envoy, Certificate: certificate,
+		Directory: directory, Bench: filepath.Join(c.Root, "bench"), Selvedge: selvedge, Envoy: envoy, Certificates: certificates,
 	}, err
 }
 
@@ -126,6 +126,11 @@ func measureAll(options Options, setup *peer.Setup, progress io.Writer) (*report
 		return nil, err
 	}
 	for _, work := range works {
+		if work.ConstantRate() {
+			if work, err = measure.AtRate(work, result.Rows, setup, timing, progress); err != nil {
+				return nil, fmt.Errorf("%s: %w", work.Name, err)
+			}
+		}
 		row, err := measure.Rounds(work, peers, setup, options.Rounds, timing, progress)
 		if err != nil {
 			return nil, err

@@ -21,7 +21,8 @@ import (
 const usage = `usage: bench COMMAND
 
   run       measure, print the report, and write it to docs/performance.md if nothing was left out (bench run -h)
-  count     instructions, allocations and system calls of one request through Selvedge; fails if there are too many
+  count     instructions, allocations and system calls of one request through Selvedge for each pair of protocols;
+            fails if they have grown (bench count -h)
   capture selvedge|envoy
             take from a real istiod what it sends for the benchmark's folder to such a gateway
 
@@ -46,10 +47,7 @@ func run(command string, arguments []string) error {
 	case "run":
 		return measure(arguments)
 	case "count":
-		if err := sandbox.Enter(); err != nil {
-			return err
-		}
-		return gate.Run(os.Stdout)
+		return count(arguments)
 	case "capture":
 		if len(arguments) != 1 || capture.Profiles[arguments[0]] == "" {
 			return errors.New("capture what: selvedge or envoy?")
@@ -61,6 +59,21 @@ func run(command string, arguments []string) error {
 		return generate(arguments)
 	}
 	return fmt.Errorf("no command %q\n%s", command, usage)
+}
+
+func count(arguments []string) error {
+	flags := flag.NewFlagSet("count", flag.ExitOnError)
+	update := flags.Bool("update", false, "write the counts to conformance/bench/reference.json instead of comparing with it")
+	if err := flags.Parse(arguments); err != nil {
+		return err
+	}
+	if flags.NArg() > 0 {
+		return fmt.Errorf("count does not take %q", flags.Arg(0))
+	}
+	if err := sandbox.Enter(); err != nil {
+		return err
+	}
+	return gate.Run(*update, os.Stdout)
 }
 
 func measure(arguments []string) error {
@@ -102,9 +115,11 @@ func generate(arguments []string) error {
 	port := flags.Int("port", 0, "port of the proxy on 127.0.0.1")
 	path := flags.String("path", "/1k", "path to ask for")
 	connections := flags.Int("connections", 1, "connections open at a time")
+	streams := flags.Int("streams", 0, "streams at a time on each connection over HTTP/2; 0 is HTTP/1 (constant-rate)")
+	rate := flags.Int("rate", 0, "requests a second (constant-rate)")
 	duration := flags.Duration("duration", time.Second, "how long")
 	if err := flags.Parse(arguments[1:]); err != nil {
 		return err
 	}
-	return load.Run(arguments[0], load.Job{Port: *port, Path: *path, Connections: *connections, Duration: *duration})
+	return load.Run(arguments[0], load.Job{Port: *port, Path: *path, Connections: *connections, Streams: *streams, Rate: *rate, Duration: *duration})
 }

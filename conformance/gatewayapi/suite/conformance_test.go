@@ -34,6 +34,7 @@ func TestConformance(t *testing.T) {
 	options.SkipTests = append(options.SkipTests, excluded.TestNames()...)
 	options.ConformanceProfiles = []suite.ConformanceProfileName{
 		suite.GatewayHTTPConformanceProfileName, suite.GatewayTLSConformanceProfileName, suite.GatewayTCPConformanceProfileName,
+		suite.GatewayGRPCConformanceProfileName,
 	}
 	// Addresses of a Gateway that istiod does not deploy: a Service of the suite's own, and none.
 	hostname := gatewayv1.HostnameAddressType

@@ -76,13 +76,14 @@ impl Framing {
     }
 }
 
-/// One or more digits that fit 64 bits.
+/// One or more digits that fit 63 bits: what is larger is negative to those who read a signed number.
 fn decimal(value: &[u8]) -> Option<u64> {
     if value.is_empty() {
         return None;
     }
-    value.iter().try_fold(0u64, |number, byte| {
-        let digit = byte.is_ascii_digit().then(|| u64::from(byte - b'0'))?;
+    let number = value.iter().try_fold(0i64, |number, byte| {
+        let digit = byte.is_ascii_digit().then(|| i64::from(byte - b'0'))?;
         number.checked_mul(10)?.checked_add(digit)
-    })
+    });
+    number.map(i64::unsigned_abs)
 }

@@ -7,8 +7,10 @@ use std::fmt;
 
 use crate::body_length::ContentLengthError;
 use crate::limits::Limits;
-use crate::name::Header;
+use crate::name::{Header, SEPARATOR};
 use crate::scan::{is_field_value, is_token};
+
+pub(crate) const LINE_END: &[u8] = b"\r\n";
 
 /// A name that starts with a colon (RFC 9113 8.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +54,8 @@ pub struct SectionField<'a> {
     kind: SectionKind,
     name: &'a [u8],
     value: &'a [u8],
+    /// Both as HTTP/1 writes them, if they lie there so.
+    line: Option<&'a [u8]>,
 }
 
 /// What is known of a field without its bytes.
@@ -120,7 +124,27 @@ impl<'a> SectionField<'a> {
     /// A field of which everything is known.
     #[inline]
     pub fn new(kind: SectionKind, name: &'a [u8], value: &'a [u8]) -> Self {
-        SectionField { kind, name, value }
+        SectionField { kind, name, value, line: None }
+    }
+
+    /// The same, of a field that a decoder keeps as [`SectionField::write_line`] wrote it. Its head is copied at once.
+    #[inline]
+    pub fn of_line(kind: SectionKind, line: &'a [u8], name_length: usize) -> Self {
+        let name = line.get(..name_length).unwrap_or_default();
+        let value = line.get(name_length + SEPARATOR.len()..line.len().saturating_sub(LINE_END.len()));
+        SectionField { kind, name, value: value.unwrap_or_default(), line: Some(line) }
+    }
+
+    /// Writes a field as HTTP/1 does.
+    pub fn write_line(name: &[u8], value: &[u8], out: &mut Vec<u8>) {
+        for part in [name, SEPARATOR.as_bytes(), value, LINE_END] {
+            out.extend_from_slice(part);
+        }
+    }
+
+    #[inline]
+    pub(crate) fn line(&self) -> Option<&'a [u8]> {
+        self.line
     }
 
     /// The value.
@@ -157,11 +181,11 @@ impl SectionSize {
     /// Bytes that a field costs beside its name and value (RFC 9113 6.5.2).
     const OVERHEAD: usize = 32;
 
-    /// Counts a field; `counted` is false for one that becomes part of another (cookie crumbs).
+    /// Counts a field.
     #[inline]
-    pub(crate) fn add(&mut self, field: &SectionField<'_>, counted: bool, limits: &Limits) -> Result<(), SectionError> {
+    pub(crate) fn add(&mut self, field: &SectionField<'_>, limits: &Limits) -> Result<(), SectionError> {
         self.bytes += field.name.len() + field.value.len() + Self::OVERHEAD;
-        self.fields += usize::from(counted);
+        self.fields += 1;
         if self.bytes > limits.max_head_bytes {
             return Err(SectionError::TooLarge);
         }
@@ -200,8 +224,12 @@ pub enum SectionError {
     Status,
     /// A field that concerns one connection only (RFC 9113 8.2.2).
     ConnectionSpecific,
-    /// A content-length that is no number, twice, or not that of the content.
+    /// A content-length that is no number, or more than one.
     ContentLength,
+    /// More or less content than content-length says.
+    LengthMismatch,
+    /// A field that says something about the message as a whole, in trailers (RFC 9110 6.5.1).
+    TrailerField,
     /// Content announced where there is none.
     BodyDisallowed,
     /// An underscore in a field name, where that is refused.
@@ -215,10 +243,30 @@ pub enum SectionError {
 impl SectionError {
     /// Whether RFC 9113 calls such a message malformed. The others are well-formed, but not taken here.
     pub const fn is_malformed(self) -> bool {
-        !matches!(
-            self,
-            SectionError::Method | SectionError::Underscore | SectionError::TooManyFields | SectionError::TooLarge
-        )
+        !self.is_limit() && !matches!(self, SectionError::Method)
+    }
+
+    /// Whether it is a limit or a choice of ours.
+    pub const fn is_limit(self) -> bool {
+        matches!(self, SectionError::Underscore | SectionError::TooManyFields | SectionError::TooLarge)
+    }
+
+    /// The response code details for logs, in Envoy's words.
+    pub const fn detail(self) -> &'static str {
+        match self {
+            SectionError::TooManyFields => "http2.too_many_headers",
+            SectionError::TooLarge => "http2.header_list_size_too_large",
+            SectionError::Underscore => "http2.unexpected_underscore",
+            SectionError::FieldName
+            | SectionError::FieldValue
+            | SectionError::Scheme
+            | SectionError::Path
+            | SectionError::Authority
+            | SectionError::HostMismatch
+            | SectionError::ConnectionSpecific
+            | SectionError::ContentLength => "http2.invalid.header.field",
+            _ => "http2.violation.of.messaging.rule",
+        }
     }
 
     /// What is wrong, in words.
@@ -239,6 +287,8 @@ impl SectionError {
             SectionError::Status => "invalid status",
             SectionError::ConnectionSpecific => "connection-specific field",
             SectionError::ContentLength => "invalid content-length",
+            SectionError::LengthMismatch => "content-length and content differ",
+            SectionError::TrailerField => "field that has no place in trailers",
             SectionError::BodyDisallowed => "content where there is none",
             SectionError::Underscore => "underscore in a field name",
             SectionError::TooManyFields => "too many fields",

@@ -117,7 +117,7 @@ fn write_content_length(length: u64, out: &mut Vec<u8>) {
 }
 
 fn write_upgrade(protocol: &[u8], out: &mut Vec<u8>) {
-    put(out, b"connection: upgrade\r\nupgrade: ");
+    put(out, b"connection: Upgrade\r\nupgrade: ");
     put(out, protocol);
     put(out, b"\r\n");
 }

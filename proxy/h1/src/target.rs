@@ -79,7 +79,7 @@ fn before_fragment(target: &[u8]) -> Option<usize> {
 
 /// `host:port`, for CONNECT only.
 #[cold]
-pub(crate) fn authority_form(target: &[u8], start: usize) -> Option<Target> {
+fn authority_form(target: &[u8], start: usize) -> Option<Target> {
     let colon = target.iter().rposition(|byte| *byte == b':')?;
     let (host, port) = target.split_at(colon);
     let port = port.get(1..)?;

@@ -39,7 +39,7 @@ struct InSecond {
 #[derive(Default)]
 struct InAll {
     resets: u32,
-    resets_before_response: u32,
+    premature_resets: u32,
     resets_sent: u32,
     pings: u32,
     settings: u32,
@@ -100,20 +100,23 @@ impl Abuse {
     pub(crate) fn stream_ended(&mut self) {
         let in_all = &mut self.in_all;
         in_all.resets = in_all.resets.saturating_sub(1);
-        in_all.resets_before_response = in_all.resets_before_response.saturating_sub(1);
+        in_all.premature_resets = in_all.premature_resets.saturating_sub(1);
         in_all.resets_sent = in_all.resets_sent.saturating_sub(1);
     }
 
-    /// RST_STREAM; `before_response` when it ended a stream of which no response was begun.
-    pub(crate) fn reset_received(&mut self, before_response: bool, now: Instant) -> Outcome {
+    /// RST_STREAM of a client on a stream that was opened at `since`, and whether a response was begun.
+    pub(crate) fn reset_received(&mut self, since: Option<Instant>, answered: bool, now: Instant) -> Outcome {
         self.at(now);
-        count(&mut self.in_second.resets, self.limits.resets_per_second, "resets per second")?;
         count(&mut self.in_all.resets, self.limits.resets_in_all, "resets in all")?;
-        if before_response {
-            let limit = self.limits.resets_before_response;
-            count(&mut self.in_all.resets_before_response, limit, "resets before a response")?;
+        let lived = since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
+        if lived >= Duration::from_secs(1) {
+            return Ok(());
         }
-        Ok(())
+        count(&mut self.in_second.resets, self.limits.resets_per_second, "resets per second")?;
+        if answered {
+            return Ok(());
+        }
+        count(&mut self.in_all.premature_resets, self.limits.premature_resets, "premature resets")
     }
 
     /// We had to reset a stream because of what the peer did.
@@ -164,7 +167,7 @@ impl Abuse {
         count(&mut self.in_second.stream_window_updates, limit, "window updates of streams per second")
     }
 
-    /// PRIORITY, or a frame of an unknown type.
+    /// PRIORITY, a frame of an unknown type, or one on a stream that is gone.
     pub(crate) fn ignored_frame(&mut self, now: Instant) -> Outcome {
         self.at(now);
         count(&mut self.in_second.ignored_frames, self.limits.ignored_frames_per_second, "ignored frames per second")

@@ -48,13 +48,14 @@ impl Default for Config {
 /// What honest peers do in proportion to the traffic is forgiven in proportion to it: each field says how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AbuseLimits {
-    /// RST_STREAM received in a second.
+    /// RST_STREAM received in a second, but for streams that lived for a second: these are bounded by how many may be open.
+    /// This bound and the next two are those of servers.
     pub resets_per_second: u32,
     /// RST_STREAM received in all; each stream that comes to its end takes one back.
     pub resets_in_all: u32,
-    /// RST_STREAM received on streams of which no response was begun (rapid reset, CVE-2023-44487), in all; each stream that comes
-    /// to its end takes one back.
-    pub resets_before_response: u32,
+    /// RST_STREAM received within a second on streams of which no response was begun (rapid reset, CVE-2023-44487; Envoy calls
+    /// them premature, too), in all; each stream that comes to its end takes one back.
+    pub premature_resets: u32,
     /// RST_STREAM sent because of what the peer did (MadeYouReset, CVE-2025-8671), in all; each stream that comes to its end takes
     /// one back.
     pub resets_sent: u32,
@@ -74,7 +75,7 @@ pub struct AbuseLimits {
     pub connection_window_updates_per_second: u32,
     /// WINDOW_UPDATE of streams in a second, but for the same.
     pub stream_window_updates_per_second: u32,
-    /// PRIORITY and frames of unknown types in a second.
+    /// PRIORITY, frames of unknown types, and frames on streams that are gone, in a second.
     pub ignored_frames_per_second: u32,
     /// CONTINUATION frames of one field section.
     pub continuations: u32,
@@ -90,7 +91,7 @@ impl AbuseLimits {
     pub const DEFAULT: AbuseLimits = AbuseLimits {
         resets_per_second: 100,
         resets_in_all: 10_000,
-        resets_before_response: 50,
+        premature_resets: 50,
         resets_sent: 500,
         pings_per_second: 100,
         pings_in_all: 10_000,

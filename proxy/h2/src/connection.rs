@@ -44,6 +44,8 @@ pub struct Connection<T> {
     receive_window: ReceiveWindow,
     /// What a stream may receive beyond its window because the peer does not know of a smaller one yet.
     window_grace: i64,
+    /// What may still arrive on streams that we reset.
+    under_way: i64,
     abuse: Abuse,
     /// The last stream whose request the user was told of.
     last_accepted: u32,
@@ -54,7 +56,11 @@ pub struct Connection<T> {
     /// Streams are left of those that the peer refused.
     resetting_refused: bool,
     draining: bool,
+    /// The error of the next call.
+    doomed: Option<ConnectionError>,
     failed: Option<ConnectionError>,
+    /// PINGs that were not answered yet.
+    pings: u32,
 }
 
 /// What the next bytes are.
@@ -96,13 +102,16 @@ impl<T> Connection<T> {
             send_window: DEFAULT_WINDOW,
             receive_window: ReceiveWindow::new(config.initial_connection_window),
             window_grace: (DEFAULT_WINDOW - i64::from(config.initial_stream_window)).max(0),
+            under_way: 0,
             abuse: Abuse::new(config.abuse),
             last_accepted: 0,
             ignored_beyond: frame::MAX_STREAM_ID,
             refused_beyond: None,
             resetting_refused: false,
             draining: false,
+            doomed: None,
             failed: None,
+            pings: 0,
         }
     }
 
@@ -129,7 +138,10 @@ impl<T> Connection<T> {
         if let Some(error) = self.failed {
             return Err(error);
         }
-        let outcome = self.advance(input, now, out);
+        let outcome = match self.doomed.take() {
+            Some(error) => Err(error),
+            None => self.advance(input, now, out),
+        };
         if let Err(error) = outcome {
             self.failed = Some(error);
             frame::write_go_away(self.last_accepted, error.code, out);
@@ -181,6 +193,15 @@ impl<T> Connection<T> {
     /// The peer asked for no more streams, or we did.
     pub fn is_going_away(&self) -> bool {
         self.draining || self.refused_beyond.is_some()
+    }
+
+    /// Gives back memory above `bytes` bytes of each buffer; for connections that are idle.
+    pub fn shrink_to(&mut self, bytes: usize) {
+        self.request.shrink_to(bytes);
+        self.response.shrink_to(bytes);
+        self.trailers.shrink_to(bytes);
+        self.block.shrink_to(bytes);
+        self.decoder.shrink_to(bytes);
     }
 
     fn advance(&mut self, input: &[u8], now: Instant, out: &mut Vec<u8>) -> Outcome {
@@ -257,8 +278,8 @@ impl<T> Connection<T> {
         let consumed = HEADER + header.length;
         let Some(payload) = input.get(HEADER..consumed) else { return Ok(None) };
         let event = match header.kind {
-            kind::HEADERS => self.headers(header, payload, out)?,
-            kind::CONTINUATION => self.continuation(header, payload, out)?,
+            kind::HEADERS => self.headers(header, payload, now, out)?,
+            kind::CONTINUATION => self.continuation(header, payload, now, out)?,
             kind::WINDOW_UPDATE => self.window_update(header, payload, now, out)?,
             kind::RST_STREAM => self.reset_frame(header, payload, now)?,
             kind::SETTINGS => self.settings(header, payload, now, out)?,

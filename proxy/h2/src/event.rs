@@ -36,7 +36,8 @@ pub enum Event {
         /// The stream.
         key: Key,
     },
-    /// Content. Give credit for it ([`crate::Connection::consumed`]), now or later, even if the stream is gone by then.
+    /// Content. Say when you are done with it ([`crate::Connection::consumed`]), now or later: the peer may not send much more
+    /// before.
     Data {
         /// The stream.
         key: Key,
@@ -56,12 +57,15 @@ pub enum Event {
         /// What the peer did, in words for logs.
         reason: &'static str,
     },
-    /// Server: a request that was refused before it became a stream.
+    /// Server: a request that was refused before it became a stream. [`crate::Connection::request_head`] has what was understood
+    /// of its head. If it ends the connection, the next call returns the error.
     Refused {
-        /// The code in RST_STREAM.
+        /// The code in RST_STREAM, or GOAWAY.
         code: Code,
         /// What the peer did, in words for logs.
         reason: &'static str,
+        /// The response code details, in Envoy's words where Envoy has them.
+        detail: &'static str,
     },
     /// More may be sent: on this stream, or else on all of them, or there is room for another stream.
     Writable {

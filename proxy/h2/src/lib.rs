@@ -2,7 +2,7 @@
 //!
 //! A [`Connection`] takes what arrived ([`Connection::receive`]) and says what it means ([`Event`]); what is to be sent is
 //! appended to a buffer of the caller. Bodies pass through without being kept: the caller gets their place in its own input,
-//! and gives credit back ([`Connection::consumed`]) when it is done with them. Heads are those of the crate `h1`, so that
+//! and says when it is done with them ([`Connection::consumed`]). Heads are those of the crate `h1`, so that
 //! nothing else needs to know by which version a message came. Nothing allocates once the buffers have grown to the size of
 //! the traffic.
 //!

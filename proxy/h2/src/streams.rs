@@ -1,6 +1,7 @@
 //! The streams of a connection (RFC 9113 5.1).
 
 use std::hash::{BuildHasherDefault, Hasher};
+use std::time::Instant;
 
 use h1::Method;
 use hashbrown::HashMap;
@@ -52,12 +53,29 @@ pub(crate) struct Stream<T> {
     /// Bytes that we may send; below zero after the peer made its windows smaller.
     pub(crate) send_window: i64,
     pub(crate) receive_window: ReceiveWindow,
+    /// Bytes of content that the user was handed and is not done with.
+    pub(crate) held: usize,
     /// Bytes of content that must still arrive, where content-length said so.
     pub(crate) content_left: Option<u64>,
+    /// When its request arrived. Server only.
+    pub(crate) since: Option<Instant>,
     /// Of the request.
     pub(crate) method: Method,
     /// What extended CONNECT asked for.
     pub(crate) protocol: Option<Box<[u8]>>,
+}
+
+impl<T> Stream<T> {
+    #[inline]
+    pub(crate) fn may_send_content(&self) -> bool {
+        self.reset.is_none() && self.sending == Progress::Content
+    }
+
+    /// Both messages came to their end.
+    #[inline]
+    pub(crate) fn is_over(&self) -> bool {
+        self.receiving == Progress::Ended && self.sending == Progress::Ended
+    }
 }
 
 /// What a stream number means.
@@ -75,19 +93,17 @@ pub(crate) enum Known {
 }
 
 /// How many of the streams that ended last are remembered.
-const REMEMBERED: usize = 64;
+const REMEMBERED: usize = 128;
 
-#[derive(Clone, Copy, Default)]
-struct Ended {
-    id: u32,
-    reset_by_us: bool,
-}
+/// Marks a stream number, which has 31 bits, of a stream that we reset.
+const RESET_BY_US: u32 = 1 << 31;
 
 pub(crate) struct Streams<T> {
     slots: Vec<Option<Stream<T>>>,
     free: Vec<u32>,
     ids: HashMap<u32, u32, BuildHasherDefault<IdHasher>>,
-    ended: Box<[Ended; REMEMBERED]>,
+    /// A ring of numbers, perhaps marked; it grows up to its size.
+    ended: Vec<u32>,
     next_ended: usize,
     role: Role,
     /// The highest number that the peer used.
@@ -102,7 +118,7 @@ impl<T> Streams<T> {
             slots: Vec::new(),
             free: Vec::new(),
             ids: HashMap::default(),
-            ended: Box::new([Ended::default(); REMEMBERED]),
+            ended: Vec::new(),
             next_ended: 0,
             role,
             last_of_peer: 0,
@@ -174,8 +190,10 @@ impl<T> Streams<T> {
 
     /// Remembers a stream that is gone.
     pub(crate) fn remember(&mut self, id: u32, reset_by_us: bool) {
-        if let Some(place) = self.ended.get_mut(self.next_ended) {
-            *place = Ended { id, reset_by_us };
+        let marked = if reset_by_us { id | RESET_BY_US } else { id };
+        match self.ended.get_mut(self.next_ended) {
+            Some(place) => *place = marked,
+            None => self.ended.push(marked),
         }
         self.next_ended = (self.next_ended + 1) % REMEMBERED;
     }
@@ -196,8 +214,8 @@ impl<T> Streams<T> {
 
     #[cold]
     fn closed(&self, id: u32) -> Known {
-        let ended = self.ended.iter().find(|ended| ended.id == id);
-        Known::Closed { reset_by_us: ended.is_some_and(|ended| ended.reset_by_us), remembered: ended.is_some() }
+        let reset_by_us = self.ended.contains(&(id | RESET_BY_US));
+        Known::Closed { reset_by_us, remembered: reset_by_us || self.ended.contains(&id) }
     }
 
     /// Whether the peer is the one to open streams with this number.
@@ -225,5 +243,42 @@ impl Hasher for IdHasher {
     #[inline]
     fn write_u32(&mut self, number: u32) {
         self.0 = (self.0 ^ u64::from(number)).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(32);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_mean_what_was_done_with_them() {
+        let closed = |reset_by_us, remembered| Known::Closed { reset_by_us, remembered };
+        let mut streams: Streams<()> = Streams::new(Role::Server);
+        streams.last_of_peer = 9;
+        streams.remember(3, true);
+        streams.remember(5, false);
+        let expected =
+            [closed(false, false), closed(true, true), closed(false, true), closed(false, false), Known::Idle];
+        assert_eq!([1, 3, 5, 7, 11].map(|id| streams.known(id)), expected);
+        assert_eq!([2, 10].map(|id| streams.known(id)), [Known::Idle; 2]);
+        let mut streams: Streams<()> = Streams::new(Role::Client);
+        streams.next_own = 9;
+        assert_eq!([2, 7, 9].map(|id| streams.known(id)), [Known::Idle, closed(false, false), Known::Idle]);
+    }
+
+    #[test]
+    fn only_the_last_ones_are_remembered() {
+        let mut streams: Streams<()> = Streams::new(Role::Server);
+        streams.last_of_peer = 10_001;
+        for id in (1..=10_001).step_by(2) {
+            streams.remember(id, true);
+        }
+        let remembered = (1..=10_001)
+            .step_by(2)
+            .filter(|id| streams.known(*id) == Known::Closed { reset_by_us: true, remembered: true });
+        assert_eq!(
+            remembered.collect::<Vec<u32>>(),
+            (10_003 - 2 * REMEMBERED as u32..=10_001).step_by(2).collect::<Vec<u32>>()
+        );
     }
 }

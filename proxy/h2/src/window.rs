@@ -23,6 +23,11 @@ impl ReceiveWindow {
         self.available + grace >= 0
     }
 
+    /// What the peer may still send.
+    pub(crate) fn available(&self) -> i64 {
+        self.available
+    }
+
     /// We are done with so much. Returns what to give back, once that is half of the window.
     #[inline]
     pub(crate) fn give_back(&mut self, bytes: usize) -> Option<u32> {

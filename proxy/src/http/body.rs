@@ -7,7 +7,7 @@ use h1::{BodyDecoder, BodyError, BodyLength, Fields};
 
 use super::sink::Sink;
 use super::source::Source;
-use crate::http2::{self, Taken};
+use crate::http2::{self, Reset, Taken};
 use crate::io::{BLOCK_SIZE, Stream};
 use crate::worker::clock::Clock;
 use crate::worker::timer::Alarm;
@@ -17,6 +17,8 @@ use crate::worker::timer::Alarm;
 pub(super) enum BodyFailure {
     /// The side that sends it broke off, or broke the framing.
     Source(BodyError),
+    /// The stream that brings it was reset.
+    Reset(Reset),
     /// The side that receives it is gone.
     Sink,
 }
@@ -48,7 +50,7 @@ pub(super) struct Body {
     /// Bytes moved so far.
     pub(super) moved: u64,
     /// What stood behind it; nothing that came by HTTP/1.
-    pub(super) trailers: Fields,
+    pub(super) trailers: Option<Box<Fields>>,
 }
 
 /// How the end of a body is known.
@@ -66,7 +68,7 @@ impl Body {
             // There is none only if the stream ended with the head.
             Source::Http2(_) => Delimiter::Http2 { ended: length == BodyLength::None },
         };
-        Self { delimiter, chunked, moved: 0, trailers: Fields::new() }
+        Self { delimiter, chunked, moved: 0, trailers: None }
     }
 
     /// Whether all of it was moved.
@@ -106,10 +108,12 @@ impl Body {
             sink.put_body(bytes, self.chunked, last);
         }
         stream.consumed(bytes.len());
-        if let Some(mut trailers) = trailers {
+        if let Some(trailers) = trailers {
             sink.put_trailers(&trailers, self.chunked);
-            std::mem::swap(&mut self.trailers, &mut trailers);
-            stream.keep_trailers(trailers);
+            // The memory that was there goes round.
+            if let Some(spare) = self.trailers.replace(trailers) {
+                stream.keep_trailers(spare);
+            }
         }
         self.delimiter = Delimiter::Http2 { ended };
     }
@@ -194,7 +198,7 @@ impl Body {
             }
             (Source::Http2(stream), _) => {
                 let arrived = poll_fn(|context| stream.poll_body(context)).await;
-                arrived.map_err(|_| BodyFailure::Source(BodyError::Truncated)).map(|()| true)
+                arrived.map_err(BodyFailure::Reset).map(|()| true)
             }
             (Source::Http1(_), Delimiter::Http2 { .. }) => Ok(false),
         }

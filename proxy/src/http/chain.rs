@@ -11,8 +11,8 @@ use xds_model::http::{self as model, HttpConnectionManager};
 
 use super::HttpCounters;
 use super::filter::Filters;
-use crate::http2::http2_config;
 use crate::config::snapshot::{HttpSnapshot, Routes};
+use crate::http2::http2_config;
 use crate::worker::{Worker, WorkerRoutes};
 
 /// A request's head may take this long to arrive where the control plane set no bound: an edge must not wait for ever.

@@ -3,6 +3,8 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use xds_model::http::Codec;
+
 use super::HttpChain;
 use super::downstream::ClientConnection;
 use super::{http1, http2};
@@ -25,14 +27,18 @@ pub async fn serve(mut stream: Stream, admission: Rc<Admission<HttpChain>>, work
     let alarm = Alarm::new(&worker.timers);
     let agreed = admission.facts.tls.as_ref().and_then(|tls| tls.protocol.clone());
     let client = ClientConnection::new(admission, worker);
-    let is_http2 = match agreed.as_deref() {
-        Some(protocol) => protocol == b"h2",
-        None => http1::serve(&mut stream, &client, &alarm, true).await == http1::End::Http2,
+    let is_http2 = match client.admission.application().model().codec {
+        Codec::Http1 => Some(false),
+        Codec::Http2 => Some(true),
+        Codec::Auto => agreed.map(|protocol| *protocol == *b"h2"),
     };
-    match (is_http2, agreed) {
-        (true, _) => Box::pin(http2::serve(&mut stream, &client, &alarm)).await,
-        (false, Some(_)) => drop(http1::serve(&mut stream, &client, &alarm, false).await),
-        (false, None) => {}
+    let is_http2 = match is_http2 {
+        Some(true) => true,
+        decided => http1::serve(&mut stream, &client, &alarm, decided.is_none()).await == http1::End::Http2,
+    };
+    if is_http2 {
+        // Boxed: its state would be part of every HTTP/1 connection.
+        Box::pin(http2::serve(&mut stream, &client, &alarm)).await;
     }
     close(stream, &alarm).await;
 }

@@ -17,10 +17,16 @@ counters! {
         downstream_cx_http2_total: Counter,
         /// HTTP/2 connections open.
         downstream_cx_http2_active: Gauge,
+        /// HTTP/2 connections closed because the client passed a limit of frames.
+        downstream_cx_http2_flood: Counter,
+        /// HTTP/2 connections closed because PINGs were not answered.
+        downstream_cx_http2_keepalive_timeout: Counter,
         /// Connections closed because no request came for too long.
         downstream_cx_idle_timeout: Counter,
         /// Connections closed because they had served enough requests.
         downstream_cx_max_requests_reached: Counter,
+        /// Connections that close with their next answer because memory is short.
+        downstream_cx_overload_disable_keepalive: Counter,
         /// Connections that broke the protocol.
         downstream_cx_protocol_error: Counter,
         /// Connections closed by a drain.
@@ -39,6 +45,8 @@ counters! {
         downstream_rq_timeout: Counter,
         /// Requests that were silent for too long.
         downstream_rq_idle_timeout: Counter,
+        /// Requests refused because memory is short.
+        downstream_rq_overload_close: Counter,
         /// Requests whose client went away.
         downstream_rq_rx_reset: Counter,
         /// Requests to upgrade a connection.

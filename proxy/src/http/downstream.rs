@@ -10,7 +10,10 @@ use super::exchange::HostCache;
 use super::forwarded::Introduction;
 use super::sink::Sink;
 use super::source::Source;
+use crate::http2::Reset;
 use crate::io::Traffic;
+use crate::overload::Action;
+use crate::telemetry::response_flags::ResponseFlags;
 use crate::worker::Worker;
 use crate::worker::connection::{Admission, Wish};
 
@@ -60,7 +63,14 @@ impl ClientConnection {
         if enough {
             chain.counters.downstream_cx_max_requests_reached.increment();
         }
-        enough || self.admission.wish() >= Wish::LastRequest || self.age_left(chain).is_some_and(|left| left.is_zero())
+        let overloaded = self.worker.process.overload.sheds(Action::DisableHttpKeepalive, &self.worker.random);
+        if overloaded {
+            chain.counters.downstream_cx_overload_disable_keepalive.increment();
+        }
+        enough
+            || overloaded
+            || self.admission.wish() >= Wish::LastRequest
+            || self.age_left(chain).is_some_and(|left| left.is_zero())
     }
 }
 
@@ -76,6 +86,21 @@ pub(super) struct Downstream<'a> {
 impl<'a> Downstream<'a> {
     pub(super) fn worker(&self) -> &'a Rc<Worker> {
         &self.connection.worker
+    }
+
+    /// How it is called that the client has gone away.
+    pub(super) fn departure(&self) -> (ResponseFlags, &'static str) {
+        match &self.source {
+            Source::Http2(stream) if matches!(stream.why_reset(), Some(Reset::ByPeer(_))) => {
+                (ResponseFlags::DOWNSTREAM_REMOTE_RESET, "http2.remote_reset")
+            }
+            Source::Http2(stream)
+                if matches!(stream.why_reset(), Some(Reset::ByCodec(_) | Reset::BrokenConnection)) =>
+            {
+                (ResponseFlags::DOWNSTREAM_PROTOCOL_ERROR, "codec_error")
+            }
+            _ => (ResponseFlags::DOWNSTREAM_CONNECTION_TERMINATION, "downstream_remote_disconnect"),
+        }
     }
 
     /// Bytes in both directions that were not counted yet.

@@ -1,9 +1,10 @@
 //! The whole life of one request, from top to bottom: made safe, routed, changed, sent, answered, logged.
 
 mod changes;
+mod record;
+mod reply;
 
 use std::rc::Rc;
-use std::time::Duration;
 
 use h1::{BodyLength, Header, Method, Scheme};
 use route::{Action, Forward, RouteMatch, VirtualHostIndex};
@@ -16,9 +17,7 @@ use super::message::Memory;
 use super::upstream_request::{self, Answered};
 use super::view::View;
 use super::{HttpChain, client_certificate, response_forwarding};
-use crate::io::Traffic;
-use crate::telemetry::access_log::{Record, UpstreamFacts};
-use crate::telemetry::response_flags::ResponseFlags;
+use crate::overload;
 use crate::upstream::Cluster;
 use crate::worker::WorkerRoutes;
 
@@ -67,6 +66,17 @@ pub(super) struct Exchange<'a> {
     client: std::net::SocketAddr,
 }
 
+impl Drop for Exchange<'_> {
+    /// A panic ends the request's task before its log line; this says which request it was.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let id = self.memory.request.fields().get(Header::XRequestId).unwrap_or_default();
+            let id = String::from_utf8_lossy(id);
+            tracing::error!(request_id = %id, client = %self.client, "serving a request ended in a panic");
+        }
+    }
+}
+
 /// Where a request goes.
 struct Way<'r> {
     found: RouteMatch<'r>,
@@ -81,7 +91,7 @@ pub(super) async fn run(downstream: Downstream<'_>, chain: Rc<HttpChain>, memory
     let counters = chain.counters.clone();
     let _active = counters.downstream_rq_active.hold();
     let mut exchange = Exchange::new(downstream, chain, memory);
-    let after = match exchange.make_safe() {
+    let after = match exchange.admit().and_then(|()| exchange.make_safe()) {
         Ok(()) => exchange.route().await,
         Err(reply) => exchange.reply(reply, None),
     };
@@ -117,6 +127,16 @@ impl<'a> Exchange<'a> {
             memory,
             chain,
         }
+    }
+
+    /// Refuses everything while memory is short.
+    fn admit(&self) -> Result<(), LocalReply> {
+        let worker = self.downstream.worker();
+        if worker.process.overload.sheds(overload::Action::StopAcceptingRequests, &worker.random) {
+            self.chain.counters.downstream_rq_overload_close.increment();
+            return Err(LocalReply::overloaded());
+        }
+        Ok(())
     }
 
     /// Refuses what must not go on, and writes what the upstream is told of the client.
@@ -241,124 +261,5 @@ impl<'a> Exchange<'a> {
         self.memory.outcome.cluster = Some(cluster.name().clone());
         self.change_request(found, forward, target)?;
         Ok((target, cluster))
-    }
-
-    fn no_route(&mut self) -> After {
-        let reply = self.chain.filters.refusal().unwrap_or_else(|| {
-            self.chain.counters.no_route.increment();
-            LocalReply::no_route()
-        });
-        self.reply(reply, None)
-    }
-
-    /// A filter answers. The log tells where the request would have gone, and the route changes the answer, as in Envoy.
-    fn refused(&mut self, reply: LocalReply, routes: &WorkerRoutes, found: &RouteMatch<'_>) -> After {
-        if let Action::Forward(forward) = &found.route.action
-            && let Some(target) = forward.targets.pick(self.downstream.worker().random.next())
-        {
-            self.memory.outcome.cluster = routes.table.clusters().get(target.cluster.index()).cloned();
-        }
-        self.reply(reply, Some(found))
-    }
-
-    fn client_gone(&mut self) -> After {
-        self.chain.counters.downstream_rq_rx_reset.increment();
-        self.memory.outcome.fail(ResponseFlags::DOWNSTREAM_CONNECTION_TERMINATION, "downstream_remote_disconnect");
-        After::Close
-    }
-
-    /// Answers without the upstream. A redirect's location is in the scratch memory.
-    pub(super) fn reply(&mut self, reply: LocalReply, found: Option<&RouteMatch<'_>>) -> After {
-        self.memory.outcome.fail(reply.flags, reply.details);
-        let body = reply.start(&self.memory.request, &mut self.memory.response);
-        let status = self.memory.response.status;
-        let fields = self.memory.response.fields_mut();
-        // A location that a header cannot carry is left out.
-        let _ = match reply.location {
-            Location::None => Ok(()),
-            Location::Path => fields.set_known(Header::Location, self.memory.request.path_and_query()),
-            Location::Scratch => fields.set_known(Header::Location, &self.memory.scratch),
-        };
-        self.memory.outcome.has_response = true;
-        if let Some(found) = found {
-            // To header values the status of such an answer is 0, as in Envoy.
-            self.apply_response_mutations(found, None);
-        }
-        self.memory.outcome.status = status;
-        self.complete_response_fields();
-        // A body that was not read would be taken for the next request.
-        let unread = !self.body.is_complete();
-        let refused = self.memory.request.method == Method::Connect;
-        let close = reply.close
-            || refused
-            || unread
-            || !self.memory.request.keep_alive
-            || self.downstream.connection.is_last(&self.chain);
-        // Nor may a 204 or a 304 have a body, whatever the configuration says (RFC 9112 section 6.3).
-        let bodiless = self.memory.request.method == Method::Head || matches!(status, 100..200 | 204 | 304);
-        let body = if bodiless { &[][..] } else { &body };
-        let (response, version) = (&self.memory.response, self.memory.request.version);
-        self.downstream.sink.put_response(version, response, close, body.is_empty());
-        if !body.is_empty() {
-            self.downstream.sink.put_body(body, false, true);
-        }
-        self.memory.outcome.bytes_sent = body.len() as u64;
-        self.chain.counters.response(status);
-        if close { After::Close } else { After::NextRequest }
-    }
-
-    /// What a log line or a header value may say of the request.
-    pub(super) fn record(&self) -> Record<'_> {
-        let outcome = &self.memory.outcome;
-        let since = |time: Option<std::time::Instant>| time.map(|time| time.saturating_duration_since(outcome.began));
-        // What came with its head was there when it began.
-        let whole = (outcome.understood && self.body.is_complete()).then_some(Duration::ZERO);
-        Record {
-            connection: &self.downstream.connection.admission.facts,
-            log_type: "DownstreamEnd",
-            client: self.client,
-            host_name: &self.downstream.worker().process.host_name,
-            filter_chain: &self.chain.snapshot.chain,
-            started: outcome.began_unix,
-            duration: self.downstream.worker().io.clock.now().saturating_duration_since(outcome.began),
-            request_duration: since(outcome.received).filter(|_| outcome.understood).or(whole),
-            request_sent_duration: since(outcome.sent),
-            response_duration: since(outcome.answered),
-            request: outcome.understood.then_some(&self.memory.request),
-            scheme: self.scheme.as_str(),
-            response: outcome.has_response.then_some(&self.memory.response),
-            trailers: Some(&self.memory.trailers),
-            status: outcome.status,
-            flags: outcome.flags,
-            details: outcome.details,
-            termination_details: "",
-            bytes_received: self.body.moved,
-            bytes_sent: outcome.bytes_sent,
-            route_name: outcome.route_name.as_deref().unwrap_or_default(),
-            route_config: outcome.route_config.as_deref(),
-            cluster: outcome.cluster.as_deref(),
-            upstream: outcome.target.as_ref().map(|target| UpstreamFacts {
-                address: &target.address,
-                remote: outcome.upstream_remote,
-                local: outcome.upstream_local,
-            }),
-            upstream_failure: &outcome.upstream_failure,
-            downstream_failure: "",
-            attempts: outcome.attempts,
-        }
-    }
-
-    fn log(&mut self) {
-        self.memory.outcome.bytes_received = self.body.moved;
-        let Traffic { received, sent } = self.downstream.take_traffic();
-        self.chain.counters.downstream_cx_rx_bytes_total.add(received);
-        self.chain.counters.downstream_cx_tx_bytes_total.add(sent);
-        if self.chain.snapshot.access_log.is_empty() {
-            return;
-        }
-        let record = self.record();
-        for log in self.chain.snapshot.access_log.iter() {
-            log.log(&record, &self.downstream.worker().logs);
-        }
     }
 }

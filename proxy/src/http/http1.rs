@@ -81,7 +81,9 @@ impl Connection<'_> {
                 return true;
             }
             // What else this may be, the parser says.
-            if !HTTP2_PREFACE.starts_with(input) || !matches!(self.bytes(HTTP2_PREFACE.len(), Wish::Close).await, Woken::Bytes) {
+            if !HTTP2_PREFACE.starts_with(input)
+                || !matches!(self.bytes(HTTP2_PREFACE.len(), Wish::Close).await, Woken::Bytes)
+            {
                 return false;
             }
         }

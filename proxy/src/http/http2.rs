@@ -1,6 +1,5 @@
 //! An HTTP/2 connection of a client: many requests at once, each a task of its own.
 
-use std::cell::Cell;
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -9,13 +8,16 @@ use std::time::Duration;
 use h1::RequestHead;
 
 use super::HttpChain;
+use super::connection::LAST_FLUSH;
 use super::downstream::{ClientConnection, Downstream};
 use super::exchange;
 use super::message::Memory;
 use super::sink::Sink;
 use super::source::Source;
-use crate::http2::{self, Code, Over, Role};
+use crate::http2::{self, Code, Keepalive, Over, Requests, Role};
 use crate::io::{Stream, Traffic};
+use crate::telemetry::access_log::Record;
+use crate::telemetry::response_flags::ResponseFlags;
 use crate::worker::connection::Wish;
 use crate::worker::timer::Alarm;
 
@@ -31,13 +33,18 @@ pub(super) async fn serve(stream: &mut Stream, client: &Rc<ClientConnection>, al
     let _active = chain.counters.downstream_cx_http2_active.hold();
     let io = &client.worker.io;
     let connection = http2::Connection::start(Role::Server, chain.http2.clone(), stream.writer(), io);
-    let mut serving = Serving { client, alarm, connection: &connection, stage: Stage::Open, idle: false };
+    let keepalive = Keepalive::new(chain.model().http2.keepalive, client.worker.core());
+    let mut serving = Serving { client, alarm, connection: &connection, stage: Stage::Open, idle: false, keepalive };
     let over = poll_fn(|context| serving.poll(context, stream)).await;
     match over {
         Over::Peer => {}
         Over::Protocol(reason) => {
             tracing::debug!(client = %client.admission.facts.remote, "an HTTP/2 connection is closed: {reason}");
             chain.counters.downstream_cx_protocol_error.increment();
+        }
+        Over::Flood(limit) => {
+            tracing::debug!(client = %client.admission.facts.remote, "an HTTP/2 connection is closed: too many {limit}");
+            chain.counters.downstream_cx_http2_flood.increment();
         }
         Over::Local => connection.go_away(Code::NO_ERROR),
     }
@@ -63,16 +70,14 @@ struct Serving<'c> {
     stage: Stage,
     /// No request is under way, and the alarm is set.
     idle: bool,
+    keepalive: Option<Keepalive>,
 }
 
 impl Serving<'_> {
     fn poll(&mut self, context: &mut Context<'_>, stream: &mut Stream) -> Poll<Over> {
-        let accepted = Cell::new(false);
-        let client = self.client;
-        let driven = self.connection.poll_drive(context, stream, &mut |stream, head, _| {
-            accepted.set(true);
-            accept(client, stream, head);
-        });
+        let mut accepting = Accepting { client: self.client, accepted: false };
+        let driven = self.connection.poll_drive(context, stream, &mut accepting);
+        let accepted = accepting.accepted;
         self.count(stream);
         if let Poll::Ready(over) = driven {
             return Poll::Ready(over);
@@ -81,7 +86,12 @@ impl Serving<'_> {
         if self.client.admission.poll_wish(context, Wish::Close).is_ready() {
             return Poll::Ready(Over::Local);
         }
-        let enough = (accepted.get() && self.client.is_last(&chain)) || self.client.admission.wish() >= Wish::LastRequest;
+        let core = self.client.worker.core();
+        if self.keepalive.as_mut().is_some_and(|keepalive| keepalive.poll(context, self.connection, core).is_ready()) {
+            chain.counters.downstream_cx_http2_keepalive_timeout.increment();
+            return Poll::Ready(Over::Local);
+        }
+        let enough = (accepted && self.client.is_last(&chain)) || self.client.admission.wish() >= Wish::LastRequest;
         if self.stage == Stage::Open && enough {
             self.leave(&chain);
         }
@@ -137,12 +147,45 @@ impl Serving<'_> {
     }
 }
 
-/// Starts the task of a request.
-fn accept(client: &Rc<ClientConnection>, stream: http2::Stream, head: &mut RequestHead) {
-    let mut memory = client.worker.memory.take();
-    std::mem::swap(&mut memory.request, head);
-    client.served.set(client.served.get() + 1);
-    client.worker.tasks.spawn(serve_request(stream, client.clone(), memory));
+/// Takes the requests of a connection.
+struct Accepting<'c> {
+    client: &'c Rc<ClientConnection>,
+    accepted: bool,
+}
+
+impl Requests for Accepting<'_> {
+    /// Starts the task of a request.
+    fn opened(&mut self, stream: http2::Stream, head: &mut RequestHead) {
+        let client = self.client;
+        let mut memory = client.worker.memory.take();
+        std::mem::swap(&mut memory.request, head);
+        client.served.set(client.served.get() + 1);
+        client.worker.tasks.spawn(serve_request(stream, client.clone(), memory));
+        self.accepted = true;
+    }
+
+    /// Whoever broke the protocol is told nothing, but the log has a line, as Envoy's.
+    fn refused(&mut self, code: Code, detail: &'static str) {
+        let chain = self.client.admission.application();
+        chain.counters.downstream_rq_total.increment();
+        let flags = match code {
+            Code::PROTOCOL_ERROR => ResponseFlags::DOWNSTREAM_PROTOCOL_ERROR,
+            _ => ResponseFlags::DOWNSTREAM_REMOTE_RESET,
+        };
+        let worker = &self.client.worker;
+        let record = Record {
+            log_type: "DownstreamEnd",
+            filter_chain: &chain.snapshot.chain,
+            started: worker.io.clock.unix(),
+            protocol: "HTTP/2",
+            flags,
+            details: detail,
+            ..Record::of_connection(&self.client.admission.facts, &worker.process.host_name)
+        };
+        for log in chain.snapshot.access_log.iter() {
+            log.log(&record, &worker.logs);
+        }
+    }
 }
 
 async fn serve_request(mut stream: http2::Stream, client: Rc<ClientConnection>, mut memory: Box<Memory>) {
@@ -153,4 +196,11 @@ async fn serve_request(mut stream: http2::Stream, client: Rc<ClientConnection>, 
     let downstream = Downstream { source: Source::Http2(&mut stream), sink, connection: &client };
     exchange::run(downstream, chain, &mut memory).await;
     client.worker.memory.give(memory);
+    let alarm = Alarm::new(&client.worker.timers);
+    alarm.set_after(Some(LAST_FLUSH));
+    // A client that takes nothing more loses it.
+    let _ = alarm.limit(stream.writer().flushed()).await;
+    if !stream.is_answered() {
+        stream.reset(Code::INTERNAL_ERROR);
+    }
 }

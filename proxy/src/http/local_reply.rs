@@ -1,8 +1,9 @@
 //! Answers of our own: which status, which words, which response flag. One table, with Envoy's values.
 
 use bytes::Bytes;
-use h1::{BodyLength, Header, RequestError, RequestHead, ResponseHead};
+use h1::{BodyLength, Header, RequestError, RequestHead, ResponseHead, Version};
 
+use super::grpc::is_grpc;
 use crate::telemetry::response_flags::ResponseFlags;
 use crate::upstream::ConnectFailure;
 
@@ -60,12 +61,12 @@ impl LocalReply {
     /// Writes the head of the answer to `request`; returns the body that follows.
     pub(super) fn start(&self, request: &RequestHead, response: &mut ResponseHead) -> Bytes {
         if is_grpc(request) {
-            self.start_grpc(response);
+            self.start_grpc(request.version, response);
             return Bytes::new();
         }
         // A 304 may say the length of what it leaves out, but that of nothing would be a lie.
         let length = match self.body.len() {
-            0 if self.status == 304 => BodyLength::None,
+            0 if self.status == 304 || request.version == Version::Http2 => BodyLength::None,
             length => BodyLength::Fixed(length as u64),
         };
         response.start(self.status, length);
@@ -76,8 +77,9 @@ impl LocalReply {
     }
 
     /// gRPC clients look for the status in a response without a body (gRPC over HTTP2, "Trailers-Only").
-    fn start_grpc(&self, response: &mut ResponseHead) {
-        response.start(200, BodyLength::Fixed(0));
+    fn start_grpc(&self, version: Version, response: &mut ResponseHead) {
+        // The length of nothing is said where it says that nothing follows.
+        response.start(200, if version == Version::Http2 { BodyLength::None } else { BodyLength::Fixed(0) });
         let fields = response.fields_mut();
         let _ = fields.set_known(Header::ContentType, b"application/grpc");
         let _ = fields.append_value(Header::GrpcStatus, |value| value.put_number(grpc_status(self.status)));
@@ -96,6 +98,11 @@ impl LocalReply {
         let mut reply = Self::new(error.status(), body, flags, error.detail());
         reply.close = true;
         reply
+    }
+
+    /// There is no memory to serve it.
+    pub(super) const fn overloaded() -> Self {
+        Self::new(503, "envoy overloaded", ResponseFlags::OVERLOAD_MANAGER, "overload")
     }
 
     /// The head did not arrive in time.
@@ -297,12 +304,6 @@ impl LocalReply {
         reply.close = true;
         reply
     }
-}
-
-/// Whether the client speaks gRPC (Envoy, `Grpc::Common::hasGrpcContentType`).
-fn is_grpc(request: &RequestHead) -> bool {
-    let content_type = request.fields().get(Header::ContentType).unwrap_or_default();
-    content_type.strip_prefix(b"application/grpc").is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')))
 }
 
 /// Envoy, `Grpc::Utility::httpToGrpcStatus`.

@@ -19,7 +19,7 @@ pub(super) struct Memory {
     pub(super) request: RequestHead,
     pub(super) response: ResponseHead,
     /// What stood behind the body of the response.
-    pub(super) trailers: Fields,
+    pub(super) trailers: Option<Box<Fields>>,
     /// For values that are put together. From the choice of a redirect to its reply it holds the value of `location`.
     pub(super) scratch: Vec<u8>,
     pub(super) replay: Replay,
@@ -47,8 +47,10 @@ impl MemoryPool {
         memory.request.shrink_to(MOST_KEPT);
         memory.response.clear();
         memory.response.shrink_to(MOST_KEPT);
-        memory.trailers.clear();
-        memory.trailers.shrink_to(MOST_KEPT);
+        if let Some(trailers) = &mut memory.trailers {
+            trailers.clear();
+            trailers.shrink_to(MOST_KEPT);
+        }
         memory.scratch.clear();
         memory.scratch.shrink_to(MOST_KEPT);
         memory.replay.clear();

@@ -15,6 +15,7 @@ mod downstream;
 mod exchange;
 mod filter;
 mod forwarded;
+mod grpc;
 mod http1;
 mod http2;
 mod local_reply;

@@ -4,6 +4,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::grpc::Bounds;
 use crate::telemetry::response_flags::ResponseFlags;
 use crate::upstream::Target;
 
@@ -20,6 +21,8 @@ pub(super) struct Outcome {
     pub(super) sent: Option<Instant>,
     /// The response's head arrived from the upstream.
     pub(super) answered: Option<Instant>,
+    /// How long the request may take.
+    pub(super) bounds: Bounds,
     /// When the time for the answer is up.
     pub(super) end: Option<Instant>,
     /// How long the stream may be silent.
@@ -37,6 +40,7 @@ pub(super) struct Outcome {
     pub(super) target: Option<Rc<Target>>,
     pub(super) upstream_remote: Option<std::net::SocketAddr>,
     pub(super) upstream_local: Option<std::net::SocketAddr>,
+    pub(super) upstream_protocol: &'static str,
     pub(super) attempts: u32,
     /// The head in memory is the one that was sent to the client.
     pub(super) has_response: bool,
@@ -57,6 +61,7 @@ impl Outcome {
             received: None,
             sent: None,
             answered: None,
+            bounds: Bounds::default(),
             end: None,
             idle_timeout: None,
             status: 0,
@@ -71,6 +76,7 @@ impl Outcome {
             target: None,
             upstream_remote: None,
             upstream_local: None,
+            upstream_protocol: "",
             attempts: 0,
             has_response: false,
         }

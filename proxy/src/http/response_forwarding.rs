@@ -4,7 +4,7 @@ use std::future::{Future as _, poll_fn};
 use std::pin::pin;
 use std::task::Poll;
 
-use h1::{BodyLength, Method};
+use h1::{BodyLength, Method, Version};
 
 use super::body::{Body, BodyFailure, Silence};
 use super::downstream::Downstream;
@@ -15,6 +15,7 @@ use super::sink::Sink;
 use super::source::Source;
 use super::upgrade;
 use super::upstream_request::UpstreamAnswer;
+use crate::http2::{Code, Reset};
 use crate::telemetry::response_flags::ResponseFlags;
 use crate::upstream::Cluster;
 use crate::worker::timer::Alarm;
@@ -33,7 +34,7 @@ pub(super) async fn deliver(exchange: &mut Exchange<'_>, mut upstream: UpstreamA
         passed = pass_body(exchange, &mut upstream, &mut delivery.body).await;
     }
     exchange.memory.outcome.bytes_sent = delivery.body.moved;
-    exchange.memory.trailers = std::mem::take(&mut delivery.body.trailers);
+    exchange.memory.trailers = delivery.body.trailers.take();
     if let Err(interrupted) = passed {
         interrupted.note(exchange, cluster);
         return After::Close;
@@ -61,13 +62,25 @@ impl Delivery {
         let (request, response) = (&exchange.memory.request, &mut exchange.memory.response);
         let length = response.body;
         response.body = length.towards(request.version);
-        let close = last || unread || !request.keep_alive || response.body == BodyLength::UntilClose;
+        let bodiless = request.method == Method::Head || matches!(response.status, 204 | 304);
+        let is_unsaid = length == BodyLength::None && response.content_length.is_none() && !bodiless;
+        if is_unsaid && request.version != Version::Http2 {
+            // The end of a stream says that nothing follows; HTTP/1 needs words for it.
+            response.body = BodyLength::Fixed(0);
+        }
+        if bodiless && response.body == BodyLength::Chunked {
+            // The stream may end later than its head, but there is nothing to put into chunks.
+            response.body = BodyLength::None;
+        }
+        // Whoever asked for another protocol and does not get it may have sent bytes of it already.
+        let upgrade_failed = request.upgrade().is_some();
+        let close = last || upgrade_failed || unread || !request.keep_alive || response.body == BodyLength::UntilClose;
         exchange.downstream.sink.put_response(request.version, response, close, response.body.is_empty());
         // An upstream that sends a body where there must be none would answer the next request with it.
         let promised = length == BodyLength::None && response.content_length.is_some_and(|length| length > 0);
         let suspicious = request.method == Method::Head || promised;
         let mut body = Body::new(source, length, response.body == BodyLength::Chunked);
-        body.trailers = std::mem::take(&mut exchange.memory.trailers);
+        body.trailers = exchange.memory.trailers.take();
         Self {
             body,
             after: if close { After::Close } else { After::NextRequest },
@@ -85,6 +98,12 @@ impl Delivery {
 /// Why an answer did not get to its end.
 enum Interrupted {
     Upstream,
+    /// The endpoint reset the stream.
+    RemoteReset,
+    /// It did so in the words for a request that it had not begun with.
+    Refused,
+    /// The endpoint closed the connection with the stream.
+    Termination,
     Client,
     Timeout,
     Silence,
@@ -94,16 +113,29 @@ enum Interrupted {
 impl Interrupted {
     fn note(self, exchange: &mut Exchange<'_>, cluster: &Cluster) {
         let (flags, details) = match self {
+            Self::Refused => (
+                ResponseFlags::UPSTREAM_REMOTE_RESET,
+                "upstream_reset_after_response_started{remote_refused_stream_reset}",
+            ),
             Self::Upstream => {
                 (ResponseFlags::UPSTREAM_PROTOCOL_ERROR, "upstream_reset_after_response_started{protocol_error}")
             }
-            Self::Client => (ResponseFlags::DOWNSTREAM_CONNECTION_TERMINATION, "downstream_remote_disconnect"),
+            Self::RemoteReset => {
+                (ResponseFlags::UPSTREAM_REMOTE_RESET, "upstream_reset_after_response_started{remote_reset}")
+            }
+            Self::Termination => (
+                ResponseFlags::UPSTREAM_CONNECTION_TERMINATION,
+                "upstream_reset_after_response_started{connection_termination}",
+            ),
+            Self::Client => exchange.downstream.departure(),
             Self::Timeout => (ResponseFlags::UPSTREAM_REQUEST_TIMEOUT, "response_timeout"),
             Self::Silence => (ResponseFlags::STREAM_IDLE_TIMEOUT, "stream_idle_timeout"),
             Self::Closing => (ResponseFlags::LOCAL_RESET, LocalReply::closing().details),
         };
         match self {
-            Self::Upstream => cluster.counters().upstream_rq_rx_reset.increment(),
+            Self::Upstream | Self::RemoteReset | Self::Refused | Self::Termination => {
+                cluster.counters().upstream_rq_rx_reset.increment()
+            }
             Self::Client => exchange.chain.counters.downstream_rq_rx_reset.increment(),
             Self::Timeout => cluster.counters().upstream_rq_timeout.increment(),
             Self::Silence => exchange.chain.counters.downstream_rq_idle_timeout.increment(),
@@ -148,6 +180,10 @@ async fn pass_body(
         if let Poll::Ready(passed) = passing.as_mut().poll(context) {
             return Poll::Ready(passed.map_err(|failure| match failure {
                 BodyFailure::Source(_) => Interrupted::Upstream,
+                BodyFailure::Reset(Reset::ByPeer(Code::REFUSED_STREAM)) => Interrupted::Refused,
+                BodyFailure::Reset(Reset::ByPeer(_)) => Interrupted::RemoteReset,
+                BodyFailure::Reset(Reset::ConnectionGone) => Interrupted::Termination,
+                BodyFailure::Reset(Reset::ByCodec(_) | Reset::BrokenConnection) => Interrupted::Upstream,
                 BodyFailure::Sink => Interrupted::Client,
             }));
         }
@@ -162,7 +198,7 @@ async fn pass_body(
 /// Goes on sending a request that was answered early, then waits for the client to go away; ends with it.
 async fn send_on(body: &mut Body, client: &mut Source<'_>, upstream: &Sink, silence: Option<&Silence<'_>>) {
     match body.move_all(client, upstream, silence, |_| {}).await {
-        Err(BodyFailure::Source(_)) => {}
+        Err(BodyFailure::Source(_) | BodyFailure::Reset(_)) => {}
         // The upstream may answer and not listen.
         Ok(()) | Err(BodyFailure::Sink) => poll_fn(|context| client.poll_gone(context)).await,
     }
@@ -178,5 +214,17 @@ async fn tunnel(exchange: &mut Exchange<'_>, upstream: &mut Source<'_>, sink: &S
     let moved = upgrade::tunnel(&mut exchange.downstream, upstream, sink, exchange.memory.outcome.idle_timeout).await;
     exchange.body.moved += moved.received;
     exchange.memory.outcome.bytes_sent = moved.returned;
+    let (flags, details) = match moved.end {
+        upgrade::End::Both => return After::Close,
+        upgrade::End::Client => exchange.downstream.departure(),
+        upgrade::End::Upstream => (
+            ResponseFlags::UPSTREAM_CONNECTION_TERMINATION,
+            "upstream_reset_after_response_started{connection_termination}",
+        ),
+        upgrade::End::Silence => (ResponseFlags::STREAM_IDLE_TIMEOUT, "stream_idle_timeout"),
+        upgrade::End::Closing => (ResponseFlags::LOCAL_RESET, LocalReply::closing().details),
+    };
+    exchange.memory.outcome.flags |= flags;
+    exchange.memory.outcome.details = details;
     After::Close
 }

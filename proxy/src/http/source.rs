@@ -33,6 +33,14 @@ impl Source<'_> {
         }
     }
 
+    /// Whether a stream ended as streams do; a connection that ends is gone.
+    pub(super) fn has_ended(&self) -> bool {
+        match self {
+            Self::Http1(_) => false,
+            Self::Http2(stream) => stream.why_reset().is_none(),
+        }
+    }
+
     /// Reads bytes of another protocol that HTTP carries; 0 means that there will be no more.
     pub(super) fn poll_read(&mut self, context: &mut Context<'_>, into: &mut [u8]) -> Poll<usize> {
         match self {

@@ -15,11 +15,24 @@ use crate::worker::timer::Alarm;
 /// The endpoint may take this long to take what the client sent last.
 const LAST_FLUSH: Duration = Duration::from_secs(5);
 
-/// Bytes that went through.
+/// What went through, and how it ended.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Moved {
     pub(super) received: u64,
     pub(super) returned: u64,
+    pub(super) end: End,
+}
+
+/// Who ended a tunnel.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum End {
+    /// One after the other, as streams end.
+    Both,
+    Client,
+    Upstream,
+    Silence,
+    #[default]
+    Closing,
 }
 
 /// Passes bytes on until a side ends, nothing came for `idle`, or the listener wants the connection closed.
@@ -34,21 +47,36 @@ pub(super) async fn tunnel(
     alarm.set_after(idle);
     let silence = idle.map(|bound| (&alarm, bound));
     let mut moved = Moved::default();
-    {
-        let Downstream { source, sink, connection } = downstream;
+    let end = {
+        let Downstream { source, sink, connection } = &mut *downstream;
         let mut sending = pin!(copy(source, to_upstream, &mut moved.received, silence, &worker.io));
         let mut returning = pin!(copy(upstream, sink, &mut moved.returned, silence, &worker.io));
         poll_fn(|context| {
+            // Both get their turn: what one of them sent last is passed on, whichever ends first.
             let sent = sending.as_mut().poll(context).is_ready();
             let returned = returning.as_mut().poll(context).is_ready();
-            let over =
-                sent || returned || alarm.poll_elapsed(context).is_ready() || connection.poll_close(context).is_ready();
-            if over { Poll::Ready(()) } else { Poll::Pending }
+            match () {
+                () if sent => Poll::Ready(End::Client),
+                () if returned => Poll::Ready(End::Upstream),
+                () if alarm.poll_elapsed(context).is_ready() => Poll::Ready(End::Silence),
+                () => connection.poll_close(context).map(|()| End::Closing),
+            }
         })
-        .await;
-    }
+        .await
+    };
     to_upstream.finish();
     alarm.set_after(Some(LAST_FLUSH));
+    moved.end = match end {
+        End::Client if downstream.source.has_ended() => {
+            let (sink, returned) = (&downstream.sink, &mut moved.returned);
+            alarm.limit(copy(upstream, sink, returned, None, &worker.io)).await.map_or(End::Client, |()| End::Both)
+        }
+        End::Upstream if upstream.has_ended() => End::Both,
+        end => end,
+    };
+    if matches!(moved.end, End::Upstream | End::Both) {
+        downstream.sink.finish();
+    }
     // An endpoint that takes nothing more loses it.
     let _ = alarm.limit(to_upstream.flushed()).await;
     moved

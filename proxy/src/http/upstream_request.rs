@@ -166,12 +166,13 @@ impl<'x, 'a, 'c> Sender<'x, 'a, 'c> {
         let attempts = u64::from(self.exchange.memory.outcome.attempts);
         let now = self.exchange.downstream.worker().io.clock.now();
         let passed = self.exchange.memory.outcome.received.map(|received| now.saturating_duration_since(received));
+        let bounds = self.exchange.memory.outcome.bounds;
         let fields = self.exchange.memory.request.fields_mut();
         if found.virtual_host.include_request_attempt_count {
             fields.remove(Header::XEnvoyAttemptCount);
             let _ = fields.append_value(Header::XEnvoyAttemptCount, |value| value.put_number(attempts));
         }
-        write_expected_timeout(fields, forward, passed.unwrap_or_default());
+        write_expected_timeout(fields, forward, bounds, passed.unwrap_or_default());
     }
 
     /// The end of the last try is the answer.

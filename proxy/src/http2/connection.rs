@@ -7,11 +7,12 @@ use std::rc::Rc;
 use std::task::{Context, Waker};
 
 use h1::{Fields, RequestHead, ResponseHead, Scheme};
-use h2::{Config, Code, Key, OpenError, Role};
+use h2::{Code, Config, Key, OpenError, Role};
 
 use super::slot::{Ending, Reset, Slot};
 use super::stream::Stream;
 use crate::io::{Io, StreamWriter};
+use tokio::sync::Notify;
 
 /// Spare heads kept by a connection; more are given back to the allocator.
 const MOST_SPARE: usize = 32;
@@ -21,8 +22,10 @@ const MOST_SPARE: usize = 32;
 pub enum Over {
     /// The peer closed it, or it broke.
     Peer,
-    /// The peer broke the protocol or passed a limit; the reason.
+    /// The peer broke the protocol, in these words.
     Protocol(&'static str),
+    /// The peer passed this limit (`h2::AbuseLimits`).
+    Flood(&'static str),
     /// We closed it.
     Local,
 }
@@ -32,6 +35,8 @@ pub struct Connection {
     pub(super) io: Rc<Io>,
     pub(super) writer: StreamWriter,
     pub(super) state: RefCell<State>,
+    /// The peer's settings are there, or will never be.
+    pub(super) settled: Notify,
 }
 
 pub(super) struct State {
@@ -46,6 +51,8 @@ pub(super) struct State {
     pub(super) over: Option<Over>,
     /// The peer opens or takes no more streams.
     pub(super) peer_is_leaving: bool,
+    /// Answers to PINGs.
+    pub(super) pongs: u64,
     heads: Vec<Box<ResponseHead>>,
     trailers: Vec<Box<Fields>>,
 }
@@ -66,9 +73,11 @@ impl Connection {
                 driver: None,
                 over: None,
                 peer_is_leaving: false,
+                pongs: 0,
                 heads: Vec::new(),
                 trailers: Vec::new(),
             }),
+            settled: Notify::new(),
         })
     }
 
@@ -89,9 +98,17 @@ impl Connection {
         state.over.is_some() || state.peer_is_leaving
     }
 
-    /// Whether the peer takes extended CONNECT (RFC 8441).
-    pub fn peer_allows_connect(&self) -> bool {
-        self.state.borrow().codec.peer_allows_connect()
+    /// Waits for the peer's settings, or the end of the connection.
+    pub async fn settled(&self) {
+        while !self.is_settled() {
+            self.settled.notified().await;
+        }
+    }
+
+    /// Whether the peer's settings are there, or will never be.
+    pub fn is_settled(&self) -> bool {
+        let state = self.state.borrow();
+        state.over.is_some() || state.codec.has_settings()
     }
 
     /// How it ended, once it has.
@@ -122,6 +139,13 @@ impl Connection {
         self.state.borrow().wake_driver();
     }
 
+    /// Asks the peer whether it is still there.
+    pub(super) fn ping(&self) {
+        let mut state = self.state.borrow_mut();
+        let sent = state.pongs.to_be_bytes();
+        self.writer.put(|out| state.codec.ping(sent, out));
+    }
+
     /// Tells the peer to open no more streams; those that are open go on.
     pub fn drain(&self) {
         let mut state = self.state.borrow_mut();
@@ -141,10 +165,11 @@ impl Connection {
             state.over = Some(over);
         }
         let reset = match over {
-            Over::Protocol(_) => Reset::BrokenConnection,
+            Over::Protocol(_) | Over::Flood(_) => Reset::BrokenConnection,
             Over::Peer | Over::Local => Reset::ConnectionGone,
         };
         state.codec.values().for_each(|(_, slot)| slot.fail(reset));
+        self.settled.notify_waiters();
     }
 
     /// Puts what the codec wants to say by itself.
@@ -182,7 +207,6 @@ impl Connection {
         }
         slot.blocked = false;
         slot.wake();
-        let released = slot.released;
         match std::mem::take(&mut slot.ending) {
             Ending::Open => {}
             Ending::WithTrailers(trailers) => {
@@ -191,9 +215,6 @@ impl Connection {
                 state.keep_trailers(trailers);
             }
             Ending::WithData | Ending::Sent => slot.ending = Ending::Sent,
-        }
-        if released {
-            self.release(state, key);
         }
         true
     }

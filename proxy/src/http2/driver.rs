@@ -17,18 +17,37 @@ const LARGEST_FRAME: usize = 16 * 1024 + 9;
 /// Nothing is read from a peer that leaves more than this unread: it would make us answer even more.
 const MOST_UNREAD: usize = 2 * HIGH_WATER;
 
+/// Who takes the requests of a connection.
+pub trait Requests {
+    /// A request, its head to be taken away.
+    fn opened(&mut self, stream: Stream, head: &mut RequestHead);
+
+    /// A request that did not become one; what was wrong, in Envoy's words.
+    fn refused(&mut self, code: h2::Code, detail: &'static str);
+}
+
+/// A client gets no requests.
+impl Requests for () {
+    fn opened(&mut self, _: Stream, _: &mut RequestHead) {}
+
+    fn refused(&mut self, _: h2::Code, _: &'static str) {}
+}
+
 impl Connection {
-    /// Serves the connection until it is over. Requests are handed to `accept` (none come to a client).
+    /// Serves the connection until it is over. Requests are handed to `requests` (none come to a client).
     pub fn poll_drive(
         self: &Rc<Self>,
         context: &mut Context<'_>,
         stream: &mut io::Stream,
-        accept: &mut impl FnMut(Stream, &mut RequestHead, bool),
+        requests: &mut impl Requests,
     ) -> Poll<Over> {
         self.state.borrow_mut().register_driver(context);
         loop {
-            if let Err(error) = self.receive(stream, accept) {
-                return Poll::Ready(Over::Protocol(error.reason));
+            if let Err(error) = self.receive(stream, requests) {
+                return Poll::Ready(match error.code {
+                    h2::Code::ENHANCE_YOUR_CALM => Over::Flood(error.reason),
+                    _ => Over::Protocol(error.reason),
+                });
             }
             self.make_room(context);
             if self.writer.backlog() > MOST_UNREAD {
@@ -59,11 +78,7 @@ impl Connection {
     }
 
     /// Takes all frames that are here.
-    fn receive(
-        self: &Rc<Self>,
-        stream: &mut io::Stream,
-        accept: &mut impl FnMut(Stream, &mut RequestHead, bool),
-    ) -> Result<(), ConnectionError> {
+    fn receive(self: &Rc<Self>, stream: &mut io::Stream, requests: &mut impl Requests) -> Result<(), ConnectionError> {
         loop {
             let mut guard = self.state.borrow_mut();
             let state = &mut *guard;
@@ -79,6 +94,11 @@ impl Connection {
                     self.data(state, key, data, end);
                     None
                 }
+                Some(Event::Refused { code, reason, detail }) => {
+                    tracing::debug!("an HTTP/2 request is refused ({}): {reason}", code.name());
+                    requests.refused(code, detail);
+                    None
+                }
                 Some(event) => {
                     self.take(state, event);
                     None
@@ -88,7 +108,7 @@ impl Connection {
                 state.codec.accept(key, Slot::new(&self.io, end));
                 let mut head = std::mem::take(state.codec.request_head());
                 drop(guard);
-                accept(Stream::new(self, key), &mut head, end);
+                requests.opened(Stream::new(self, key), &mut head);
                 *self.state.borrow_mut().codec.request_head() = head;
             } else {
                 drop(guard);
@@ -99,12 +119,12 @@ impl Connection {
 
     fn data(&self, state: &mut State, key: Key, data: &[u8], end: bool) {
         match state.codec.get(key) {
-            Some(slot) if !slot.released => {
+            Some(slot) => {
                 slot.input.append(data);
                 slot.ended |= end;
                 slot.wake();
             }
-            _ => {
+            None => {
                 state.codec.consumed(key, data.len(), &mut state.replies);
                 self.put_replies(state);
             }
@@ -120,7 +140,7 @@ impl Connection {
                 if slot.heads.len() >= MOST_HEADS {
                     return slot.fail(Reset::ByCodec(h2::Code::ENHANCE_YOUR_CALM));
                 }
-                slot.heads.push_back(head);
+                slot.heads.push(head);
                 slot.ended |= end;
                 slot.wake();
             }
@@ -138,13 +158,14 @@ impl Connection {
                     slot.fail(if by_peer { Reset::ByPeer(code) } else { Reset::ByCodec(code) });
                 }
             }
-            Event::Writable { .. } => self.send_blocked(state),
+            Event::Writable { .. } => {
+                self.settled.notify_waiters();
+                self.send_blocked(state);
+            }
             Event::GoAway { .. } => state.peer_is_leaving = true,
-            Event::Refused { code, reason } => tracing::debug!("an HTTP/2 request is refused ({}): {reason}", code.name()),
             // Dealt with by the caller.
-            Event::Request { .. } | Event::Data { .. } => {}
-            // There is no other use for it than to have arrived.
-            Event::Pong(_) => {}
+            Event::Request { .. } | Event::Data { .. } | Event::Refused { .. } => {}
+            Event::Pong(_) => state.pongs += 1,
         }
     }
 }

@@ -7,11 +7,14 @@
 mod config;
 mod connection;
 mod driver;
+mod keepalive;
 mod slot;
 mod stream;
 
 pub use config::http2_config;
 pub use connection::{Connection, Over};
+pub use driver::Requests;
 pub use h2::{Code, Role};
+pub use keepalive::Keepalive;
 pub use slot::Reset;
 pub use stream::{Stream, StreamWriter, Taken};

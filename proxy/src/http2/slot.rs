@@ -1,11 +1,11 @@
 //! What is kept for each stream between its task and the task that drives the connection.
 
-use std::collections::VecDeque;
 use std::rc::Rc;
 use std::task::{Context, Waker};
 
 use h1::{Fields, ResponseHead};
 use h2::Code;
+use smallvec::SmallVec;
 
 use crate::io::{Input, Io};
 
@@ -45,16 +45,14 @@ pub(super) struct Slot {
     /// Nothing comes after `input`, but for `trailers`.
     pub(super) ended: bool,
     pub(super) trailers: Option<Box<Fields>>,
-    /// Heads of answers, the oldest first.
-    pub(super) heads: VecDeque<Box<ResponseHead>>,
+    /// Heads of answers, the oldest first. Nearly always there is one.
+    pub(super) heads: SmallVec<[Box<ResponseHead>; 1]>,
     pub(super) reset: Option<Reset>,
     /// Data that the windows did not allow yet.
     pub(super) unsent: Vec<u8>,
     pub(super) ending: Ending,
     /// In the queue of those that wait for a window.
     pub(super) blocked: bool,
-    /// Its owner is done with it.
-    pub(super) released: bool,
 }
 
 impl Slot {
@@ -64,12 +62,11 @@ impl Slot {
             input: Input::new(io),
             ended,
             trailers: None,
-            heads: VecDeque::new(),
+            heads: SmallVec::new(),
             reset: None,
             unsent: Vec::new(),
             ending: Ending::Open,
             blocked: false,
-            released: false,
         }
     }
 
@@ -92,10 +89,5 @@ impl Slot {
         self.unsent = Vec::new();
         self.ending = Ending::Sent;
         self.wake();
-    }
-
-    /// Whether all was put, and something of it still waits for a window.
-    pub(super) fn is_finishing(&self) -> bool {
-        self.blocked && matches!(self.ending, Ending::WithData | Ending::WithTrailers(_))
     }
 }

@@ -47,12 +47,13 @@ impl Stream {
     /// Takes what has arrived of the body; empty if nothing has.
     pub fn take(&self) -> Taken {
         let connection = &self.writer.connection;
-        self.writer.slot(|slot| Taken {
-            data: std::mem::replace(&mut slot.input, Input::new(&connection.io)),
-            ended: slot.ended,
-            trailers: slot.trailers.take(),
-        })
-        .unwrap_or_else(|| Taken { data: Input::new(&connection.io), ended: false, trailers: None })
+        self.writer
+            .slot(|slot| Taken {
+                data: std::mem::replace(&mut slot.input, Input::new(&connection.io)),
+                ended: slot.ended,
+                trailers: slot.trailers.take(),
+            })
+            .unwrap_or_else(|| Taken { data: Input::new(&connection.io), ended: false, trailers: None })
     }
 
     /// Reads data; 0 means that there will be no more.
@@ -100,7 +101,10 @@ impl Stream {
             Poll::Ready(Ok(())) => {
                 let mut state = self.writer.connection.state.borrow_mut();
                 let Some(slot) = state.codec.get(self.writer.key) else { return Poll::Pending };
-                let Some(mut head) = slot.heads.pop_front() else { return Poll::Pending };
+                if slot.heads.is_empty() {
+                    return Poll::Pending;
+                }
+                let mut head = slot.heads.remove(0);
                 std::mem::swap(response, &mut head);
                 state.keep_head(head);
                 Poll::Ready(Ok(()))
@@ -114,15 +118,26 @@ impl Stream {
     }
 
     fn poll(&self, context: &mut Context<'_>, there: impl FnOnce(&Slot) -> bool) -> Poll<Result<(), Reset>> {
-        self.writer.slot(|slot| match slot.reset {
-            _ if there(slot) => Poll::Ready(Ok(())),
-            Some(reset) => Poll::Ready(Err(reset)),
-            None => {
-                slot.register(context);
-                Poll::Pending
-            }
-        })
-        .unwrap_or(Poll::Ready(Err(Reset::ConnectionGone)))
+        self.writer
+            .slot(|slot| match slot.reset {
+                _ if there(slot) => Poll::Ready(Ok(())),
+                Some(reset) => Poll::Ready(Err(reset)),
+                None => {
+                    slot.register(context);
+                    Poll::Pending
+                }
+            })
+            .unwrap_or(Poll::Ready(Err(Reset::ConnectionGone)))
+    }
+
+    /// Why it ended before its end, if it did.
+    pub fn why_reset(&self) -> Option<Reset> {
+        self.writer.slot(|slot| slot.reset).unwrap_or(Some(Reset::ConnectionGone))
+    }
+
+    /// Whether everything was sent that is to be sent.
+    pub fn is_answered(&self) -> bool {
+        self.writer.slot(|slot| matches!(slot.ending, Ending::Sent)).unwrap_or(true)
     }
 
     /// Gives the stream up and tells the peer why.
@@ -138,12 +153,7 @@ impl Stream {
 impl Drop for Stream {
     fn drop(&mut self) {
         let connection = &self.writer.connection;
-        let mut state = connection.state.borrow_mut();
-        let Some(slot) = state.codec.get(self.writer.key) else { return };
-        slot.released = true;
-        if !slot.is_finishing() {
-            connection.release(&mut state, self.writer.key);
-        }
+        connection.release(&mut connection.state.borrow_mut(), self.writer.key);
     }
 }
 

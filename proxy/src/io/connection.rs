@@ -235,7 +235,7 @@ impl Connection {
         })
     }
 
-    fn is_secure(&self) -> bool {
+    pub(super) fn is_secure(&self) -> bool {
         self.secure.borrow().is_some()
     }
 

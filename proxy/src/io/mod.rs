@@ -10,8 +10,10 @@ mod connection;
 mod flusher;
 mod input;
 mod output;
+mod pipe;
 mod receive;
 mod secure;
+mod splice;
 mod stream;
 
 use std::cell::RefCell;
@@ -21,6 +23,7 @@ pub use block::{BLOCK_SIZE, Blocks};
 pub use flusher::Flusher;
 pub use input::Input;
 pub use output::HIGH_WATER;
+pub use pipe::{LentPipe, Pipes};
 pub use stream::{Stream, StreamWriter, Traffic};
 
 use crate::worker::clock::Clock;
@@ -35,6 +38,8 @@ pub struct Io {
     pub clock: Rc<Clock>,
     /// Memory for pending bytes.
     pub blocks: Blocks,
+    /// What bytes go through that are not looked at.
+    pub pipes: Rc<Pipes>,
     /// Sends what was put.
     pub flusher: Flusher,
     /// One large buffer for bytes that are passed on before the next `await`.
@@ -49,6 +54,7 @@ impl Io {
         Rc::new(Self {
             clock,
             blocks: Blocks::default(),
+            pipes: Rc::default(),
             flusher: Flusher::default(),
             scratch: RefCell::new(vec![0; SCRATCH_SIZE].into_boxed_slice()),
             ciphertext: RefCell::new(vec![0; SCRATCH_SIZE].into_boxed_slice()),

@@ -73,6 +73,13 @@ pub(super) struct Received {
     is_all: bool,
 }
 
+impl Received {
+    /// Of what the socket had, if not all of it could be told from this.
+    pub(super) fn perhaps_more(count: usize) -> Self {
+        Self { count, is_all: false }
+    }
+}
+
 /// Receives once.
 pub(super) fn receive(socket: &TcpStream, into: &mut [u8]) -> io::Result<Received> {
     let room = into.len();

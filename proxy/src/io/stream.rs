@@ -115,6 +115,15 @@ impl Stream {
         Poll::Ready(Ok(count))
     }
 
+    pub(super) fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// Counts bytes that were received.
+    pub(super) fn received(&mut self, count: usize) {
+        self.received += count as u64;
+    }
+
     /// Whether the peer has neither sent nor closed anything since, as far as the worker heard; no system call.
     ///
     /// An idle connection that is not quiet must not be used again.
@@ -196,7 +205,19 @@ impl StreamWriter {
     /// # Errors
     /// The connection broke.
     pub async fn flushed(&self) -> io::Result<()> {
-        poll_fn(|context| self.connection.poll_backlog(context, 0)).await
+        poll_fn(|context| self.poll_flushed(context)).await
+    }
+
+    /// As [`Self::flushed`].
+    ///
+    /// # Errors
+    /// The connection broke.
+    pub fn poll_flushed(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.connection.poll_backlog(context, 0)
+    }
+
+    pub(super) fn connection(&self) -> &Connection {
+        &self.connection
     }
 
     /// Bytes that wait to be sent.

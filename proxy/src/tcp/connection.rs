@@ -11,7 +11,7 @@ use super::copy::{Ending, Limits, copy};
 use crate::io::Stream;
 use crate::telemetry::access_log::{Record, UpstreamFacts};
 use crate::telemetry::response_flags::ResponseFlags;
-use crate::upstream::{Cluster, ClusterCounters, ObtainFailure, Pick, PickFailure, UpstreamConnection, Wanted, Http};
+use crate::upstream::{Cluster, ClusterCounters, Http, ObtainFailure, Pick, PickFailure, UpstreamConnection, Wanted};
 use crate::worker::Worker;
 use crate::worker::connection::{Admission, Wish};
 use crate::worker::timer::Alarm;
@@ -97,13 +97,13 @@ async fn connect(chain: &TcpChain, worker: &Worker, summary: &mut Summary) -> Re
     let address = pick.pool.target().address.clone();
     let endpoint = summary.upstream.insert(Endpoint { address, remote: None, local: None });
     let connection =
-        pick.pool.dial(&Wanted { host: b"", protocols: None, http: Http::None }).await.map_err(|failure| {
-            match failure {
+        pick.pool.dial(&Wanted { host: b"", protocols: None, http: Http::None, is_upgrade: false }).await.map_err(
+            |failure| match failure {
                 ObtainFailure::Overflow => Failure::Overflow,
                 ObtainFailure::Gone => Failure::NoHealthyUpstream,
                 ObtainFailure::Connect(failure) => Failure::Connect(failure.reason().to_owned()),
-            }
-        })?;
+            },
+        )?;
     endpoint.remote = Some(connection.remote);
     endpoint.local = connection.local;
     Ok(Upstream { cluster, connection, _busy: pick })
@@ -195,6 +195,7 @@ fn log(admission: &Admission<TcpChain>, chain: &TcpChain, worker: &Worker, summa
         bytes_sent: summary.sent,
         cluster: summary.cluster.as_deref(),
         upstream: summary.upstream.as_ref().map(|endpoint| UpstreamFacts {
+            protocol: "",
             address: &endpoint.address,
             remote: endpoint.remote,
             local: endpoint.local,

@@ -1,16 +1,16 @@
 //! Moves bytes both ways between two connections until both ends are done.
 //!
-//! A side is read only while the other has room (at most [`HIGH_WATER`](crate::io::HIGH_WATER) bytes unsent), into the worker's
-//! scratch memory: a slow reader holds up its sender, and an idle connection holds no buffer at all. The end of one direction is
-//! passed on as a half-close while the other goes on.
+//! A side is read only while the other has room (at most [`HIGH_WATER`](crate::io::HIGH_WATER) bytes unsent, or what is in a
+//! pipe): a slow reader holds up its sender, and an idle connection holds no buffer at all. The end of one direction is passed on
+//! as a half-close while the other goes on. How bytes go is decided in [`direction`](super::direction).
 
 use std::future::poll_fn;
-use std::io;
 use std::rc::Rc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use crate::io::{Io, Stream, StreamWriter};
+use super::direction::{Broken, Direction};
+use crate::io::{Io, Stream};
 use crate::worker::timer::Alarm;
 
 /// How copying ended.
@@ -53,7 +53,7 @@ pub(crate) async fn copy(
     let (to_downstream, to_upstream) = (downstream.writer(), upstream.writer());
     let (mut outward, mut inward) = (Direction::default(), Direction::default());
     limits.touch(io);
-    poll_fn(|context| {
+    let ending = poll_fn(|context| {
         let sent = outward.advance(context, downstream, &to_upstream, io);
         let answered = inward.advance(context, upstream, &to_downstream, io);
         let (received, returned) = (outward.take_count(), inward.take_count());
@@ -77,7 +77,10 @@ pub(crate) async fn copy(
         }
         limits.alarm.poll_elapsed(context).map(|()| limits.reason(io))
     })
-    .await
+    .await;
+    outward.empty_pipe(&to_upstream, io);
+    inward.empty_pipe(&to_downstream, io);
+    ending
 }
 
 impl Limits<'_> {
@@ -95,20 +98,6 @@ impl Limits<'_> {
     }
 }
 
-/// One way of the two.
-#[derive(Debug, Default)]
-struct Direction {
-    count: u64,
-    /// The source is done.
-    ended: bool,
-}
-
-/// Which side of a direction broke.
-enum Broken {
-    Source,
-    Target,
-}
-
 impl Broken {
     fn broken(&self, source: Ending, target: Ending) -> Ending {
         match self {
@@ -118,37 +107,5 @@ impl Broken {
     }
 }
 
-impl Direction {
-    /// Passes on what has come; ready when the source is done, or either side broke.
-    fn advance(
-        &mut self,
-        context: &mut Context<'_>,
-        from: &mut Stream,
-        to: &StreamWriter,
-        io: &Io,
-    ) -> Poll<Result<(), Broken>> {
-        while !self.ended {
-            ready!(to.poll_room(context)).map_err(|_| Broken::Target)?;
-            let count = ready!(Self::pass_on(context, from, to, io)).map_err(|_| Broken::Source)?;
-            self.count += count as u64;
-            if count == 0 {
-                to.finish();
-                self.ended = true;
-            }
-        }
-        Poll::Ready(Ok(()))
-    }
-
-    fn pass_on(context: &mut Context<'_>, from: &mut Stream, to: &StreamWriter, io: &Io) -> Poll<io::Result<usize>> {
-        let mut scratch = io.scratch.borrow_mut();
-        let count = ready!(from.poll_read(context, &mut scratch))?;
-        if let Some(bytes) = scratch.get(..count).filter(|bytes| !bytes.is_empty()) {
-            to.put_bulk(count, |out| out.extend_from_slice(bytes));
-        }
-        Poll::Ready(Ok(count))
-    }
-
-    fn take_count(&mut self) -> u64 {
-        std::mem::take(&mut self.count)
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -6,6 +6,7 @@ mod chain;
 mod connection;
 pub(crate) mod copy;
 mod counters;
+mod direction;
 
 pub use chain::TcpChain;
 pub use connection::serve;

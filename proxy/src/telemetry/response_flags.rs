@@ -59,6 +59,8 @@ flags! {
     NO_CLUSTER_FOUND = "NC" "NoClusterFound",
     /// We are overloaded.
     OVERLOAD_MANAGER = "OM" "OverloadManagerTerminated",
+    /// The client reset its stream.
+    DOWNSTREAM_REMOTE_RESET = "DR" "DownstreamRemoteReset",
 }
 
 impl ResponseFlags {

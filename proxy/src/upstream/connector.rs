@@ -25,6 +25,8 @@ pub struct Wanted<'a> {
     pub protocols: Option<&'a [Vec<u8>]>,
     /// The version of HTTP.
     pub http: Http,
+    /// The request switches protocols.
+    pub is_upgrade: bool,
 }
 
 /// Which version of HTTP a connection is wanted for.

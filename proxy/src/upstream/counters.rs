@@ -27,6 +27,8 @@ counters! {
         upstream_cx_destroy: Counter,
         /// Times no endpoint could be used.
         upstream_cx_none_healthy: Counter,
+        /// HTTP/2 connections closed because PINGs were not answered.
+        upstream_cx_http2_keepalive_timeout: Counter,
         /// HTTP/2 connections closed because the endpoint asked for it.
         upstream_cx_close_notify: Counter,
         /// Responses that broke the protocol.

@@ -2,9 +2,11 @@
 //! which requests share.
 
 mod connection;
+mod count;
 mod http2;
 mod lent;
 mod security;
+mod target;
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -13,17 +15,16 @@ use std::time::Duration;
 
 use balance::{Breaker, Endpoint, Permit};
 use tokio::sync::Notify;
-use xds_model::cluster as model;
 
 pub use self::connection::UpstreamConnection;
-use self::http2::SharedConnections;
+use self::count::{Opening, Queued};
 pub use self::http2::SharedConnection;
+use self::http2::SharedConnections;
 pub use self::lent::Lent;
+pub use self::target::Target;
 use super::ClusterCounters;
-use super::cluster::transport_for;
 use super::connector::{self, ConnectFailure, Connected, Http, Wanted};
-use crate::http2::http2_config;
-use crate::config::snapshot::{ClientTransport, ClusterSnapshot};
+use crate::config::snapshot::ClusterSnapshot;
 use crate::worker::Core;
 use crate::worker::timer::Alarm;
 
@@ -49,19 +50,6 @@ pub struct Pool {
     /// Requests that wait for a connection to come back.
     queued: Cell<u32>,
     returned: Notify,
-}
-
-/// What the endpoint is like now.
-#[derive(Debug)]
-pub struct Target {
-    /// The endpoint.
-    pub endpoint: Endpoint,
-    /// Its address in words, for logs.
-    pub address: Box<str>,
-    transport: ClientTransport,
-    model: Arc<model::Cluster>,
-    http2: h2::Config,
-    breaker: Breaker,
 }
 
 /// Why there is no connection for a request.
@@ -278,10 +266,17 @@ impl Pool {
         let is_http2 = match wanted.http {
             Http::Version1 | Http::None => false,
             Http::Version2 => true,
-            Http::Negotiated => connected.stream.session(|session| session.alpn_protocol() == Some(b"h2")) == Some(true),
+            Http::Negotiated => {
+                connected.stream.session(|session| session.alpn_protocol() == Some(b"h2")) == Some(true)
+            }
         };
         if is_http2 {
-            return Ok(Lent::Http2(self.share(target, wanted, connected, permit)));
+            let shared = self.share(target, wanted, connected, permit);
+            if wanted.is_upgrade {
+                // Extended CONNECT must be offered before it is used (RFC 8441 section 3).
+                shared.settled().await;
+            }
+            return Ok(Lent::Http2(shared));
         }
         self.counters.upstream_cx_http1_total.increment();
         Ok(Lent::Http1(UpstreamConnection::new(self, target, wanted, connected, permit)))
@@ -315,65 +310,5 @@ impl Pool {
         if self.queued.get() > 0 {
             self.returned.notify_one();
         }
-    }
-}
-
-impl Target {
-    fn new(endpoint: &Endpoint, snapshot: &ClusterSnapshot, breaker: &Breaker) -> Self {
-        use xds_model::endpoint::EndpointAddress;
-        let address = match &endpoint.address {
-            EndpointAddress::Socket(address) => address.to_string(),
-            EndpointAddress::Name(name, port) => format!("{name}:{port}"),
-            EndpointAddress::Unix(path) => path.clone(),
-        };
-        Self {
-            endpoint: endpoint.clone(),
-            address: address.into(),
-            transport: transport_for(endpoint, snapshot),
-            http2: http2_config(&snapshot.model.http2),
-            model: snapshot.model.clone(),
-            breaker: breaker.clone(),
-        }
-    }
-}
-
-/// A connection that is being opened counts as open.
-struct Opening<'pool> {
-    pool: &'pool Pool,
-    succeeded: Cell<bool>,
-}
-
-impl<'pool> Opening<'pool> {
-    fn new(pool: &'pool Pool) -> Self {
-        pool.open.set(pool.open.get() + 1);
-        Self { pool, succeeded: Cell::new(false) }
-    }
-
-    fn succeeded(&self) {
-        self.succeeded.set(true);
-    }
-}
-
-impl Drop for Opening<'_> {
-    fn drop(&mut self) {
-        if !self.succeeded.get() {
-            self.pool.connection_gone();
-        }
-    }
-}
-
-/// A request that waits for a connection to come back.
-struct Queued<'count>(&'count Cell<u32>);
-
-impl<'count> Queued<'count> {
-    fn new(count: &'count Cell<u32>) -> Self {
-        count.set(count.get() + 1);
-        Self(count)
-    }
-}
-
-impl Drop for Queued<'_> {
-    fn drop(&mut self) {
-        self.0.set(self.0.get().saturating_sub(1));
     }
 }

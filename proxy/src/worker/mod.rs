@@ -66,6 +66,11 @@ impl Worker {
         })
     }
 
+    /// What this has in common with parts that know of no configuration.
+    pub fn core(&self) -> &Rc<Core> {
+        &self.core
+    }
+
     /// Takes over published clusters and routes. Listeners are applied by whoever owns them, after this.
     pub fn apply(&self, changes: &mut Changes) {
         for (name, snapshot) in changes.clusters.drain() {

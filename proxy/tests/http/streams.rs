@@ -11,7 +11,7 @@ const SWITCHING: &str = "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade
 /// An upgraded connection: its two ends.
 async fn upgraded(site: &Site) -> (Wire, Wire) {
     let (mut client, mut upstream, head) = site.sent(UPGRADE).await;
-    assert_eq!((head.get("connection"), head.get("upgrade")), (Some("upgrade"), Some("websocket")));
+    assert_eq!((head.get("connection"), head.get("upgrade")), (Some("Upgrade"), Some("websocket")));
     assert_eq!(head.get("sec-websocket-key"), Some("k"));
     upstream.send(SWITCHING).await;
     let head = client.head().await;
@@ -39,7 +39,7 @@ async fn a_websocket_is_a_tunnel_both_ways() {
     drop(upstream);
     assert_eq!(client.closes().await, "");
     drop(client);
-    site.logs(&["101 - via_upstream 22 4"]).await;
+    site.logs(&["101 UC upstream_reset_after_response_started{connection_termination} 22 4"]).await;
     assert_eq!(site.edge.count("downstream_cx_upgrades_active"), 0);
     site.stop().await;
 }

@@ -6,6 +6,7 @@ mod admission;
 mod exhaustion;
 mod kit;
 mod live;
+mod memory;
 mod overload;
 #[path = "../kit/mod.rs"]
 mod shared;

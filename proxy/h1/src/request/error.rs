@@ -35,7 +35,7 @@ pub enum RequestError {
     TooManyHeaders,
     /// More bytes than `Limits::max_head_bytes`.
     HeadTooLarge,
-    /// A content-length that is not a decimal number of 64 bits.
+    /// A content-length that is not a decimal number of 63 bits.
     ContentLength,
     /// More than one content-length, equal or not.
     DuplicateContentLength,

@@ -40,9 +40,7 @@ impl RequestHead {
     #[inline]
     pub fn add_section_field(&mut self, field: SectionField<'_>, limits: &Limits) -> Result<(), SectionError> {
         let name = field.checked_name()?;
-        let is_cookie = name == SectionName::Field(Header::Cookie);
-        let is_crumb = is_cookie && self.fields.contains(Header::Cookie);
-        self.progress.section.size.add(&field, !is_crumb, limits)?;
+        self.progress.section.size.add(&field, limits)?;
         match name {
             SectionName::Pseudo(pseudo) => self.pseudo_header(pseudo, field.value()),
             SectionName::Field(header) => {
@@ -50,7 +48,7 @@ impl RequestHead {
                 if header.needs_attention() {
                     return self.special_section_field(header, field);
                 }
-                if is_crumb && self.fields.extend_cookie(field.value()) {
+                if header == Header::Cookie && self.fields.extend_cookie(field.value()) {
                     return Ok(());
                 }
                 if header == Header::Other && limits.underscores != Underscores::Allow && field.name().contains(&b'_') {
@@ -140,6 +138,9 @@ impl RequestHead {
             return Err(SectionError::PseudoHeaders);
         }
         self.authority = self.choose_authority()?;
+        if self.fields.slice(self.authority).is_empty() {
+            return Err(SectionError::Authority);
+        }
         if self.method == Method::Connect {
             self.connect(section, extended_connect)?;
         } else {
@@ -195,7 +196,7 @@ impl RequestHead {
         match (end, self.progress.framing.content_length) {
             (true, None) => Ok(BodyLength::None),
             (true, Some(0)) => Ok(BodyLength::Fixed(0)),
-            (true, Some(_)) => Err(SectionError::ContentLength),
+            (true, Some(_)) => Err(SectionError::LengthMismatch),
             (false, Some(length)) => Ok(BodyLength::Fixed(length)),
             (false, None) => Ok(BodyLength::Chunked),
         }
@@ -212,8 +213,7 @@ impl RequestHead {
             if section.scheme || section.path.is_some() || self.progress.authority.is_none() {
                 return Err(SectionError::PseudoHeaders);
             }
-            let valid = target::authority_form(self.fields.slice(self.authority), 0).is_some();
-            return if valid { Ok(()) } else { Err(SectionError::Authority) };
+            return Ok(());
         };
         if !extended_connect {
             return Err(SectionError::Protocol);

@@ -161,7 +161,7 @@ impl RequestHead {
                 if progress.upgrade.replace(span).is_some() {
                     return Err(RequestError::DuplicateUpgrade);
                 }
-                if value.is_empty() || value.eq_ignore_ascii_case(b"h2c") {
+                if value.eq_ignore_ascii_case(b"h2c") {
                     progress.upgrade = Some(Span::default());
                 }
             }

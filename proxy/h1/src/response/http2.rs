@@ -38,7 +38,7 @@ impl ResponseHead {
     /// Takes the next field of the section. After an error the head is of no use.
     #[inline]
     pub fn add_section_field(&mut self, field: SectionField<'_>, limits: &Limits) -> Result<(), SectionError> {
-        self.progress.section.size.add(&field, true, limits)?;
+        self.progress.section.size.add(&field, limits)?;
         match field.checked_name()? {
             SectionName::Pseudo(PseudoHeader::Status) => self.section_status(field.value()),
             SectionName::Pseudo(_) => Err(SectionError::UnknownPseudoHeader),
@@ -106,7 +106,7 @@ impl ResponseHead {
             _ if bodiless => Ok(BodyLength::None),
             (None, true) => Ok(BodyLength::None),
             (Some(0), true) => Ok(BodyLength::Fixed(0)),
-            (Some(_), true) => Err(SectionError::ContentLength),
+            (Some(_), true) => Err(SectionError::LengthMismatch),
             (Some(length), false) => Ok(BodyLength::Fixed(length)),
             (None, false) => Ok(BodyLength::Chunked),
         }

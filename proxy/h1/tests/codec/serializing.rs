@@ -54,7 +54,7 @@ fn requests_as_the_upstream_sees_them() {
         ("OPTIONS * HTTP/1.1\r\nHost: b\r\n\r\n", "OPTIONS * HTTP/1.1\r\nhost: b\r\ncontent-length: 0\r\n\r\n"),
         (
             "GET / HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, Upgrade, x-a\r\nX-A: b\r\nUpgrade: websocket\r\n\r\n",
-            "GET / HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n",
+            "GET / HTTP/1.1\r\nhost: a\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\r\n",
         ),
     ] {
         assert_eq!(sent(&request(input), false), output, "{input:?}");
@@ -144,7 +144,7 @@ fn responses_as_the_client_sees_them() {
     let switching = "HTTP/1.1 101 x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: y\r\n\r\n";
     assert_eq!(
         answered(&response(switching, get, true), Version::Http11, true),
-        "HTTP/1.1 101 Switching Protocols\r\nsec-websocket-accept: y\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n"
+        "HTTP/1.1 101 Switching Protocols\r\nsec-websocket-accept: y\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\r\n"
     );
 }
 

@@ -108,18 +108,18 @@ impl<T> Connection<T> {
         let key = match self.streams.known(header.stream) {
             Known::Live(key) => key,
             Known::Idle => return Err(ConnectionError::protocol("RST_STREAM on an idle stream")),
-            Known::Closed { .. } => {
-                self.abuse.reset_received(false, now)?;
-                return Ok(None);
-            }
+            Known::Closed { .. } => return self.abuse.ignored_frame(now).map(|()| None),
         };
         let Some(stream) = self.streams.get_mut(key) else { return Ok(None) };
-        let is_over = stream.receiving == Progress::Ended && stream.sending == Progress::Ended;
-        let ignored = stream.reset.is_some() || is_over;
-        stream.reset.get_or_insert(Side::Peer);
-        let before_response = self.role == Role::Server && !ignored && stream.sending == Progress::Head;
-        self.abuse.reset_received(before_response, now)?;
-        Ok((!ignored).then_some(Event::Reset { key, code, by_peer: true, reason: "reset by the peer" }))
+        let is_over = stream.is_over();
+        if stream.reset.is_some() || is_over {
+            return self.abuse.ignored_frame(now).map(|()| None);
+        }
+        stream.reset = Some(Side::Peer);
+        if self.role == Role::Server {
+            self.abuse.reset_received(stream.since, stream.sending != Progress::Head, now)?;
+        }
+        Ok(Some(Event::Reset { key, code, by_peer: true, reason: "reset by the peer" }))
     }
 
     /// RFC 9113 6.7
@@ -135,6 +135,8 @@ impl<T> Connection<T> {
         }
         let payload = *payload.as_array().ok_or(FRAME_SIZE)?;
         if header.has(flag::ACK) {
+            let Some(left) = self.pings.checked_sub(1) else { return self.abuse.ping(now).map(|()| None) };
+            self.pings = left;
             return Ok(Some(Event::Pong(payload)));
         }
         self.abuse.ping(now)?;
@@ -150,10 +152,8 @@ impl<T> Connection<T> {
         }
         let ([last, code], _) = payload.as_chunks::<4>().0.split_first_chunk::<2>().ok_or(FRAME_SIZE)?;
         let (last, code) = (frame::stream_id(*last), Code(u32::from_be_bytes(*code)));
-        if self.refused_beyond.is_some_and(|before| last > before) {
-            return Err(ConnectionError::protocol("GOAWAY took streams back"));
-        }
-        self.refused_beyond = Some(last);
+        // What was refused stays so, whatever a later one says.
+        self.refused_beyond = Some(self.refused_beyond.map_or(last, |before| before.min(last)));
         self.resetting_refused = self.role == Role::Client;
         Ok(Some(Event::GoAway { last, code }))
     }
@@ -167,7 +167,8 @@ impl<T> Connection<T> {
             return None;
         };
         if let Some(stream) = self.streams.get_mut(key) {
-            stream.reset = Some(Side::Peer);
+            // Ours, because what is under way on it is no mistake of the peer.
+            stream.reset = Some(Side::Us);
         }
         Some(Event::Reset { key, code: Code::REFUSED_STREAM, by_peer: true, reason: "refused by GOAWAY" })
     }

@@ -2,11 +2,13 @@
 
 use std::time::Instant;
 
+use h1::SectionError;
+
 use crate::connection::{Connection, Reading};
 use crate::error::{Code, ConnectionError};
 use crate::event::{Event, Received};
 use crate::frame::{self, FrameHeader, HEADER, flag};
-use crate::streams::{Key, Known, Progress};
+use crate::streams::{Key, Known, Progress, Side};
 
 /// A frame of which the header was read.
 #[derive(Clone, Copy)]
@@ -16,6 +18,12 @@ pub(super) struct DataFrame {
     padding: usize,
     end: bool,
 }
+
+/// This ends the stream, whatever is done about other malformed messages (RFC 9113 8.1.1).
+pub(super) const LENGTH_MISMATCH: &str = SectionError::LengthMismatch.message();
+
+const BEYOND_WINDOW: ConnectionError =
+    ConnectionError::new(Code::FLOW_CONTROL_ERROR, "more data than the stream's window");
 
 type Outcome = Result<Option<Received>, ConnectionError>;
 
@@ -48,6 +56,9 @@ impl<T> Connection<T> {
                 Ok(self.deliver(DataFrame { key, left: content, padding, end }, HEADER + prefix, input, out))
             }
             Err(event) => {
+                if header.length == 0 {
+                    self.abuse.ignored_frame(now)?;
+                }
                 self.credit_connection(header.length, out);
                 self.reading = if header.length == 0 { Reading::Frame } else { Reading::Skip(header.length) };
                 Ok(Some(Received { consumed: HEADER, event }))
@@ -66,18 +77,20 @@ impl<T> Connection<T> {
     ) -> Result<Result<Key, Option<Event>>, ConnectionError> {
         let key = match self.streams.known(header.stream) {
             Known::Live(key) => key,
-            other => return self.data_without_stream(header.stream, other, out).map(|()| Err(None)),
+            other => return self.data_without_stream(header, other, out).map(|()| Err(None)),
         };
         let grace = self.window_grace;
-        let Some(stream) = self.streams.get_mut(key).filter(|stream| stream.reset.is_none()) else {
-            return Ok(Err(None));
-        };
+        let Some(stream) = self.streams.get_mut(key) else { return Ok(Err(None)) };
+        let fits = stream.receive_window.take(header.length, grace);
         let refusal = match stream.receiving {
+            _ if stream.reset == Some(Side::Peer) => {
+                stream.reset = Some(Side::Us);
+                return self.write_forced_reset(header.stream, Code::STREAM_CLOSED, out).map(|()| Err(None));
+            }
+            _ if stream.reset.is_some() => return if fits { Ok(Err(None)) } else { Err(BEYOND_WINDOW) },
             Progress::Head => Some((Code::PROTOCOL_ERROR, "DATA before a head")),
             Progress::Ended => Some((Code::STREAM_CLOSED, "DATA behind the end")),
-            Progress::Content if !stream.receive_window.take(header.length, grace) => {
-                Some((Code::FLOW_CONTROL_ERROR, "more data than the stream's window"))
-            }
+            Progress::Content if !fits => Some((BEYOND_WINDOW.code, BEYOND_WINDOW.reason)),
             Progress::Content => None,
         };
         if let Some((code, reason)) = refusal {
@@ -86,25 +99,35 @@ impl<T> Connection<T> {
         if let Some(left) = &mut stream.content_left {
             let after = left.checked_sub(content as u64);
             if after.is_none_or(|after| end && after > 0) {
-                return self.malformed(key, "content-length and content differ", out).map(Err);
+                let outcome = self.stream_error(key, Code::PROTOCOL_ERROR, LENGTH_MISMATCH, out);
+                return outcome.map(Err);
             }
             *left = after.unwrap_or(0);
         }
         Ok(Ok(key))
     }
 
+    /// Content on a stream that is gone. What was under way when we reset it is passed over, but no more than its window
+    /// was.
     #[cold]
-    fn data_without_stream(&mut self, stream: u32, known: Known, out: &mut Vec<u8>) -> Result<(), ConnectionError> {
-        match known {
-            _ if self.is_ignored(stream) => Ok(()),
-            Known::Idle => Err(ConnectionError::protocol("DATA on an idle stream")),
-            Known::Closed { reset_by_us: false, .. } => {
-                self.write_forced_reset(stream, Code::STREAM_CLOSED, out)?;
-                self.streams.remember(stream, true);
-                Ok(())
-            }
-            Known::Closed { .. } | Known::Live(_) => Ok(()),
+    fn data_without_stream(
+        &mut self,
+        header: FrameHeader,
+        known: Known,
+        out: &mut Vec<u8>,
+    ) -> Result<(), ConnectionError> {
+        let was_ended = match known {
+            Known::Idle => return Err(ConnectionError::protocol("DATA on an idle stream")),
+            Known::Closed { reset_by_us, .. } => !reset_by_us && !self.is_ignored(header.stream),
+            Known::Live(_) => false,
+        };
+        if was_ended {
+            self.write_forced_reset(header.stream, Code::STREAM_CLOSED, out)?;
+            self.streams.remember(header.stream, true);
+            return Ok(());
         }
+        self.under_way -= header.length as i64;
+        if self.under_way < 0 { Err(BEYOND_WINDOW) } else { Ok(()) }
     }
 
     pub(super) fn more_data(&mut self, frame: DataFrame, input: &[u8], out: &mut Vec<u8>) -> Option<Received> {
@@ -134,25 +157,27 @@ impl<T> Connection<T> {
             self.credit_connection(there, out);
             return Some(Received { consumed, event: None });
         };
+        stream.held += there;
         if end {
             stream.receiving = Progress::Ended;
-            if stream.sending == Progress::Ended {
-                self.abuse.stream_ended();
-            }
         }
         let data = Event::Data { key: frame.key, range: start..behind, end };
         Some(Received { consumed, event: (there > 0 || end).then_some(data) })
     }
 
-    /// The user is done with so many bytes of content; the peer may send as many again. Call it for all content that
-    /// was handed out, also of streams that are gone: the connection's window needs it.
+    /// The user is done with so many bytes of content that it was handed; the peer may send as many again. Of a stream that
+    /// was released nothing is held any more.
     #[inline]
     pub fn consumed(&mut self, key: Key, bytes: usize, out: &mut Vec<u8>) {
+        let Some(stream) = self.streams.get_mut(key) else { return };
+        let bytes = bytes.min(stream.held);
+        stream.held -= bytes;
         self.credit(key, bytes, out);
     }
 
+    /// Gives back so many bytes to the connection, and to the stream if it may receive more.
     #[inline]
-    pub(super) fn credit(&mut self, key: Key, bytes: usize, out: &mut Vec<u8>) {
+    fn credit(&mut self, key: Key, bytes: usize, out: &mut Vec<u8>) {
         if bytes == 0 {
             return;
         }

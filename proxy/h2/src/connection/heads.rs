@@ -1,14 +1,17 @@
 //! Field sections: HEADERS and CONTINUATION (RFC 9113 4.3, 6.2, 6.10, 8.1).
 
+use std::time::Instant;
+
 use h1::{BodyLength, Method, SectionError, SectionExpectation, SectionSize};
 
 use crate::config::Role;
 use crate::connection::Connection;
+use crate::connection::data::LENGTH_MISMATCH;
 use crate::error::{Code, ConnectionError};
 use crate::event::Event;
 use crate::frame::{self, FrameHeader, flag};
 use crate::hpack::CompressionError;
-use crate::streams::{Key, Known, Progress, Stream};
+use crate::streams::{Key, Known, Progress, Side, Stream};
 use crate::window::ReceiveWindow;
 
 /// A field section that goes on in further frames.
@@ -32,6 +35,8 @@ enum Section {
     TooManyStreams,
 }
 
+const ON_CLOSED_STREAM: ConnectionError = ConnectionError::new(Code::STREAM_CLOSED, "HEADERS on a closed stream");
+
 type Outcome = Result<Option<Event>, ConnectionError>;
 
 impl From<CompressionError> for ConnectionError {
@@ -41,7 +46,7 @@ impl From<CompressionError> for ConnectionError {
 }
 
 impl<T> Connection<T> {
-    pub(super) fn headers(&mut self, header: FrameHeader, payload: &[u8], out: &mut Vec<u8>) -> Outcome {
+    pub(super) fn headers(&mut self, header: FrameHeader, payload: &[u8], now: Instant, out: &mut Vec<u8>) -> Outcome {
         if header.stream == 0 {
             return Err(ConnectionError::protocol("HEADERS of the connection"));
         }
@@ -58,7 +63,7 @@ impl<T> Connection<T> {
         }
         let end = header.has(flag::END_STREAM);
         if header.has(flag::END_HEADERS) {
-            return self.section(header.stream, end, block, out);
+            return self.section(header.stream, end, block, now, out);
         }
         self.block.extend_from_slice(block);
         self.open_block = Some(OpenBlock { stream: header.stream, end, continuations: 0 });
@@ -67,7 +72,13 @@ impl<T> Connection<T> {
 
     /// Adds to a field section; what may be added is bounded by frames and bytes.
     #[cold]
-    pub(super) fn continuation(&mut self, header: FrameHeader, payload: &[u8], out: &mut Vec<u8>) -> Outcome {
+    pub(super) fn continuation(
+        &mut self,
+        header: FrameHeader,
+        payload: &[u8],
+        now: Instant,
+        out: &mut Vec<u8>,
+    ) -> Outcome {
         let Some(open) = &mut self.open_block else {
             return Err(ConnectionError::protocol("CONTINUATION of nothing"));
         };
@@ -86,7 +97,7 @@ impl<T> Connection<T> {
         let end = open.end;
         self.open_block = None;
         let mut block = std::mem::take(&mut self.block);
-        let outcome = self.section(header.stream, end, &block, out);
+        let outcome = self.section(header.stream, end, &block, now, out);
         block.clear();
         block.shrink_to(frame::MAX_PAYLOAD);
         self.block = block;
@@ -94,12 +105,13 @@ impl<T> Connection<T> {
     }
 
     /// Takes a whole field section.
-    fn section(&mut self, stream: u32, end: bool, block: &[u8], out: &mut Vec<u8>) -> Outcome {
+    fn section(&mut self, stream: u32, end: bool, block: &[u8], now: Instant, out: &mut Vec<u8>) -> Outcome {
         match self.classify(stream)? {
-            Section::Request => self.request_section(stream, end, block, out),
+            Section::Request => self.request_section(stream, end, block, now, out),
             Section::Response(key) => self.response_section(key, end, block, out),
             Section::Trailers(key) => self.trailer_section(key, end, block, out),
             Section::Ignored => {
+                self.abuse.ignored_frame(now)?;
                 self.decoder.decode(block, |_| ())?;
                 Ok(None)
             }
@@ -115,7 +127,10 @@ impl<T> Connection<T> {
             }
             Section::TooManyStreams => {
                 self.decoder.decode(block, |_| ())?;
-                self.refuse(stream, Code::REFUSED_STREAM, "too many streams", out)
+                self.write_forced_reset(stream, Code::REFUSED_STREAM, out)?;
+                self.pass_over(stream);
+                let (code, reason) = (Code::REFUSED_STREAM, "too many streams");
+                Ok(Some(Event::Refused { code, reason, detail: "http2.too_many_streams" }))
             }
         }
     }
@@ -123,34 +138,34 @@ impl<T> Connection<T> {
     /// What a section on this stream is, by the state of the stream.
     fn classify(&mut self, id: u32) -> Result<Section, ConnectionError> {
         match self.streams.known(id) {
-            Known::Live(key) => Ok(match self.streams.get(key) {
-                Some(stream) if stream.reset.is_none() => match stream.receiving {
+            Known::Live(key) => match self.streams.get(key) {
+                Some(stream) if stream.reset == Some(Side::Peer) => Err(ON_CLOSED_STREAM),
+                Some(stream) if stream.reset.is_none() => Ok(match stream.receiving {
                     Progress::Head => Section::Response(key),
                     Progress::Content => Section::Trailers(key),
                     Progress::Ended => Section::OnEndedStream(key),
-                },
-                _ => Section::Ignored,
-            }),
+                }),
+                _ => Ok(Section::Ignored),
+            },
             Known::Idle if self.role == Role::Server && self.streams.is_peers(id) => {
                 self.streams.last_of_peer = id;
-                Ok(match self.streams.len() {
-                    _ if self.is_ignored(id) => Section::Ignored,
-                    open if open >= self.config.max_concurrent_streams as usize => Section::TooManyStreams,
-                    _ => Section::Request,
-                })
+                if self.is_ignored(id) {
+                    self.pass_over(id);
+                    return Ok(Section::Ignored);
+                }
+                let full = self.streams.len() >= self.config.max_concurrent_streams as usize;
+                Ok(if full { Section::TooManyStreams } else { Section::Request })
             }
             Known::Idle => Err(ConnectionError::protocol("HEADERS on a stream that the peer may not open")),
             Known::Closed { reset_by_us: true, .. } => Ok(Section::Ignored),
             Known::Closed { .. } if self.is_ignored(id) => Ok(Section::Ignored),
-            Known::Closed { remembered: true, .. } => {
-                Err(ConnectionError::new(Code::STREAM_CLOSED, "HEADERS on a closed stream"))
-            }
+            Known::Closed { remembered: true, .. } => Err(ON_CLOSED_STREAM),
             Known::Closed { .. } if self.role == Role::Client => Ok(Section::OnForgottenStream),
             Known::Closed { .. } => Err(ConnectionError::protocol("stream numbers went back")),
         }
     }
 
-    fn request_section(&mut self, id: u32, end: bool, block: &[u8], out: &mut Vec<u8>) -> Outcome {
+    fn request_section(&mut self, id: u32, end: bool, block: &[u8], now: Instant, out: &mut Vec<u8>) -> Outcome {
         let (head, limits) = (&mut self.request, &self.config.heads);
         head.begin_section();
         let mut outcome = Ok(());
@@ -171,7 +186,9 @@ impl<T> Connection<T> {
             reset: None,
             send_window: self.peer.initial_window,
             receive_window: ReceiveWindow::new(self.config.initial_stream_window),
+            held: 0,
             content_left: fixed_length(head.body),
+            since: Some(now),
             method: if tunnel { Method::Connect } else { head.method },
             protocol: None,
         };
@@ -197,9 +214,6 @@ impl<T> Connection<T> {
         if !head.is_interim() {
             stream.content_left = if head.tunnel { None } else { content_of(head.body) };
             stream.receiving = if end { Progress::Ended } else { Progress::Content };
-            if end && stream.sending == Progress::Ended {
-                self.abuse.stream_ended();
-            }
         }
         Ok(Some(Event::Response { key, end }))
     }
@@ -222,39 +236,37 @@ impl<T> Connection<T> {
         }
         let Some(stream) = self.streams.get_mut(key) else { return Ok(None) };
         if stream.content_left.is_some_and(|left| left > 0) {
-            return self.malformed(key, "content-length and content differ", out);
+            return self.stream_error(key, Code::PROTOCOL_ERROR, LENGTH_MISMATCH, out);
         }
         stream.receiving = Progress::Ended;
-        if stream.sending == Progress::Ended {
-            self.abuse.stream_ended();
-        }
         Ok(Some(Event::Trailers { key }))
     }
 
     /// A section on a stream that the user knows is refused.
     #[cold]
     fn section_error(&mut self, key: Key, error: SectionError, out: &mut Vec<u8>) -> Outcome {
-        if error.is_malformed() {
+        if error.is_malformed() && error != SectionError::LengthMismatch {
             return self.malformed(key, error.message(), out);
         }
-        self.stream_error(key, Code::INTERNAL_ERROR, error.message(), out)
+        self.stream_error(key, code_of(error), error.message(), out)
     }
 
-    /// A request is refused. What is beyond our limits gets what Envoy says then.
+    /// A request is refused.
     #[cold]
     fn refuse_section(&mut self, stream: u32, error: SectionError, out: &mut Vec<u8>) -> Outcome {
-        if error.is_malformed() && self.config.close_on_malformed_message {
-            return Err(ConnectionError::protocol(error.message()));
+        let is_malformed = error.is_malformed() && error != SectionError::LengthMismatch;
+        if is_malformed && self.config.close_on_malformed_message {
+            // The user is told first; the connection ends with the next call.
+            self.doomed = Some(ConnectionError::protocol(error.message()));
+            return Ok(Some(Event::Refused {
+                code: Code::PROTOCOL_ERROR,
+                reason: error.message(),
+                detail: error.detail(),
+            }));
         }
-        let code = if error.is_malformed() { Code::PROTOCOL_ERROR } else { Code::INTERNAL_ERROR };
-        self.refuse(stream, code, error.message(), out)
-    }
-
-    #[cold]
-    fn refuse(&mut self, stream: u32, code: Code, reason: &'static str, out: &mut Vec<u8>) -> Outcome {
-        self.write_forced_reset(stream, code, out)?;
-        self.streams.remember(stream, true);
-        Ok(Some(Event::Refused { code, reason }))
+        self.write_forced_reset(stream, code_of(error), out)?;
+        self.pass_over(stream);
+        Ok(Some(Event::Refused { code: code_of(error), reason: error.message(), detail: error.detail() }))
     }
 
     /// A message is malformed (RFC 9113 8.1.1).
@@ -265,6 +277,11 @@ impl<T> Connection<T> {
         }
         self.stream_error(key, Code::PROTOCOL_ERROR, reason, out)
     }
+}
+
+/// What a stream with such a section is reset with: what is beyond our limits gets what Envoy says then.
+fn code_of(error: SectionError) -> Code {
+    if error.is_limit() { Code::INTERNAL_ERROR } else { Code::PROTOCOL_ERROR }
 }
 
 /// What content-length said.

@@ -17,14 +17,14 @@ impl<T> Connection<T> {
     /// Resets a stream, unless it is over. It must still be released.
     pub fn reset(&mut self, key: Key, code: Code, out: &mut Vec<u8>) {
         let Some(stream) = self.streams.get_mut(key) else { return };
-        let is_over = stream.receiving == Progress::Ended && stream.sending == Progress::Ended;
+        let is_over = stream.is_over();
         if stream.reset.is_none() && !is_over {
             stream.reset = Some(Side::Us);
             frame::write_reset(key.stream_id(), code, out);
         }
     }
 
-    /// The user is done with a stream and gets back what it kept. A stream that is not over is reset: with `NO_ERROR` if the
+    /// The user is done with a stream, and with all content of it, and gets back what it kept. A stream that is not over is reset: with `NO_ERROR` if the
     /// response was complete (RFC 9113 8.1), else with `CANCEL`.
     pub fn release(&mut self, key: Key, out: &mut Vec<u8>) -> Option<T> {
         let answered = |sending| self.role == Role::Server && sending == Progress::Ended;
@@ -34,7 +34,15 @@ impl<T> Connection<T> {
         };
         self.reset(key, code, out);
         let stream = self.streams.remove(key)?;
-        self.streams.remember(stream.id, stream.reset == Some(Side::Us));
+        self.credit_connection(stream.held, out);
+        if stream.is_over() && stream.reset.is_none() {
+            self.abuse.stream_ended();
+        }
+        let by_us = stream.reset == Some(Side::Us);
+        self.streams.remember(stream.id, by_us);
+        if by_us && stream.receiving != Progress::Ended {
+            self.under_way += stream.receive_window.available().max(0) + self.window_grace;
+        }
         stream.value
     }
 
@@ -56,7 +64,14 @@ impl<T> Connection<T> {
 
     /// Asks the peer for a sign of life.
     pub fn ping(&mut self, payload: [u8; 8], out: &mut Vec<u8>) {
+        self.pings = self.pings.saturating_add(1);
         frame::write_ping(payload, 0, out);
+    }
+
+    /// A stream that the peer opened is none: content may be under way nevertheless.
+    pub(super) fn pass_over(&mut self, stream: u32) {
+        self.streams.remember(stream, true);
+        self.under_way += i64::from(self.config.initial_stream_window) + self.window_grace;
     }
 
     /// Whether a stream was opened by the peer after we said which one is the last.

@@ -56,7 +56,9 @@ impl<T> Connection<T> {
             reset: None,
             send_window: self.peer.initial_window,
             receive_window: ReceiveWindow::new(self.config.initial_stream_window),
+            held: 0,
             content_left: None,
+            since: None,
             method: head.method,
             protocol: head.upgrade().map(Box::from),
         }))
@@ -73,16 +75,12 @@ impl<T> Connection<T> {
         if !head.is_interim() {
             stream.sending = if end { Progress::Ended } else { Progress::Content };
         }
-        let is_over = end && stream.receiving == Progress::Ended;
         let is_tunnel = stream.method == Method::Connect;
         let start = out.len();
         out.extend_from_slice(&[0; HEADER]);
         self.encoder.begin(out);
         write_response(&self.encoder, head, is_tunnel, out);
         frame::finish_header_block(start, key.stream_id(), end, self.peer.max_payload, out);
-        if is_over {
-            self.abuse.stream_ended();
-        }
     }
 
     /// Ends a message with trailers. Does nothing on a stream that is gone, or before its head.
@@ -93,23 +91,19 @@ impl<T> Connection<T> {
         }
         let Some(stream) = self.sending_stream(key) else { return };
         stream.sending = Progress::Ended;
-        let is_over = stream.receiving == Progress::Ended;
         let start = out.len();
         out.extend_from_slice(&[0; HEADER]);
         self.encoder.begin(out);
         write_fields(&self.encoder, trailers, out);
         frame::finish_header_block(start, key.stream_id(), true, self.peer.max_payload, out);
-        if is_over {
-            self.abuse.stream_ended();
-        }
     }
 
     /// How many bytes of content the peer would take now.
     #[inline]
-    pub fn send_window(&mut self, key: Key) -> usize {
-        let connection = self.send_window;
-        let stream = self.sending_stream(key).map_or(0, |stream| stream.send_window);
-        usize::try_from(connection.min(stream)).unwrap_or(0)
+    pub fn send_window(&self, key: Key) -> usize {
+        let stream = self.streams.get(key).filter(|stream| stream.may_send_content());
+        let window = stream.map_or(0, |stream| stream.send_window.min(self.send_window));
+        usize::try_from(window).unwrap_or(0)
     }
 
     /// Writes as much of `data` as the peer takes now and returns how much that was. `end` ends the message with the last of
@@ -119,23 +113,18 @@ impl<T> Connection<T> {
         let end = end && taken == data.len();
         let Some(stream) = self.sending_stream(key).filter(|_| taken > 0 || end) else { return 0 };
         stream.send_window -= taken as i64;
-        let is_over = end && stream.receiving == Progress::Ended;
         if end {
             stream.sending = Progress::Ended;
         }
         self.send_window -= taken as i64;
         let frames = write_data(data.get(..taken).unwrap_or_default(), key, end, self.peer.max_payload, out);
         self.abuse.sent_data(frames);
-        if is_over {
-            self.abuse.stream_ended();
-        }
         taken
     }
 
     #[inline]
     fn sending_stream(&mut self, key: Key) -> Option<&mut Stream<T>> {
-        let stream = self.streams.get_mut(key);
-        stream.filter(|stream| stream.reset.is_none() && stream.sending == Progress::Content)
+        self.streams.get_mut(key).filter(|stream| stream.may_send_content())
     }
 }
 
@@ -192,10 +181,27 @@ fn write_fields(encoder: &Encoder, fields: &Fields, out: &mut Vec<u8>) {
         if field.header == Header::Te && field.value != b"trailers" {
             continue;
         }
-        encoder.field(field.header, field.name, field.value, out);
+        // White space around a value is malformed here (RFC 9113 8.2.1); what was configured may have it.
+        encoder.field(field.header, field.name, field.value.trim_ascii(), out);
     }
 }
 
 fn write_content_length(encoder: &Encoder, length: u64, out: &mut Vec<u8>) {
     encoder.field(Header::ContentLength, b"", itoa::Buffer::new().format(length).as_bytes(), out);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    #[test]
+    fn numbers_run_out() {
+        let mut connection: Connection<()> = Connection::new(Role::Client, Config::default());
+        connection.streams.next_own = frame::MAX_STREAM_ID;
+        let mut out = Vec::new();
+        let mut open = || connection.open(&RequestHead::new(), Scheme::Http, true, (), &mut out).map(Key::stream_id);
+        assert_eq!(open(), Ok(frame::MAX_STREAM_ID));
+        assert_eq!(open(), Err(OpenError::NoMoreIds));
+    }
 }

@@ -29,6 +29,11 @@ impl Decoder {
         Decoder { table: DynamicTable::new(TABLE_SIZE), decoded: Vec::new() }
     }
 
+    /// Gives back memory above `bytes` bytes, but for the table.
+    pub(crate) fn shrink_to(&mut self, bytes: usize) {
+        self.decoded.shrink_to(bytes);
+    }
+
     /// Decodes a whole block and hands out its fields. All of it must be decoded even if the fields are of no use.
     pub(crate) fn decode(
         &mut self,

@@ -7,9 +7,12 @@ use h1::{SectionField, SectionKind};
 /// Bytes that an entry costs beside its name and value (RFC 7541 4.1).
 const OVERHEAD: usize = 32;
 
+/// Bytes of a line beside its name and value: entries lie as HTTP/1 writes them, so that a head gets them by one copy.
+const LINE_PARTS: usize = ": \r\n".len();
+
 /// What the peer put there. All text lies in one buffer, so that nothing is allocated once that has grown.
 pub(super) struct DynamicTable {
-    /// Names and values of the entries, oldest first; what is older than the oldest entry is dead.
+    /// The entries as lines, oldest first; what is older than the oldest entry is dead.
     text: Vec<u8>,
     entries: VecDeque<Entry>,
     size: usize,
@@ -21,14 +24,14 @@ pub(super) struct DynamicTable {
 #[derive(Clone, Copy)]
 struct Entry {
     start: usize,
+    end: usize,
     name_length: usize,
-    value_length: usize,
     kind: SectionKind,
 }
 
 impl Entry {
     fn size(&self) -> usize {
-        self.name_length + self.value_length + OVERHEAD
+        self.end - self.start - LINE_PARTS + OVERHEAD
     }
 }
 
@@ -41,10 +44,8 @@ impl DynamicTable {
     #[inline]
     pub(super) fn get(&self, index: usize) -> Option<(SectionKind, SectionField<'_>)> {
         let entry = self.entries.get(index)?;
-        let text = self.text.get(entry.start..)?;
-        let (name, behind) = text.split_at_checked(entry.name_length)?;
-        let value = behind.get(..entry.value_length)?;
-        Some((entry.kind, SectionField::new(entry.kind, name, value)))
+        let line = self.text.get(entry.start..entry.end)?;
+        Some((entry.kind, SectionField::of_line(entry.kind, line, entry.name_length)))
     }
 
     /// Changes the capacity; `false` when that is more than the limit.
@@ -61,8 +62,8 @@ impl DynamicTable {
     pub(super) fn insert(&mut self, kind: SectionKind, name: &[u8], value: &[u8]) {
         if self.has_room(name.len(), value.len()) {
             let start = self.text.len();
-            self.text.extend_from_slice(name);
-            self.push(start, kind, value);
+            SectionField::write_line(name, value, &mut self.text);
+            self.push(start, name.len(), kind);
         }
     }
 
@@ -72,7 +73,8 @@ impl DynamicTable {
         if self.has_room(named.name_length, value.len()) {
             let start = self.text.len();
             self.text.extend_from_within(named.start..named.start + named.name_length);
-            self.push(start, kind, value);
+            SectionField::write_line(b"", value, &mut self.text);
+            self.push(start, named.name_length, kind);
         }
     }
 
@@ -87,11 +89,9 @@ impl DynamicTable {
         fits
     }
 
-    /// Adds an entry of which the name was written, and takes out those that are too much.
-    fn push(&mut self, start: usize, kind: SectionKind, value: &[u8]) {
-        let name_length = self.text.len() - start;
-        self.text.extend_from_slice(value);
-        let entry = Entry { start, name_length, value_length: value.len(), kind };
+    /// Adds an entry that was written from `start`, and takes out those that are too much.
+    fn push(&mut self, start: usize, name_length: usize, kind: SectionKind) {
+        let entry = Entry { start, end: self.text.len(), name_length, kind };
         self.size += entry.size();
         self.entries.push_front(entry);
         self.evict();
@@ -113,6 +113,7 @@ impl DynamicTable {
         self.text.drain(..dead);
         for entry in &mut self.entries {
             entry.start -= dead;
+            entry.end -= dead;
         }
     }
 

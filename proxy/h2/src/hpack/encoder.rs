@@ -106,8 +106,16 @@ impl Encoder {
 
     #[inline]
     fn by_index(&self, index: u8, value: &[u8], out: &mut Vec<u8>) {
-        integer::write(usize::from(index), 4, LITERAL, out);
-        string(value, out);
+        if value.len() >= SHORT {
+            integer::write(usize::from(index), 4, LITERAL, out);
+            return string(value, out);
+        }
+        let length = value.len() as u8;
+        match index.checked_sub(ONE_BYTE_INDICES) {
+            None => out.extend_from_slice(&[LITERAL | index, length]),
+            Some(rest) => out.extend_from_slice(&[LITERAL | ONE_BYTE_INDICES, rest, length]),
+        }
+        out.extend_from_slice(value);
     }
 
     #[inline]
@@ -118,7 +126,11 @@ impl Encoder {
     }
 }
 
-#[inline]
+/// Shorter strings have a length of one byte.
+const SHORT: usize = 127;
+/// Lower indices of a literal's name take one byte, the others of the static table two.
+const ONE_BYTE_INDICES: u8 = 15;
+
 fn string(text: &[u8], out: &mut Vec<u8>) {
     integer::write(text.len(), 7, 0, out);
     out.extend_from_slice(text);

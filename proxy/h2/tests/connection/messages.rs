@@ -44,7 +44,10 @@ fn a_stream_may_be_given_up() {
     assert_eq!(told, ["1: reset CANCEL by peer"]);
     let server = &mut pair.server;
     let key = server.key(1);
+    // It is gone: nothing that is done to it is sent.
     server.connection.reset(key, Code::INTERNAL_ERROR, &mut server.out);
-    assert_eq!(server.connection.release(key, &mut server.out), Some(()));
+    server.connection.send_response(key, &response(200, BodyLength::None), true, &mut server.out);
+    assert_eq!(server.connection.send_data(key, b"x", true, &mut server.out), 0);
+    assert_eq!(server.connection.release(key, &mut server.out), None);
     assert_eq!(server.out, b"");
 }

@@ -20,12 +20,19 @@ pub(crate) struct End {
     pub(crate) now: Instant,
     /// Streams it was told of or opened, by number.
     pub(crate) keys: Vec<Key>,
+    /// What it was told before the error that ended it.
+    pub(crate) told: Vec<String>,
 }
 
 impl End {
     pub(crate) fn new(role: Role, config: Config) -> Self {
-        let mut end =
-            End { connection: Connection::new(role, config), out: Vec::new(), now: Instant::now(), keys: Vec::new() };
+        let mut end = End {
+            connection: Connection::new(role, config),
+            out: Vec::new(),
+            now: Instant::now(),
+            keys: Vec::new(),
+            told: Vec::new(),
+        };
         end.connection.start(&mut end.out);
         end
     }
@@ -36,16 +43,26 @@ impl End {
 
     /// Takes all of `input` and says what it was told, as lines.
     pub(crate) fn receive(&mut self, input: &[u8]) -> Result<Vec<String>, ConnectionError> {
+        let (consumed, lines) = self.receive_some(input)?;
+        assert_eq!(consumed, input.len(), "unfinished input");
+        Ok(lines)
+    }
+
+    /// Takes what it can, and says how much that was. A stream that is reset is released.
+    pub(crate) fn receive_some(&mut self, input: &[u8]) -> Result<(usize, Vec<String>), ConnectionError> {
         let mut at = 0;
         let mut lines = Vec::new();
-        while let Some(received) = self.connection.receive(&input[at..], self.now, &mut self.out)? {
+        while let Some(received) = self
+            .connection
+            .receive(&input[at..], self.now, &mut self.out)
+            .inspect_err(|_| self.told = std::mem::take(&mut lines))?
+        {
             if let Some(event) = received.event {
                 lines.push(self.describe(event, &input[at..]));
             }
             at += received.consumed;
         }
-        assert_eq!(at, input.len(), "unfinished input");
-        Ok(lines)
+        Ok((at, lines))
     }
 
     pub(crate) fn describe(&mut self, event: Event, input: &[u8]) -> String {
@@ -79,9 +96,10 @@ impl End {
             }
             Event::Reset { key, code, by_peer, reason } => {
                 let who = if by_peer { "by peer" } else { reason };
+                self.connection.release(key, &mut self.out);
                 format!("{}: reset {} {who}", key.stream_id(), code.name())
             }
-            Event::Refused { code, reason } => format!("refused {} {reason}", code.name()),
+            Event::Refused { code, reason, .. } => format!("refused {} {reason}", code.name()),
             Event::Writable { key } => format!("writable {:?}", key.map(Key::stream_id)),
             Event::Pong(payload) => format!("pong {payload:?}"),
             Event::GoAway { last, code } => format!("goaway {last} {}", code.name()),

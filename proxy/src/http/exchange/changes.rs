@@ -7,7 +7,7 @@ use route::{Forward, RouteMatch};
 
 use super::Exchange;
 use crate::http::local_reply::LocalReply;
-use crate::http::{mutation, upstream_request};
+use crate::http::{grpc, mutation, upstream_request};
 
 impl Exchange<'_> {
     /// Everything that the configuration wants changed, in Envoy's order. A client that waits for 100 Continue gets it here, unless the
@@ -30,7 +30,9 @@ impl Exchange<'_> {
             // A configured name with control characters is not worth failing a request for; so below.
             let _ = request.fields_mut().set_known(Header::XEnvoyDecoratorOperation, operation.as_bytes());
         }
-        upstream_request::write_expected_timeout(request.fields_mut(), forward, Duration::ZERO);
+        let bounds = grpc::bounds(forward, request);
+        self.memory.outcome.bounds = bounds;
+        upstream_request::write_expected_timeout(request.fields_mut(), forward, bounds, Duration::ZERO);
         if found.virtual_host.include_request_attempt_count {
             request.fields_mut().remove(Header::XEnvoyAttemptCount);
             let _ = request.fields_mut().append_fixed(Header::XEnvoyAttemptCount, b"1");
@@ -71,12 +73,15 @@ impl Exchange<'_> {
     }
 
     pub(super) fn change_response(&mut self, found: &RouteMatch<'_>, target: &route::Target) {
+        let is_upgrade = self.memory.request.upgrade().is_some();
         let fields = self.memory.response.fields_mut();
         fields.remove(Header::XEnvoyUpstreamServiceTime);
         // Meant for the gateway's trace, as Envoy has it.
         fields.remove(Header::XEnvoyDecoratorOperation);
         // An answer that came before the end of its request took no time that could be told.
-        if let Some((answered, sent)) = self.memory.outcome.answered.zip(self.memory.outcome.sent) {
+        if let Some((answered, sent)) = self.memory.outcome.answered.zip(self.memory.outcome.sent)
+            && !is_upgrade
+        {
             let served = answered.saturating_duration_since(sent);
             let milliseconds = u64::try_from(served.as_millis()).unwrap_or(u64::MAX);
             let _ = fields.append_value(Header::XEnvoyUpstreamServiceTime, |value| value.put_number(milliseconds));

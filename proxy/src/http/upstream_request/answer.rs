@@ -53,9 +53,7 @@ impl<'s> Answer<'s> {
     pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Waited> {
         loop {
             let received = match &mut self.source {
-                Source::Http1(stream) => {
-                    poll_parsed(context, stream, self.response, self.expectation, self.limits)
-                }
+                Source::Http1(stream) => poll_parsed(context, stream, self.response, self.expectation, self.limits),
                 Source::Http2(stream) => stream.poll_head(context, self.response).map_err(reset),
             };
             if let Err(waited) = ready!(received) {
@@ -116,6 +114,7 @@ fn poll_parsed(
 fn reset(reset: Reset) -> Waited {
     match reset {
         Reset::ByPeer(Code::REFUSED_STREAM) => Waited::Refused,
+        Reset::ByPeer(Code::PROTOCOL_ERROR) => Waited::ProtocolError,
         Reset::ByPeer(_) => Waited::RemoteReset,
         Reset::ByCodec(_) | Reset::BrokenConnection => Waited::ProtocolError,
         Reset::ConnectionGone => Waited::Reset,

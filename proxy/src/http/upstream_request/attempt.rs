@@ -92,10 +92,7 @@ impl<'c> Sender<'_, '_, 'c> {
         Ok((pick, free))
     }
 
-    async fn take_when_known(
-        &mut self,
-        retries: &Retries<'_>,
-    ) -> Result<(Pick, Option<Lent>), PickFailure> {
+    async fn take_when_known(&mut self, retries: &Retries<'_>) -> Result<(Pick, Option<Lent>), PickFailure> {
         let worker = self.exchange.downstream.worker().clone();
         let alarm = Alarm::new(&worker.timers);
         alarm.set_after(Some(self.cluster.model().connect_timeout));
@@ -150,7 +147,9 @@ impl<'c> Sender<'_, '_, 'c> {
         outcome.upstream_failure.clear();
         response.clear();
         let whole = exchange.body.is_complete();
-        let begun = Carrier::begin(lent, request, exchange.scheme, replay.bytes(), whole);
+        outcome.upstream_protocol = lent.protocol();
+        let begun =
+            Carrier::begin(lent, request, exchange.scheme, replay.bytes(), exchange.body.trailers.as_deref(), whole);
         let carrier = begun.map_err(|error| match error {
             OpenError::ExtendedConnect => Waited::ProtocolError,
             OpenError::GoingAway | OpenError::TooManyStreams | OpenError::NoMoreIds => Waited::Refused,
@@ -200,7 +199,7 @@ impl<'c> Sender<'_, '_, 'c> {
             if !broken {
                 match sending.as_mut().poll(context) {
                     Poll::Ready(Ok(())) => return Poll::Ready(Waited::Sent),
-                    Poll::Ready(Err(BodyFailure::Source(BodyError::Truncated))) => {
+                    Poll::Ready(Err(BodyFailure::Source(BodyError::Truncated) | BodyFailure::Reset(_))) => {
                         return Poll::Ready(Waited::ClientGone);
                     }
                     Poll::Ready(Err(BodyFailure::Source(error))) => return Poll::Ready(Waited::BadBody(error)),
@@ -307,5 +306,5 @@ fn wanted<'a>(request: &'a RequestHead, chain: &'a HttpChain, cluster: &Cluster)
         UpstreamProtocol::UseDownstream => Http::Version1,
     };
     let protocols = chain.filters.upstream_protocols(http).filter(|_| !cluster.keeps_its_protocols());
-    Wanted { host: request.authority(), protocols, http }
+    Wanted { host: request.authority(), protocols, http, is_upgrade: request.upgrade().is_some() }
 }

@@ -1,6 +1,6 @@
 //! What carries a try to the endpoint and its answer back: an HTTP/1 connection or a stream of an HTTP/2 connection.
 
-use h1::{BodyLength, RequestHead, Scheme, chunked};
+use h1::{BodyLength, Fields, RequestHead, Scheme, chunked};
 use h2::OpenError;
 
 use crate::http::sink::Sink;
@@ -24,6 +24,7 @@ impl Carrier {
         request: &RequestHead,
         scheme: Scheme,
         replay: &[u8],
+        trailers: Option<&Fields>,
         whole: bool,
     ) -> Result<Self, OpenError> {
         match lent {
@@ -44,9 +45,14 @@ impl Carrier {
             Lent::Http2(connection) => {
                 // What switches protocols goes on after the answer.
                 let whole = whole && request.upgrade().is_none();
-                let stream = connection.open(request, scheme, whole && replay.is_empty())?;
+                let trailers = trailers.filter(|_| whole);
+                let last = whole && trailers.is_none();
+                let stream = connection.open(request, scheme, last && replay.is_empty())?;
                 if !replay.is_empty() {
-                    stream.writer().put(replay, whole);
+                    stream.writer().put(replay, last);
+                }
+                if let Some(trailers) = trailers {
+                    stream.writer().put_trailers(trailers);
                 }
                 Ok(Self::Http2(stream))
             }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use h1::{Fields, Header};
 use route::Forward;
 
+use crate::http::grpc::{self, Bounds};
 use crate::http::outcome::Outcome;
 use crate::worker::Worker;
 use crate::worker::timer::{Alarm, Timers};
@@ -13,12 +14,20 @@ use xds_model::http::HttpConnectionManager;
 
 /// Tells the upstream how long the answer is waited for, when so much of the time has passed (Envoy,
 /// `FilterUtility::setTimeoutHeaders`).
-pub(in crate::http) fn write_expected_timeout(fields: &mut Fields, forward: &Forward, passed: Duration) {
+pub(in crate::http) fn write_expected_timeout(
+    fields: &mut Fields,
+    forward: &Forward,
+    bounds: Bounds,
+    passed: Duration,
+) {
     let per_try = forward.retry.as_ref().and_then(|retry| retry.per_try_timeout);
-    let is_set = |time: Option<Duration>| time.filter(|time| !time.is_zero());
-    let Some(milliseconds) = expected_timeout(is_set(forward.timeout), is_set(per_try), passed) else { return };
+    let per_try = per_try.filter(|time| !time.is_zero());
+    let Some(milliseconds) = expected_timeout(bounds.answer, per_try, passed) else { return };
     fields.remove(Header::XEnvoyExpectedRqTimeoutMs);
     let _ = fields.append_value(Header::XEnvoyExpectedRqTimeoutMs, |value| value.put_number(milliseconds));
+    if bounds.is_deadline {
+        grpc::write_deadline(fields, milliseconds);
+    }
 }
 
 /// In milliseconds; never zero, which would mean without end.
@@ -61,13 +70,14 @@ impl Deadlines {
     pub(super) fn new(forward: &Forward, manager: &HttpConnectionManager, outcome: &mut Outcome) -> Self {
         let silence = forward.idle_timeout.or(manager.stream_idle_timeout).filter(|time| !time.is_zero());
         outcome.idle_timeout = silence;
+        let life = outcome.bounds.life.or(manager.max_stream_duration).filter(|time| !time.is_zero());
         let from_begin = |bound: Option<Duration>| bound.and_then(|bound| outcome.began.checked_add(bound));
         Self {
             alarm: None,
-            timeout: forward.timeout.filter(|timeout| !timeout.is_zero()),
+            timeout: outcome.bounds.answer,
             silence,
             arrival: from_begin(manager.request_timeout),
-            answer: from_begin(manager.max_stream_duration),
+            answer: from_begin(life),
             attempt: None,
         }
     }

@@ -128,8 +128,10 @@ fn plain(operator: PlainOperator, record: &Record<'_>, out: &mut Vec<u8>) -> Wri
         Op::FilterChainName => text(record.filter_chain, out),
         Op::Hostname => text(record.host_name, out),
         // Of a request that could not be understood the protocol is known all the same.
-        Op::Protocol if record.request.is_none() && record.status != 0 => text("HTTP/1.1", out),
-        Op::Protocol => optional(record.request.map(|request| request.version.as_str()), out),
+        Op::Protocol => {
+            let known = Some(record.protocol).filter(|protocol| !protocol.is_empty());
+            optional(record.request.map(|request| request.version.as_str()).or(known), out)
+        }
         Op::RequestedServerName => optional(connection.server_name.as_deref(), out),
         Op::RequestDuration => milliseconds(record.request_duration, out),
         Op::RequestHeadersBytes => number(record.request.map_or(0, |request| request_bytes(request, record)), out),
@@ -151,7 +153,10 @@ fn plain(operator: PlainOperator, record: &Record<'_>, out: &mut Vec<u8>) -> Wri
         }
         Op::UpstreamCluster => optional(record.cluster, out),
         Op::UpstreamHost => optional(upstream.map(|upstream| upstream.address), out),
-        Op::UpstreamProtocol => optional(record.request.and(upstream).map(|_| "HTTP/1.1"), out),
+        Op::UpstreamProtocol => {
+            let protocol = upstream.map(|upstream| upstream.protocol).filter(|protocol| !protocol.is_empty());
+            optional(record.request.and(protocol), out)
+        }
         Op::UpstreamRequestAttemptCount => number(u64::from(record.attempts), out),
         Op::UpstreamTransportFailureReason => text(record.upstream_failure, out),
         Op::DownstreamLocalDnsSan

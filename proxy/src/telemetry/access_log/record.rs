@@ -31,6 +31,8 @@ pub struct Record<'a> {
     pub request_sent_duration: Option<Duration>,
     /// From its beginning to the first byte of the response from the upstream.
     pub response_duration: Option<Duration>,
+    /// What the client speaks, where there is no request to tell; empty for nothing.
+    pub protocol: &'static str,
     /// The request, as it was sent upstream.
     pub request: Option<&'a RequestHead>,
     /// `http` or `https`.
@@ -81,6 +83,7 @@ impl<'a> Record<'a> {
             request_duration: None,
             request_sent_duration: None,
             response_duration: None,
+            protocol: "",
             request: None,
             scheme: "",
             response: None,
@@ -107,6 +110,8 @@ impl<'a> Record<'a> {
 pub struct UpstreamFacts<'a> {
     /// The endpoint.
     pub address: &'a str,
+    /// The version of HTTP; empty for none.
+    pub protocol: &'static str,
     /// The other side of the connection.
     pub remote: Option<SocketAddr>,
     /// Our side.

@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 
 use super::security::Security;
 use super::{ObtainFailure, Pool, Target};
-use crate::http2::{self, Code, Over, Role};
+use crate::http2::{self, Code, Keepalive, Over, Role};
 use crate::io::{Stream, Traffic};
 use crate::upstream::connector::{ConnectFailure, Connected, Wanted};
 use crate::worker::timer::Alarm;
@@ -51,9 +51,9 @@ impl SharedConnection {
         self.connection.open(head, scheme, whole)
     }
 
-    /// Whether the endpoint takes extended CONNECT.
-    pub fn allows_connect(&self) -> bool {
-        self.connection.peer_allows_connect()
+    /// Waits until it is known what the endpoint takes.
+    pub(super) async fn settled(&self) {
+        self.connection.settled().await;
     }
 
     fn takes(&self, target: &Target, wanted: &Wanted<'_>) -> bool {
@@ -62,6 +62,7 @@ impl SharedConnection {
             && most.is_none_or(|most| self.served.get() < most)
             && self.security.fits(&target.transport, wanted)
             && self.connection.can_open()
+            && (!wanted.is_upgrade || self.connection.is_settled())
     }
 }
 
@@ -147,7 +148,13 @@ impl Pool {
         self.counters.upstream_cx_active.increment();
         self.counters.upstream_cx_http2_total.increment();
         self.shared.open.borrow_mut().push(shared.clone());
-        let driver = Driver { pool: self.clone(), shared: shared.clone(), alarm: Alarm::new(&self.core.timers), idle: false };
+        let driver = Driver {
+            pool: self.clone(),
+            shared: shared.clone(),
+            alarm: Alarm::new(&self.core.timers),
+            idle: false,
+            keepalive: Keepalive::new(target.model.http2.keepalive, &self.core),
+        };
         self.core.background.spawn(driver.run(stream, permit));
         shared
     }
@@ -161,13 +168,14 @@ struct Driver {
     alarm: Alarm,
     /// No request is under way, and the alarm is set.
     idle: bool,
+    keepalive: Option<Keepalive>,
 }
 
 impl Driver {
     async fn run(mut self, mut stream: Stream, _permit: Permit) {
         let over = poll_fn(|context| self.poll(context, &mut stream)).await;
         self.count(&mut stream);
-        if let Over::Protocol(reason) = over {
+        if let Over::Protocol(reason) | Over::Flood(reason) = over {
             tracing::debug!(endpoint = %self.shared.remote, "an HTTP/2 connection is closed: {reason}");
             self.pool.counters.upstream_cx_protocol_error.increment();
         }
@@ -182,7 +190,7 @@ impl Driver {
 
     fn poll(&mut self, context: &mut Context<'_>, stream: &mut Stream) -> Poll<Over> {
         let connection = &self.shared.connection;
-        let driven = connection.poll_drive(context, stream, &mut |_, _, _| {});
+        let driven = connection.poll_drive(context, stream, &mut ());
         self.count(stream);
         if driven.is_ready() {
             return driven;
@@ -190,6 +198,11 @@ impl Driver {
         if connection.is_leaving() && !self.shared.retired.replace(true) {
             self.pool.counters.upstream_cx_close_notify.increment();
             self.leave_pool();
+        }
+        let core = &self.pool.core;
+        if self.keepalive.as_mut().is_some_and(|keepalive| keepalive.poll(context, connection, core).is_ready()) {
+            self.pool.counters.upstream_cx_http2_keepalive_timeout.increment();
+            return Poll::Ready(Over::Local);
         }
         // Somebody may wait for a stream that has become free.
         if self.pool.queued.get() > 0 && connection.can_open() {

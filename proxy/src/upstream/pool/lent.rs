@@ -16,6 +16,14 @@ pub enum Lent {
 }
 
 impl Lent {
+    /// The version of HTTP, as logs name it.
+    pub fn protocol(&self) -> &'static str {
+        match self {
+            Self::Http1(_) => "HTTP/1.1",
+            Self::Http2(_) => "HTTP/2",
+        }
+    }
+
     /// The endpoint's side.
     pub fn remote(&self) -> SocketAddr {
         match self {

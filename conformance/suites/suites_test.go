@@ -1,0 +1,50 @@
+package suites
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestReportOfH2spec(t *testing.T) {
+	results, err := h2specResults("clear text", []byte(`<testsuites><testsuite package="http2/3.5">
+		<testcase classname="Sends client connection preface"></testcase>
+		<testcase classname="Sends invalid connection preface"><error>Timeout</error></testcase>
+		<testcase classname="Another"><failure>Connection
+			closed</failure></testcase></testsuite></testsuites>`))
+	require.NoError(t, err)
+	require.Len(t, results, 3)
+	require.Equal(t, Result{Name: "clear text: http2/3.5 Sends client connection preface"}, results[0])
+	require.NotEmpty(t, results[1].Skipped)
+	require.Equal(t, "Connection closed", results[2].Problem)
+}
+
+func TestReportOfConnect(t *testing.T) {
+	results, err := connectResults("way", "FAILED: A/b/c:\n\texpected this\nTotal cases: 3\n2 passed, 1 failed\n")
+	require.NoError(t, err)
+	require.Equal(t, []Result{{Name: "way"}, {Name: "way"}, {Name: "way: A/b/c", Problem: "expected this"}}, results)
+	_, err = connectResults("way", "no such port")
+	require.Error(t, err)
+	_, err = connectResults("way", "Total cases: 3\n2 passed, 1 failed\n")
+	require.Error(t, err, "a failure that is not named")
+}
+
+func TestReportOfSlowhttptest(t *testing.T) {
+	served := func(report string) bool {
+		file := filepath.Join(t.TempDir(), "slow.csv")
+		require.NoError(t, os.WriteFile(file, []byte(report), 0o644))
+		ok, err := servedOthers(file)
+		require.NoError(t, err)
+		return ok
+	}
+	require.True(t, served("Seconds,Closed,Pending,Connected,Service Available\n0,0,2,0,1000\n1,0,0,2,1000\n"))
+	require.False(t, served("Seconds,Closed,Pending,Connected,Service Available\n0,0,2,0,1000\n1,0,0,2,0\n"))
+	require.False(t, served("Seconds,Closed,Pending,Connected,Service Available\n"))
+}
+
+func TestScanWithoutServer(t *testing.T) {
+	_, err := scanResults([]byte(`{"server_scan_results": []}`))
+	require.Error(t, err)
+}
