@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Empty};
@@ -52,32 +52,35 @@ impl Load {
 
     /// Waits until every kind of client has got so many more answers.
     pub(super) fn go_on(&self, answers: usize) {
-        let before = self.answers();
-        let end = std::time::Instant::now() + PATIENCE;
-        while self.answers().iter().zip(before).any(|(now, before)| now - before < answers) {
-            assert!(std::time::Instant::now() < end, "no answers any more: {:?}", self.shared.failures.lock().unwrap());
+        let before = self.shared.answers();
+        let end = Instant::now() + PATIENCE;
+        while self.shared.answers().iter().zip(before).any(|(now, before)| now - before < answers) {
+            assert!(Instant::now() < end, "no answers any more: {:?}", self.shared.failures());
             thread::sleep(Duration::from_millis(2));
         }
-    }
-
-    fn answers(&self) -> [usize; KINDS.len()] {
-        [0, 1, 2].map(|kind| self.shared.answers[kind].load(Ordering::SeqCst))
     }
 
     /// Ends it. Nothing has failed. Returns how many answers there were.
     pub(super) fn finish(self) -> usize {
         self.shared.over.store(true, Ordering::SeqCst);
-        let answers = |load: &Self| load.answers().iter().sum();
         let Self { shared, threads } = self;
         threads.into_iter().for_each(|thread| thread.join().unwrap());
-        assert_eq!(*shared.failures.lock().unwrap(), Vec::<String>::new());
-        answers(&Self { shared, threads: Vec::new() })
+        assert_eq!(shared.failures(), Vec::<String>::new());
+        shared.answers().iter().sum()
     }
 }
 
 impl Shared {
     fn is_over(&self) -> bool {
         self.over.load(Ordering::SeqCst)
+    }
+
+    fn answers(&self) -> [usize; KINDS.len()] {
+        self.answers.each_ref().map(|answers| answers.load(Ordering::SeqCst))
+    }
+
+    fn failures(&self) -> Vec<String> {
+        self.failures.lock().unwrap().clone()
     }
 }
 
