@@ -17,6 +17,9 @@ use tokio::sync::Notify;
 /// Spare heads kept by a connection; more are given back to the allocator.
 const MOST_SPARE: usize = 32;
 
+/// Bytes of each buffer that an idle connection keeps: few heads are larger.
+const MOST_AT_REST: usize = 1024;
+
 /// How a connection ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Over {
@@ -135,6 +138,15 @@ impl Connection {
         let mut opened = Err(OpenError::GoingAway);
         self.writer.put(|out| opened = state.codec.open(head, scheme, whole, slot, out));
         opened.map(|key| Stream::new(self, key))
+    }
+
+    /// Nothing is under way: gives back what the next requests hardly need.
+    pub fn rest(&self) {
+        let mut state = self.state.borrow_mut();
+        state.codec.shrink_to(MOST_AT_REST);
+        state.replies.shrink_to(MOST_AT_REST);
+        state.heads.truncate(1);
+        state.trailers.truncate(1);
     }
 
     /// Lets its driver look again when a stream has ended.

@@ -227,6 +227,9 @@ impl Driver {
         }
         if active || !self.idle {
             self.idle = !active;
+            if !active {
+                connection.rest();
+            }
             let timeout = self.pool.target.borrow().model.idle_timeout;
             self.alarm.set_after(timeout.filter(|_| !active));
         }
