@@ -202,6 +202,7 @@ impl<T> Connection<T> {
         self.trailers.shrink_to(bytes);
         self.block.shrink_to(bytes);
         self.decoder.shrink_to(bytes);
+        self.streams.shrink();
     }
 
     fn advance(&mut self, input: &[u8], now: Instant, out: &mut Vec<u8>) -> Outcome {

@@ -92,6 +92,9 @@ pub(crate) enum Known {
     },
 }
 
+/// Streams for which a connection without any keeps room.
+const KEPT: usize = 8;
+
 /// How many of the streams that ended last are remembered.
 const REMEMBERED: usize = 128;
 
@@ -165,6 +168,17 @@ impl<T> Streams<T> {
         self.free.push(key.slot);
         self.ids.remove(&key.id);
         Some(stream)
+    }
+
+    /// Gives back the room of many streams when there is none.
+    pub(crate) fn shrink(&mut self) {
+        if self.ids.is_empty() && self.slots.len() > KEPT {
+            self.slots.clear();
+            self.slots.shrink_to(KEPT);
+            self.free.clear();
+            self.free.shrink_to(KEPT);
+            self.ids.shrink_to(KEPT);
+        }
     }
 
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Stream<T>> {

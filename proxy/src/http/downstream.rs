@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::HttpChain;
 use super::exchange::HostCache;
 use super::forwarded::Introduction;
+use super::local_reply::LocalReply;
 use super::sink::Sink;
 use super::source::Source;
 use crate::http2::Reset;
@@ -25,6 +26,8 @@ pub(super) struct ClientConnection {
     pub(super) served: Cell<u32>,
     /// Its requests are tasks of their own: whoever drives the connection tells them of its end.
     pub(super) is_multiplexed: Cell<bool>,
+    /// It has served as many requests as it may.
+    is_worn_out: Cell<bool>,
     pub(super) host: RefCell<HostCache>,
     pub(super) introduction: RefCell<Option<Introduction>>,
 }
@@ -36,6 +39,7 @@ impl ClientConnection {
             worker,
             served: Cell::new(0),
             is_multiplexed: Cell::new(false),
+            is_worn_out: Cell::new(false),
             host: RefCell::default(),
             introduction: RefCell::default(),
         })
@@ -60,7 +64,7 @@ impl ClientConnection {
     /// Whether the requests under way have to be the connection's last.
     pub(super) fn is_last(&self, chain: &HttpChain) -> bool {
         let enough = chain.model().max_requests_per_connection.is_some_and(|most| self.served.get() >= most);
-        if enough {
+        if enough && !self.is_worn_out.replace(true) {
             chain.counters.downstream_cx_max_requests_reached.increment();
         }
         let overloaded = self.worker.process.overload.sheds(Action::DisableHttpKeepalive, &self.worker.random);
@@ -88,8 +92,11 @@ impl<'a> Downstream<'a> {
         &self.connection.worker
     }
 
-    /// How it is called that the client has gone away.
+    /// How it is called that the client has gone away, or was sent away.
     pub(super) fn departure(&self) -> (ResponseFlags, &'static str) {
+        if self.connection.admission.wish() >= Wish::Close {
+            return (ResponseFlags::LOCAL_RESET, LocalReply::closing().details);
+        }
         match &self.source {
             Source::Http2(stream) if matches!(stream.why_reset(), Some(Reset::ByPeer(_))) => {
                 (ResponseFlags::DOWNSTREAM_REMOTE_RESET, "http2.remote_reset")

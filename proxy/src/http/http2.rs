@@ -122,6 +122,9 @@ impl Serving<'_> {
                 Stage::Open => {
                     if active || !self.idle {
                         self.idle = !active;
+                        if !active {
+                            self.connection.rest();
+                        }
                         let silence = chain.model().idle_timeout.filter(|_| !active);
                         let bounds = [silence, self.client.age_left(chain)];
                         self.alarm.set_after(bounds.into_iter().flatten().min());

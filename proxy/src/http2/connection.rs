@@ -17,6 +17,9 @@ use tokio::sync::Notify;
 /// Spare heads kept by a connection; more are given back to the allocator.
 const MOST_SPARE: usize = 32;
 
+/// Bytes of each buffer that an idle connection keeps: few heads are larger.
+const MOST_AT_REST: usize = 1024;
+
 /// How a connection ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Over {
@@ -51,6 +54,8 @@ pub(super) struct State {
     pub(super) over: Option<Over>,
     /// The peer opens or takes no more streams.
     pub(super) peer_is_leaving: bool,
+    /// Somebody waits for a stream to end.
+    room_is_awaited: bool,
     /// Answers to PINGs.
     pub(super) pongs: u64,
     heads: Vec<Box<ResponseHead>>,
@@ -73,6 +78,7 @@ impl Connection {
                 driver: None,
                 over: None,
                 peer_is_leaving: false,
+                room_is_awaited: false,
                 pongs: 0,
                 heads: Vec::new(),
                 trailers: Vec::new(),
@@ -132,6 +138,20 @@ impl Connection {
         let mut opened = Err(OpenError::GoingAway);
         self.writer.put(|out| opened = state.codec.open(head, scheme, whole, slot, out));
         opened.map(|key| Stream::new(self, key))
+    }
+
+    /// Nothing is under way: gives back what the next requests hardly need.
+    pub fn rest(&self) {
+        let mut state = self.state.borrow_mut();
+        state.codec.shrink_to(MOST_AT_REST);
+        state.replies.shrink_to(MOST_AT_REST);
+        state.heads.truncate(1);
+        state.trailers.truncate(1);
+    }
+
+    /// Lets its driver look again when a stream has ended.
+    pub fn tell_of_room(&self) {
+        self.state.borrow_mut().room_is_awaited = true;
     }
 
     /// Lets its driver look again.
@@ -229,7 +249,7 @@ impl Connection {
             state.keep_head(head);
         }
         // An idle connection may have something to do: to close, or to serve who waits.
-        if state.codec.active() == 0 {
+        if state.codec.active() == 0 || std::mem::take(&mut state.room_is_awaited) {
             state.wake_driver();
         }
     }

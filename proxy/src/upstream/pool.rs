@@ -115,7 +115,7 @@ impl Pool {
             if self.closed.get() {
                 return Err(ObtainFailure::Gone);
             }
-            if wanted.http.may_be_shared() && self.shared.wait().await? {
+            if wanted.http.may_be_shared() && self.shared.wait().await.inspect_err(|_| self.ejected())? {
                 if let Some(connection) = self.take_free(wanted) {
                     return Ok(connection);
                 }
@@ -125,19 +125,22 @@ impl Pool {
             let target = self.target();
             if let Some(permit) = self.permit(&target) {
                 let connected = self.open(&target, wanted, permit).await;
-                if connected.is_err() {
-                    self.counters.upstream_rq_pending_failure_eject.increment();
-                }
-                return connected.map_err(ObtainFailure::Connect);
+                return connected.inspect_err(|_| self.ejected()).map_err(ObtainFailure::Connect);
             }
             if self.drop_unfit_idle(&target, wanted) {
                 continue;
             }
+            self.shared.tell_of_room();
             self.next_return().await;
             if let Some(connection) = self.take_free(wanted) {
                 return Ok(connection);
             }
         }
+    }
+
+    /// A request fails because its connection did.
+    fn ejected(&self) {
+        self.counters.upstream_rq_pending_failure_eject.increment();
     }
 
     /// A connection of its own for a TCP client, never one that served requests. It is closed by dropping it.

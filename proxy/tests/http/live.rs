@@ -58,15 +58,15 @@ impl Load {
 }
 
 /// What changes: one of the resources in each round, to something else in every round of its kind.
-struct Changes {
-    edge: Edge,
+pub(crate) struct Changes {
+    pub(crate) edge: Edge,
     listener: Listener,
     log: LogFile,
     servers: [Server; 2],
 }
 
 impl Changes {
-    async fn start() -> (Self, std::net::SocketAddr) {
+    pub(crate) async fn start() -> (Self, std::net::SocketAddr) {
         let edge = Edge::start(2);
         let servers = [Server::start("one").await, Server::start("two").await];
         let addresses = [servers[0].address, servers[1].address];
@@ -79,7 +79,7 @@ impl Changes {
         (Self { edge, listener, log: LogFile::new(), servers }, address)
     }
 
-    async fn round(&mut self, round: usize) {
+    pub(crate) async fn round(&mut self, round: usize) {
         let addresses = [self.servers[0].address, self.servers[1].address];
         let variant = round / 4;
         let some = &addresses[variant % 2..=variant % 2 + usize::from(variant.is_multiple_of(4))];

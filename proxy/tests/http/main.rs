@@ -9,6 +9,7 @@ mod extensions;
 mod failures;
 mod framing;
 mod headers;
+mod http2;
 mod kit;
 mod live;
 mod memory;

@@ -11,10 +11,10 @@ use crate::kit::{Plan, Site, Wire, cluster};
 use crate::shared::memory::{is_alone, resident, settles};
 
 const READERS: u64 = 8;
-const RESPONSE: u64 = 100_000_000;
+pub(crate) const RESPONSE: u64 = 100_000_000;
 
 /// Answers every connection with a large response, made as it is taken; counts what was taken.
-async fn large_responses(listener: TcpListener, taken: Arc<AtomicU64>) {
+pub(crate) async fn large_responses(listener: TcpListener, taken: Arc<AtomicU64>) {
     let mut serving = JoinSet::new();
     while let Ok((stream, _)) = listener.accept().await {
         let taken = taken.clone();

@@ -4,6 +4,7 @@
 
 mod admission;
 mod exhaustion;
+mod http2;
 mod kit;
 mod live;
 mod memory;

@@ -56,6 +56,11 @@ impl SharedConnection {
         self.connection.settled().await;
     }
 
+    /// Whether another stream may be opened, as far as the endpoint and the cluster's configuration say.
+    fn has_room(&self, target: &Target) -> bool {
+        self.connection.active() < target.http2.max_concurrent_streams as usize && self.connection.can_open()
+    }
+
     fn takes(&self, target: &Target, wanted: &Wanted<'_>) -> bool {
         let most = target.model.max_requests_per_connection;
         !self.retired.get()
@@ -63,12 +68,6 @@ impl SharedConnection {
             && self.security.fits(&target.transport, wanted)
             && self.has_room(target)
             && (!wanted.is_upgrade || self.connection.is_settled())
-    }
-
-    /// Whether another stream may be opened: neither the endpoint nor the configuration is against it.
-    fn has_room(&self, target: &Target) -> bool {
-        let most = target.model.http2.max_concurrent_streams;
-        self.connection.can_open() && self.connection.active() < most as usize
     }
 }
 
@@ -83,6 +82,11 @@ impl SharedConnections {
     /// A connection that takes another request, if there is one.
     pub(super) fn ready(&self, target: &Target, wanted: &Wanted<'_>) -> Option<Rc<SharedConnection>> {
         self.open.borrow().iter().find(|connection| connection.takes(target, wanted)).cloned()
+    }
+
+    /// Somebody waits for a stream of any of them.
+    pub(super) fn tell_of_room(&self) {
+        self.open.borrow().iter().for_each(|connection| connection.connection.tell_of_room());
     }
 
     /// No request is sent on any of them any more.
@@ -211,8 +215,11 @@ impl Driver {
             return Poll::Ready(Over::Local);
         }
         // Somebody may wait for a stream that has become free.
-        if self.pool.queued.get() > 0 && self.shared.has_room(&self.pool.target.borrow()) {
-            self.pool.returned.notify_one();
+        if self.pool.queued.get() > 0 {
+            if self.shared.has_room(&self.pool.target.borrow()) {
+                self.pool.returned.notify_one();
+            }
+            connection.tell_of_room();
         }
         let active = connection.active() > 0;
         if !active && self.is_done() {
@@ -220,6 +227,9 @@ impl Driver {
         }
         if active || !self.idle {
             self.idle = !active;
+            if !active {
+                connection.rest();
+            }
             let timeout = self.pool.target.borrow().model.idle_timeout;
             self.alarm.set_after(timeout.filter(|_| !active));
         }

@@ -2,12 +2,16 @@
 
 use std::net::SocketAddr;
 
+use http::Request;
 use xds_model::cluster::Cluster;
 use xds_model::http::HttpConnectionManager;
 use xds_model::listener::Listener;
 use xds_model::route::{Forward, Route, RouteAction, RouteConfiguration, VirtualHost};
 
-use super::{Backend, Edge, Head, LogFile, Options, Wire, cluster, forward, listener, manager, prefix, table};
+use super::{
+    Asked, Backend, Edge, Head, Http2Client, Http2Request, Http2Upstream, LogFile, Options, Wire, cluster, forward,
+    listener, manager, prefix, table,
+};
 
 /// What a line of a site's log says.
 const LOG: &str = "%RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS% %BYTES_RECEIVED% %BYTES_SENT%\n";
@@ -31,6 +35,14 @@ pub(crate) struct Site {
     pub(crate) listener: Listener,
     pub(crate) cluster: Cluster,
     log: LogFile,
+}
+
+/// A request over HTTP/2 on both sides.
+pub(crate) struct Open {
+    pub(crate) client: Http2Client,
+    pub(crate) asked: Asked,
+    pub(crate) upstream: Http2Upstream,
+    pub(crate) request: Http2Request,
 }
 
 impl Plan {
@@ -88,6 +100,20 @@ impl Site {
         Wire::connect(self.address).await
     }
 
+    /// A client that speaks HTTP/2.
+    pub(crate) async fn http2_client(&self) -> Http2Client {
+        Http2Client::connect(self.address).await
+    }
+
+    /// A request of a client and the stream that it becomes on an HTTP/2 connection of its own to the backend.
+    pub(crate) async fn asked(&self, request: Request<()>, whole: bool) -> Open {
+        let mut client = self.http2_client().await;
+        let asked = client.send(request, whole).await;
+        let mut upstream = Http2Upstream::accept(&self.backend).await;
+        let request = upstream.request().await;
+        Open { client, asked, upstream, request }
+    }
+
     /// A client that has sent this, the backend's side of it, and the head that the backend got.
     pub(crate) async fn sent(&self, request: &str) -> (Wire, Wire, Head) {
         let mut client = self.client().await;
@@ -105,6 +131,14 @@ impl Site {
     /// The only lines of the log: status, flags, details, bytes of the request's body, bytes of the response's.
     pub(crate) async fn logs(&self, lines: &[&str]) {
         assert_eq!(self.log.lines(lines.len()).await, lines);
+    }
+
+    /// The same of requests that end in any order.
+    pub(crate) async fn logs_in_any_order(&self, lines: &[&str]) {
+        let (mut logged, mut lines) = (self.log.lines(lines.len()).await, lines.to_vec());
+        logged.sort();
+        lines.sort_unstable();
+        assert_eq!(logged, lines);
     }
 
     /// Ends the gateway, which must not have panicked anywhere.

@@ -1,4 +1,4 @@
-//! Models as istiod's resources become them.
+//! Models of HTTP as istiod's resources become them.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use xds_model::route::{
     RouteHeaders, RouteMatch, VirtualHost,
 };
 
-use crate::shared::model::{self, filter_chain, weighted_clusters};
+use super::model::{self, filter_chain, weighted_clusters};
 
 /// A listener for HTTP alone.
 pub(crate) fn listener(manager: HttpConnectionManager) -> Listener {

@@ -1,0 +1,16 @@
+//! HTTP/2 on either side of the gateway, and on both.
+
+mod abuse;
+mod bodies;
+mod drain;
+mod endings;
+mod grpc;
+mod live;
+mod memory;
+mod messages;
+mod pairs;
+mod pool;
+mod protocols;
+mod resets;
+mod retries;
+mod tunnels;

@@ -1,0 +1,110 @@
+//! Memory stays bounded, whatever HTTP/2 clients do, and idle connections need little.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use http2_oracle::client::Builder;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+
+use crate::kit::{Frame, Frames, Http2Client, Plan, Site, cluster, direct, get, http2_upstream, kind, post, prefix};
+use crate::memory::large_responses;
+use crate::shared::memory::{is_alone, resident, settles};
+
+const STREAMS: u64 = 8;
+
+#[tokio::test]
+async fn slow_readers_of_large_responses_on_one_connection_hold_up_their_senders_and_not_our_memory() {
+    if !is_alone(
+        "http2::memory::slow_readers_of_large_responses_on_one_connection_hold_up_their_senders_and_not_our_memory",
+    ) {
+        return;
+    }
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let taken = Arc::new(AtomicU64::new(0));
+    let mut backend = JoinSet::new();
+    backend.spawn(large_responses(listener, taken.clone()));
+    let site = Site::with(|plan: &mut Plan| {
+        plan.cluster = cluster("b", &[address]);
+        plan.routes().insert(0, prefix("/quick", direct(200, "quick")));
+    })
+    .await;
+    let before = resident();
+    let mut client = Http2Client::with(site.address, Builder::new().initial_connection_window_size(4 << 20)).await;
+    let mut unread = Vec::new();
+    for _ in 0..STREAMS {
+        let mut asked = client.send(get("/"), true).await;
+        assert_eq!(asked.head().await.status(), 200);
+        unread.push(asked);
+    }
+    let stalled = settles(&taken).await;
+    assert!(stalled < STREAMS * crate::memory::RESPONSE / 2, "{stalled} bytes went somewhere");
+    let grown = resident().saturating_sub(before);
+    assert!(grown < 64 << 20, "grown by {grown} bytes");
+    assert_eq!(client.ask("/quick").await.text(), "quick");
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn uploads_to_an_endpoint_that_does_not_read_hold_up_the_client_and_not_our_memory() {
+    if !is_alone("http2::memory::uploads_to_an_endpoint_that_does_not_read_hold_up_the_client_and_not_our_memory") {
+        return;
+    }
+    let site = Site::with(http2_upstream).await;
+    let mut client = site.http2_client().await;
+    let sent = Arc::new(AtomicU64::new(0));
+    let mut uploads = JoinSet::new();
+    let before = resident();
+    for _ in 0..STREAMS {
+        let mut asked = client.send(post("/"), false).await;
+        let sent = sent.clone();
+        uploads.spawn(async move {
+            let piece = Bytes::from_static(&[b'x'; 16 * 1024]);
+            for _ in 0..10_000 {
+                asked.body.reserve_capacity(piece.len());
+                let room = std::future::poll_fn(|context| asked.body.poll_capacity(context)).await.unwrap().unwrap();
+                asked.body.send_data(piece.slice(..room.min(piece.len())), false).unwrap();
+                sent.fetch_add(room as u64, Ordering::Relaxed);
+            }
+        });
+    }
+    let _silent = Frames::accept(&site.backend, &[]).await;
+    let stalled = settles(&sent).await;
+    assert!(stalled < 32 << 20, "{stalled} bytes went somewhere");
+    let grown = resident().saturating_sub(before);
+    assert!(grown < 48 << 20, "grown by {grown} bytes");
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn idle_connections_hold_little() {
+    const CONNECTIONS: u64 = 1_000;
+    /// Of both ends, and of what the runtimes keep for them.
+    const MOST: u64 = 13 * 1024;
+    if !is_alone("http2::memory::idle_connections_hold_little") {
+        return;
+    }
+    let site = Site::with(|plan| *plan.routes() = vec![prefix("/", direct(200, "here"))]).await;
+    let mut clients = Vec::new();
+    let mut before = 0;
+    for number in 0..CONNECTIONS + 100 {
+        // What is made once is there after the first ones.
+        if number == 100 {
+            before = resident();
+        }
+        let mut client = Frames::connect(site.address).await;
+        // A head that is larger than what is kept.
+        let large = "x".repeat(10_000);
+        let fields =
+            [(":method", "GET"), (":scheme", "http"), (":authority", "a"), (":path", "/"), ("x-large", &large)];
+        client.send(&[Frame::headers(1, true, &fields)]).await;
+        client.until(kind::DATA).await;
+        client.forget();
+        clients.push(client);
+    }
+    let each = resident().saturating_sub(before) / CONNECTIONS;
+    assert!(each < MOST, "{each} bytes for each connection");
+    site.stop().await;
+}
