@@ -13,7 +13,7 @@ const NO_ERROR: u32 = 0;
 
 fn keepalive(interval: Duration, timeout: Duration) -> Option<Http2Keepalive> {
     let interval_jitter = 0;
-    Some(Http2Keepalive { interval: Some(interval), timeout, interval_jitter, connection_idle_interval: None })
+    Some(Http2Keepalive { interval, timeout, interval_jitter })
 }
 
 /// What a client hears when it is asked to leave.
