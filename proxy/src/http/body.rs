@@ -146,19 +146,15 @@ impl Body {
 
     /// Passes over what was received already, so that a small body does not cost its connection.
     pub(super) fn skip_pending(&mut self, source: &mut Source<'_>) {
-        match (source, &mut self.delimiter) {
-            (Source::Http1(stream), Delimiter::Http1(decoder)) => {
-                while !decoder.is_complete() && !stream.input().is_empty() {
-                    let Ok(decoded) = decoder.decode(stream.input().bytes()) else { return };
-                    self.moved += decoded.data.len() as u64;
-                    if decoded.consumed == 0 {
-                        return;
-                    }
-                    stream.input_mut().consume(decoded.consumed);
-                }
+        // What nobody takes of a stream is forgotten with it.
+        let (Source::Http1(stream), Delimiter::Http1(decoder)) = (source, &mut self.delimiter) else { return };
+        while !decoder.is_complete() && !stream.input().is_empty() {
+            let Ok(decoded) = decoder.decode(stream.input().bytes()) else { return };
+            self.moved += decoded.data.len() as u64;
+            if decoded.consumed == 0 {
+                return;
             }
-            // What nobody takes is forgotten with its stream.
-            _ => {}
+            stream.input_mut().consume(decoded.consumed);
         }
     }
 

@@ -32,7 +32,7 @@ pub(super) async fn serve(stream: &mut Stream, client: &Rc<ClientConnection>, al
     chain.counters.downstream_cx_http2_total.increment();
     let _active = chain.counters.downstream_cx_http2_active.hold();
     let io = &client.worker.io;
-    let connection = http2::Connection::start(Role::Server, chain.http2.clone(), stream.writer(), io);
+    let connection = http2::Connection::start(Role::Server, chain.http2, stream.writer(), io);
     let keepalive = Keepalive::new(chain.model().http2.keepalive, client.worker.core());
     let mut serving = Serving { client, alarm, connection: &connection, stage: Stage::Open, idle: false, keepalive };
     let over = poll_fn(|context| serving.poll(context, stream)).await;

@@ -42,6 +42,7 @@ pub struct Connection {
     pub(super) settled: Notify,
 }
 
+#[allow(clippy::vec_box, reason = "heads move between the spare ones and the streams; they are large")]
 pub(super) struct State {
     pub(super) codec: h2::Connection<Slot>,
     /// Replies of the codec on their way into the output.

@@ -291,7 +291,7 @@ fn another_version_of_the_protocol_is_refused() {
     let site = Site::new();
     let old = site.start(1);
     let socket = rustix::net::socket(AddressFamily::UNIX, SocketType::SEQPACKET, None).unwrap();
-    rustix::net::connect(&socket, &SocketAddrUnix::new(&site.socket()).unwrap()).unwrap();
+    rustix::net::connect(&socket, &SocketAddrUnix::new(site.socket()).unwrap()).unwrap();
     let hello = br#"{"type":"hello","protocol":99,"version":"9.9"}"#;
     let mut nothing = rustix::net::SendAncillaryBuffer::default();
     rustix::net::sendmsg(&socket, &[IoSlice::new(hello)], &mut nothing, SendFlags::empty()).unwrap();

@@ -179,7 +179,7 @@ impl<'c> Sender<'_, '_, 'c> {
 
     /// The rest of the body, until it is sent or the upstream answers early.
     async fn send_rest(&mut self, carrier: &mut Carrier) -> Waited {
-        self.deadlines.arm(&self.exchange.downstream.worker());
+        self.deadlines.arm(self.exchange.downstream.worker());
         let exchange = &mut *self.exchange;
         let clock = exchange.downstream.worker().io.clock.clone();
         let alarm = self.deadlines.alarm();

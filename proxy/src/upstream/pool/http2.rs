@@ -145,7 +145,7 @@ impl Pool {
         permit: Permit,
     ) -> Rc<SharedConnection> {
         let Connected { stream, local, remote } = connected;
-        let config = target.http2.clone();
+        let config = target.http2;
         let shared = Rc::new(SharedConnection {
             local,
             remote,

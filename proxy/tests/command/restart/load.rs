@@ -12,6 +12,9 @@ use http_body_util::{BodyExt as _, Empty};
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 
+/// Speaks to a port until it is told to stop, and counts.
+type Client = fn(u16, &Shared, &AtomicUsize) -> io::Result<()>;
+
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Running clients.
@@ -34,8 +37,7 @@ impl Load {
     /// On the HTTP port.
     pub(super) fn start(port: u16) -> Self {
         let shared = Arc::<Shared>::default();
-        let clients: [fn(u16, &Shared, &AtomicUsize) -> io::Result<()>; KINDS.len()] =
-            [new_connection, kept_alive, http2_connection];
+        let clients: [Client; KINDS.len()] = [new_connection, kept_alive, http2_connection];
         let start = |kind: usize| {
             let (shared, client) = (shared.clone(), clients[kind]);
             thread::spawn(move || {

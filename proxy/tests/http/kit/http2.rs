@@ -61,7 +61,7 @@ pub(crate) async fn read_all(body: &mut RecvStream) -> Result<(Bytes, Option<Hea
 pub(crate) async fn reads(body: &mut RecvStream, expected: &str) {
     let mut received = Vec::new();
     while received.len() < expected.len() {
-        let piece = within("a piece of a body", body.data()).await.expect("more of a body").unwrap();
+        let piece = within("a piece of a body", body.data()).await.unwrap().unwrap();
         body.flow_control().release_capacity(piece.len()).unwrap();
         received.extend_from_slice(&piece);
     }
@@ -70,7 +70,7 @@ pub(crate) async fn reads(body: &mut RecvStream, expected: &str) {
 
 /// The code with which the peer reset a stream that is read from.
 pub(crate) async fn reset_of(body: &mut RecvStream) -> Reason {
-    read_all(body).await.unwrap_err().reason().expect("a code")
+    read_all(body).await.unwrap_err().reason().unwrap()
 }
 
 /// Sends a body as far as the windows allow it at any time, and ends it.

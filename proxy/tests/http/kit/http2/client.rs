@@ -110,7 +110,7 @@ impl Asked {
     /// The next interim answer.
     pub(crate) async fn interim(&mut self) -> Response<()> {
         let interim = poll_fn(|context| self.answer.poll_informational(context));
-        within("an interim answer", interim).await.expect("another interim answer").unwrap()
+        within("an interim answer", interim).await.unwrap().unwrap()
     }
 
     /// The whole answer.

@@ -203,7 +203,7 @@ impl Frames {
     /// Passes over everything up to such a frame.
     pub(crate) async fn until_some(&mut self, wanted: impl Fn(&Frame) -> bool) -> Frame {
         loop {
-            let frame = self.next().await.expect("the frame before the end");
+            let frame = self.next().await.unwrap();
             if wanted(&frame) {
                 return frame;
             }

@@ -53,7 +53,7 @@ impl Http2Upstream {
 
     /// The next request.
     pub(crate) async fn request(&mut self) -> Http2Request {
-        within("a request", self.requests.recv()).await.expect("another request")
+        within("a request", self.requests.recv()).await.unwrap()
     }
 
     /// Whether a request has arrived that nobody took.
