@@ -11,11 +11,21 @@ const ALONE: &str = "SELVEDGE_TEST_ALONE";
 
 /// Runs a test, by its path, in a process of its own, so that the memory measured is its own; `true` in that process.
 pub(crate) fn is_alone(test: &str) -> bool {
+    is_alone_with(test, &[])
+}
+
+/// The same, and what is freed in blocks of more than a few kilobytes goes back to the system at once, so that it is seen.
+pub(crate) fn is_alone_and_frees_at_once(test: &str) -> bool {
+    is_alone_with(test, &[("GLIBC_TUNABLES", "glibc.malloc.mmap_threshold=8192")])
+}
+
+fn is_alone_with(test: &str, environment: &[(&str, &str)]) -> bool {
     if std::env::var_os(ALONE).is_some() {
         return true;
     }
     let mut command = Command::new(std::env::current_exe().unwrap());
-    let output = command.args(["--exact", test, "--nocapture"]).env(ALONE, "1").output().unwrap();
+    command.args(["--exact", test, "--nocapture"]).env(ALONE, "1").envs(environment.iter().copied());
+    let output = command.output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success() && said.contains("1 passed"), "{said}{}", String::from_utf8_lossy(&output.stderr));
     false

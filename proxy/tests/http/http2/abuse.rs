@@ -2,7 +2,9 @@
 
 use xds_model::http::HeadersWithUnderscores;
 
-use crate::kit::{Frame, Frames, Http2Upstream, Plan, Site, direct, eventually, flag, http2_upstream, kind, prefix};
+use crate::kit::{
+    Frame, Frames, Http2Upstream, LogFile, Plan, Site, direct, eventually, flag, http2_upstream, kind, prefix,
+};
 
 const PROTOCOL_ERROR: u32 = 1;
 const INTERNAL_ERROR: u32 = 2;
@@ -48,14 +50,18 @@ fn malformed() -> Vec<(&'static str, Fields)> {
         ("NUL", request(&[("x-a", "1\0")])),
         ("a colon in a name", request(&[("x:a", "1")])),
         ("two lengths", request(&[("content-length", "1"), ("content-length", "2")])),
-        ("a length and no content", request(&[("content-length", "5")])),
         ("a space in the path", vec![(":method", "GET"), (":scheme", "http"), (":authority", "a"), (":path", "/ x")]),
     ]
 }
 
 #[tokio::test]
 async fn a_malformed_head_ends_its_connection_and_no_other() {
-    let site = Site::with(answering).await;
+    let log = LogFile::new();
+    let site = Site::with(|plan| {
+        answering(plan);
+        plan.manager.access_log.push(log.text("%RESPONSE_CODE% %RESPONSE_FLAGS% %PROTOCOL%\n"));
+    })
+    .await;
     let mut other = Frames::connect(site.address).await;
     let cases = malformed();
     for (number, (name, fields)) in cases.iter().enumerate() {
@@ -67,6 +73,8 @@ async fn a_malformed_head_ends_its_connection_and_no_other() {
         site.edge.counts("http.test.downstream_cx_protocol_error", number as u64 + 1).await;
         is_answered(&mut other, 2 * number as u32 + 1).await;
     }
+    let logged = log.lines(3 * cases.len()).await;
+    assert_eq!(logged.iter().filter(|line| *line == "0 DPE HTTP/2").count(), cases.len(), "{logged:?}");
     site.stop().await;
 }
 
@@ -106,10 +114,23 @@ async fn a_body_of_another_length_than_was_said_never_completes_a_request() {
 }
 
 #[tokio::test]
+async fn a_length_of_a_body_that_does_not_come_ends_its_stream_alone() {
+    let site = Site::with(answering).await;
+    let mut client = Frames::connect(site.address).await;
+    client.send(&[Frame::headers(1, true, &request(&[("content-length", "5")]))]).await;
+    let reset = client.until(kind::RST_STREAM).await;
+    assert_eq!((reset.stream, reset.code()), (1, PROTOCOL_ERROR));
+    is_answered(&mut client, 3).await;
+    site.logs_in_any_order(&["0 DPE http2.violation.of.messaging.rule 0 0", "200 - direct_response 0 4"]).await;
+    site.stop().await;
+}
+
+#[tokio::test]
 async fn a_head_beyond_the_limits_ends_its_stream_alone() {
     let large: &'static str = "x".repeat(61 * 1024).leak();
     let many: Fields = (0..120).map(|number| (&*format!("x-{number}").leak(), "1")).collect();
-    for (name, more) in [("large", vec![("x-large", large)]), ("many", many)] {
+    let cases = [("http2.header_list_size_too_large", vec![("x-large", large)]), ("http2.too_many_headers", many)];
+    for (name, more) in cases {
         let site = Site::with(answering).await;
         let mut client = Frames::connect(site.address).await;
         let head = Frame::headers(1, true, &request(&more));
@@ -124,6 +145,7 @@ async fn a_head_beyond_the_limits_ends_its_stream_alone() {
         let reset = client.until(kind::RST_STREAM).await;
         assert_eq!((reset.stream, reset.code()), (1, INTERNAL_ERROR), "{name}");
         is_answered(&mut client, 3).await;
+        site.logs_in_any_order(&[&format!("0 DR {name} 0 0"), "200 - direct_response 0 4"]).await;
         site.stop().await;
     }
 }
@@ -198,6 +220,8 @@ async fn floods_are_stopped_and_others_go_on() {
         })
         .await;
         let mut other = Frames::connect(site.address).await;
+        other.send(&[Frame::get(1, "/here")]).await;
+        assert_eq!(other.until(kind::DATA).await.payload, b"here", "{name}");
         let mut hostile = Frames::connect(site.address).await;
         // More than any bound; it may be closed before all was sent.
         for start in (0..20_000).step_by(100) {
@@ -214,7 +238,7 @@ async fn floods_are_stopped_and_others_go_on() {
         if let Some(reason) = said.iter().find(|frame| frame.kind == kind::GOAWAY) {
             assert_eq!(reason.code(), ENHANCE_YOUR_CALM, "{name}");
         }
-        other.send(&[Frame::get(1, "/here")]).await;
+        other.send(&[Frame::get(3, "/here")]).await;
         assert_eq!(other.until(kind::DATA).await.payload, b"here", "{name}");
         site.edge.counts("http.test.downstream_rq_active", 0).await;
         site.stop().await;

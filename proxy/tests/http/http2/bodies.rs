@@ -152,8 +152,11 @@ async fn a_client_that_does_not_read_a_stream_holds_up_no_other() {
     stalled.answer_whole(ok(), Bytes::from(vec![b'x'; 200_000]), None);
     client.until(kind::HEADERS).await;
     for stream in [3, 5, 7] {
-        client.send(&[Frame::get(stream, "/quick"), Frame::window_update(stream, 100)]).await;
+        client.send(&[Frame::get(stream, "/quick")]).await;
         upstream.request().await.says("quick");
+        client.until(kind::HEADERS).await;
+        // Behind the stalled one in the queue of those that wait for credit.
+        client.send(&[Frame::window_update(stream, 100)]).await;
         let data = client.until(kind::DATA).await;
         assert_eq!((data.stream, &data.payload[..]), (stream, &b"quick"[..]));
     }

@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 
 use crate::kit::{Frame, Frames, Http2Client, Plan, Site, cluster, direct, get, http2_upstream, kind, post, prefix};
 use crate::memory::large_responses;
-use crate::shared::memory::{is_alone, resident, settles};
+use crate::shared::memory::{is_alone, is_alone_and_frees_at_once, resident, settles};
 
 const STREAMS: u64 = 8;
 
@@ -83,7 +83,7 @@ async fn idle_connections_hold_little() {
     const CONNECTIONS: u64 = 1_000;
     /// Of both ends, and of what the runtimes keep for them.
     const MOST: u64 = 13 * 1024;
-    if !is_alone("http2::memory::idle_connections_hold_little") {
+    if !is_alone_and_frees_at_once("http2::memory::idle_connections_hold_little") {
         return;
     }
     let site = Site::with(|plan| *plan.routes() = vec![prefix("/", direct(200, "here"))]).await;
