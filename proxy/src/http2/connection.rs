@@ -193,8 +193,11 @@ impl Connection {
         self.settled.notify_waiters();
     }
 
-    /// Puts what the codec wants to say by itself.
+    /// Puts what the codec wants to say by itself. Behind the end of the connection nothing is said of its streams.
     pub(super) fn put_replies(&self, state: &mut State) {
+        if state.over.is_some() {
+            state.replies.clear();
+        }
         if !state.replies.is_empty() {
             self.writer.put(|out| out.extend_from_slice(&state.replies));
             state.replies.clear();
