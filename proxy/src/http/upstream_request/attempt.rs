@@ -69,6 +69,8 @@ impl<'c> Sender<'_, '_, 'c> {
         let mut waited = Waited::Sent;
         if !self.exchange.body.is_complete() {
             waited = self.send_rest(&mut carrier).await;
+            // Nothing may have been flushed since the worker last slept, and the time of the answer counts from here.
+            self.exchange.downstream.worker().io.clock.invalidate();
         }
         if matches!(waited, Waited::Sent) {
             self.request_sent(retries.per_try_timeout());
