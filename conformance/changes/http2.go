@@ -13,6 +13,9 @@ import (
 	"selvedge.dev/conformance/echo"
 )
 
+// notSent is what the client says of a request that it has kept to itself.
+const notSent = "http2: client conn not usable"
+
 // http2Session is a connection of HTTP/2 on which request follows request.
 type http2Session struct {
 	client *http2.ClientConn
@@ -52,6 +55,10 @@ func (s *http2Session) use() error {
 	}
 	response, err := s.client.RoundTrip(request)
 	if err != nil {
+		// Once it has heard of the end the client sends nothing more.
+		if err.Error() == notSent {
+			return errAnnounced
+		}
 		return err
 	}
 	defer func() { _ = response.Body.Close() }()
@@ -62,7 +69,7 @@ func (s *http2Session) use() error {
 		return fmt.Errorf("%s", response.Status)
 	}
 	if !s.client.CanTakeNewRequest() {
-		return fmt.Errorf("the gateway announced the end of the connection")
+		return errAnnounced
 	}
 	return nil
 }

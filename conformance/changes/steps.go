@@ -8,20 +8,34 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/yaml"
+
+	"selvedge.dev/conformance/cluster"
 )
 
 //go:embed initial.yaml steps/*.yaml
 var files embed.FS
 
+const initialFile = "initial.yaml"
+
+// Restartable is the role of the gateway of initial.yaml, which can be restarted.
+const Restartable = "restartable"
+
 // step is one change: a file of steps/, and how to see that it has arrived.
 type step struct {
 	file    string
 	arrived func(gateway string) error
-	// ends are the kinds of traffic whose connections the change must end.
-	ends []string
+	// ends are the kinds of traffic whose connections the change must end, leaves those that must end after
+	// the gateway has announced it.
+	ends, leaves []string
+	// drains: what must end may live on for a while.
+	drains bool
 }
 
-// steps are in order; the last makes TLS stricter.
+// steps are in order.
 var steps = []step{
 	{file: "route", arrived: func(gateway string) error { return answers(gateway, 80, "changes.test", "x-generation", "1") }},
 	{file: "host", arrived: func(gateway string) error { return answersBody(gateway, 80, "more.changes.test", "more") }},
@@ -33,7 +47,65 @@ var steps = []step{
 	{file: "chain", arrived: func(gateway string) error { return shows(gateway, "chain.changes.test", "chain.changes.test") }},
 	{file: "extension", arrived: func(gateway string) error { return answers(gateway, 80, "changes.test", "server", "with-extension") }},
 	{file: "access-log"},
-	{file: "stricter", arrived: refusesStrangers, ends: []string{"https", "wss", "h2", "grpcs"}},
+}
+
+// handOver replaces the gateway's process.
+var handOver = step{
+	file:   "restart",
+	ends:   []string{"tcp", "websocket", "wss", "grpc", "grpcs"},
+	leaves: []string{"http", "https", "h2c", "h2"},
+	drains: true,
+}
+
+// stricter wants certificates of clients.
+var stricter = step{file: "stricter", arrived: refusesStrangers, ends: []string{"https", "wss", "h2", "grpcs"}}
+
+// allows says whether a connection may end so.
+func (s step) allows(kind string, end error) bool {
+	if s.file == stricter.file && kind == "new-tls" {
+		return true
+	}
+	return slices.Contains(s.ends, kind) || slices.Contains(s.leaves, kind) && errors.Is(end, errAnnounced)
+}
+
+// mustEnd says whether connections of a kind end.
+func (s step) mustEnd(kind string) bool {
+	return slices.Contains(s.ends, kind) || slices.Contains(s.leaves, kind)
+}
+
+// undo returns the objects of a step as they were before, and those that were not there.
+func (s step) undo() (before, added []byte, err error) {
+	initial, err := objects(initialFile)
+	if err != nil {
+		return nil, nil, err
+	}
+	changed, err := objects("steps/" + s.file + ".yaml")
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, object := range changed {
+		text := &added
+		known := slices.IndexFunc(initial, func(other *unstructured.Unstructured) bool {
+			return other.GetKind() == object.GetKind() && other.GetName() == object.GetName()
+		})
+		if known >= 0 {
+			object, text = initial[known], &before
+		}
+		document, err := yaml.Marshal(object.Object)
+		if err != nil {
+			return nil, nil, err
+		}
+		*text = append(append(*text, "---\n"...), document...)
+	}
+	return before, added, nil
+}
+
+func objects(file string) ([]*unstructured.Unstructured, error) {
+	data, err := files.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	return cluster.ParseObjects(data)
 }
 
 func get(gateway string, port int, host string) (*http.Response, string, error) {

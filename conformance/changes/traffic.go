@@ -1,5 +1,6 @@
-// Package changes alters every kind of configuration while connections are in use, and counts what
-// breaks: nothing may, but connections that were admitted under TLS that has become stricter.
+// Package changes alters every kind of configuration while connections are in use, and restarts the gateway,
+// and counts what breaks: nothing may, but connections that were admitted under TLS that has become stricter,
+// and at the end of a drain those whose protocol has no other end.
 package changes
 
 import (
@@ -31,9 +32,12 @@ type stream struct {
 
 	uses atomic.Int64
 	mu   sync.Mutex
-	// breaks are what went wrong, each with the time.
-	breaks []string
+	// ends are how its connections ended.
+	ends []error
 }
+
+// errAnnounced is the end of a connection that the gateway announces, so that nothing is lost.
+var errAnnounced = errors.New("the gateway announced the end of the connection")
 
 // session is one connection in use.
 type session interface {
@@ -51,6 +55,8 @@ func newStreams(address string) []*stream {
 			streams = append(streams, &stream{kind: kind, connect: connect})
 		}
 	}
+	add("new", 2, fresh(clear))
+	add("new-tls", 1, fresh(tls))
 	add("http", 4, over(clear, nil, request))
 	add("https", 2, over(tls, nil, request))
 	add("tcp", 2, over(plain(address, 8110), nil, line))
@@ -79,6 +85,31 @@ func (s *stream) run(stop <-chan struct{}) {
 	}
 }
 
+// freshSession is a connection for each request.
+type freshSession func() (net.Conn, error)
+
+func fresh(dial func() (net.Conn, error)) func() (session, error) {
+	return func() (session, error) { return freshSession(dial), nil }
+}
+
+func (s freshSession) use() error {
+	connection, err := s()
+	if err != nil {
+		return err
+	}
+	defer func() { _ = connection.Close() }()
+	if err := connection.SetDeadline(time.Now().Add(useLimit)); err != nil {
+		return err
+	}
+	// Whoever has just connected may be told that this is the last answer.
+	if err := request(connection, bufio.NewReader(connection)); !errors.Is(err, errAnnounced) {
+		return err
+	}
+	return nil
+}
+
+func (s freshSession) Close() error { return nil }
+
 func (s *stream) runOne(stop <-chan struct{}) error {
 	session, err := s.connect()
 	if err != nil {
@@ -101,16 +132,23 @@ func (s *stream) runOne(stop <-chan struct{}) error {
 func (s *stream) note(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.breaks = append(s.breaks, err.Error())
+	s.ends = append(s.ends, err)
 }
 
-// take returns what went wrong since the last time.
-func (s *stream) take() []string {
+// take returns how connections ended since the last time.
+func (s *stream) take() []error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	breaks := s.breaks
-	s.breaks = nil
-	return breaks
+	ends := s.ends
+	s.ends = nil
+	return ends
+}
+
+// hasEnded says whether a connection ended since the last time.
+func (s *stream) hasEnded() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.ends) > 0
 }
 
 // plainSession is a connection whose bytes the traffic itself reads and writes.
@@ -165,7 +203,7 @@ func request(connection net.Conn, reader *bufio.Reader) error {
 		return errors.New(response.Status)
 	}
 	if response.Close {
-		return errors.New("the gateway announced the end of the connection")
+		return errAnnounced
 	}
 	return response.Body.Close()
 }

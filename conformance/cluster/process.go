@@ -110,6 +110,15 @@ func (c *Cluster) stop(name string) error {
 	return removeIfThere(c.pidFile(name))
 }
 
+// Suspend stops a part in its tracks: it neither answers nor closes its connections until resume is called.
+func (c *Cluster) Suspend(name string) (resume func() error, err error) {
+	pid := c.pid(name)
+	if pid == 0 {
+		return nil, fmt.Errorf("%s does not run", name)
+	}
+	return func() error { return syscall.Kill(pid, syscall.SIGCONT) }, syscall.Kill(pid, syscall.SIGSTOP)
+}
+
 func removeIfThere(path string) error {
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err

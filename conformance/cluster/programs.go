@@ -10,8 +10,16 @@ import (
 )
 
 // DataplaneLabel on a gateway's pod chooses what runs in it: "envoy" is the real Envoy behind
-// pilot-agent, anything else the gateway under test.
+// pilot-agent, "restartable" the gateway under test beneath a script that replaces it (Restart), "overlay" the
+// gateway under test as an edge, anything else the gateway under test.
 const DataplaneLabel = "selvedge.dev/dataplane"
+
+// The gateway and the script in a pod.
+const (
+	gatewayPath = "/usr/local/bin/selvedge"
+	restartPath = "/usr/local/bin/restart-on-hangup"
+	joinPath    = "/usr/local/bin/join-overlay"
+)
 
 // gatewayImage is Istio's proxy image, as its templates name it.
 const gatewayImage = `/proxyv2:`
@@ -56,9 +64,19 @@ func (c *Cluster) programs() (*kubelet.Config, error) {
 	} else if selvedge, err := c.Selvedge(); err == nil {
 		// Without a binary the cluster still serves for looking at Envoy and istiod alone.
 		config.Programs = append(config.Programs, kubelet.Program{
+			Image:  gatewayImage,
+			Labels: map[string]string{DataplaneLabel: "restartable"},
+			Argv:   []string{"/bin/sh", restartPath},
+			Files:  map[string]string{gatewayPath: selvedge, restartPath: filepath.Join(c.Root, "cluster", "restart-on-hangup")},
+		}, kubelet.Program{
+			Image:  gatewayImage,
+			Labels: map[string]string{DataplaneLabel: "overlay"},
+			Argv:   []string{"/bin/sh", joinPath},
+			Files:  map[string]string{gatewayPath: selvedge, joinPath: filepath.Join(c.Root, "cluster", "join-overlay")},
+		}, kubelet.Program{
 			Image: gatewayImage,
-			Argv:  []string{"/usr/local/bin/selvedge"},
-			Files: map[string]string{"/usr/local/bin/selvedge": selvedge},
+			Argv:  []string{gatewayPath},
+			Files: map[string]string{gatewayPath: selvedge},
 		})
 	}
 	return config, nil

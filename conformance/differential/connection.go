@@ -96,6 +96,11 @@ func (c *connection) exchange(request *Request, outcome *Outcome) error {
 	if len(request.TCP) > 0 {
 		return c.lines(request.TCP, outcome)
 	}
+	if strings.HasPrefix(request.Expect, "alert") {
+		// Nothing is sent: a gateway that closes before it has read everything resets, and the alert may be lost with it.
+		outcome.Result = "handshake"
+		return c.confirmHandshake(answerLimit)
+	}
 	if request.http2() {
 		return c.exchangeHTTP2(request, outcome)
 	}
@@ -105,7 +110,7 @@ func (c *connection) exchange(request *Request, outcome *Outcome) error {
 	defer func() { <-sent }()
 	if request.bytes(outcome.id) == "" {
 		outcome.Result = "handshake"
-		return c.confirmHandshake()
+		return c.confirmHandshake(pieceDelay)
 	}
 	for {
 		response, err := readResponse(c.reader, request.method())
@@ -157,8 +162,8 @@ func (c *connection) lines(lines []string, outcome *Outcome) error {
 
 // confirmHandshake waits for a late refusal: in TLS 1.3 the server judges the client's certificate
 // after the client's handshake is done.
-func (c *connection) confirmHandshake() error {
-	if err := c.SetReadDeadline(time.Now().Add(pieceDelay)); err != nil {
+func (c *connection) confirmHandshake(limit time.Duration) error {
+	if err := c.SetReadDeadline(time.Now().Add(limit)); err != nil {
 		return err
 	}
 	_, err := c.reader.ReadByte()

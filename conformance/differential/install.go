@@ -106,7 +106,20 @@ func (r *Runner) Apply(ctx context.Context, text []byte) error {
 	return r.clients.Apply(ctx, objects, applyLimit)
 }
 
-// Gateway waits for one gateway of the pair "edge" to be ready; the role is oracle or subject.
+// Delete removes the objects of a YAML text.
+func (r *Runner) Delete(ctx context.Context, text []byte) error {
+	objects, err := cluster.ParseObjects(text)
+	if err != nil {
+		return err
+	}
+	if objects, err = r.prepared(objects); err != nil {
+		return err
+	}
+	return r.clients.Delete(ctx, objects)
+}
+
+// Gateway waits for one gateway of the pair "edge" to be ready; the role is oracle or subject, or that of
+// a gateway that was applied.
 func (r *Runner) Gateway(ctx context.Context, role string) (*cluster.Pod, error) {
 	pods, err := r.Cluster.AwaitReady(ctx, r.clients, Namespace, "istio=edge,role="+role, 1, podLimit)
 	if err != nil {

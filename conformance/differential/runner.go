@@ -39,6 +39,7 @@ type Runner struct {
 	identities  certificate.Identities
 	pairs       map[string]pair
 	collector   *collector
+	stopStands  func()
 	notSynced   []string
 	logged      map[string]int // bytes, by gateway
 	token       string
@@ -61,6 +62,7 @@ func (r *Runner) Run(ctx context.Context, scenarios []*Scenario) ([]*Exchange, e
 		return nil, err
 	}
 	defer r.collector.close()
+	defer r.stopStands()
 	started := time.Now()
 	exchanges, err := r.sendAll(ctx, scenarios)
 	if err != nil {
@@ -115,6 +117,9 @@ func (r *Runner) setUp(ctx context.Context, scenarios []*Scenario) error {
 		return err
 	}
 	if r.collector, err = startCollector(); err != nil {
+		return err
+	}
+	if r.stopStands, err = startStands(); err != nil {
 		return err
 	}
 	if err := r.installBase(ctx); err != nil {

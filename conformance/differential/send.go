@@ -111,8 +111,11 @@ func logKey(connection *connection, request *Request) string {
 // repeat counts the summaries of many answers.
 func (c *client) repeat(ctx context.Context, request *Request) map[string]int {
 	shares := map[string]int{}
+	one := *request
+	one.AfterPause = 0
 	for range request.Repeat {
-		shares[c.send(ctx, request).Summary()]++
+		shares[c.send(ctx, &one).Summary()]++
 	}
+	time.Sleep(time.Duration(request.AfterPause))
 	return shares
 }

@@ -8,6 +8,14 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
+// Locality is where the node is, and with it the gateways on it.
+const Locality = region + "/" + zone
+
+const (
+	region = "region"
+	zone   = "zone"
+)
+
 // logPort is where the API server asks for container logs (the kubelet's usual port).
 const logPort = 10250
 
@@ -18,8 +26,8 @@ func (k *Kubelet) registerNode(ctx context.Context) error {
 		Name: NodeName,
 		Labels: map[string]string{
 			corev1.LabelHostname:       NodeName,
-			corev1.LabelTopologyRegion: "region",
-			corev1.LabelTopologyZone:   "zone",
+			corev1.LabelTopologyRegion: region,
+			corev1.LabelTopologyZone:   zone,
 		},
 	}}, metav1.CreateOptions{})
 	if err != nil && !apierrors.IsAlreadyExists(err) {

@@ -20,6 +20,7 @@ const scenariosName = "scenarios"
 var excluded = map[string]string{
 	"access-log-http2":         noEnvoyFilter,
 	"access-log-operators":     noEnvoyFilter,
+	"connect-tunnel":           noEnvoyFilter,
 	"extended-connect-allowed": noEnvoyFilter,
 	"extension-discovery":      noEnvoyFilter,
 	"gateway-api-grpc-filters": noGRPCRoute,

@@ -15,6 +15,7 @@ import (
 
 	"selvedge.dev/conformance/certificate"
 	"selvedge.dev/conformance/cluster"
+	"selvedge.dev/conformance/kubelet"
 )
 
 const (
@@ -167,7 +168,8 @@ func (s *Suite) ours(folder *Folder) (Resources, error) {
 		return nil, err
 	}
 	var stdout, stderr bytes.Buffer
-	command := exec.Command(s.Selvedge, "validate", "--dump", "--labels", "istio="+folder.Gateway, path)
+	command := exec.Command(s.Selvedge, "validate", "--dump", "--labels", "istio="+folder.Gateway,
+		"--locality", kubelet.Locality, path)
 	command.Stdout, command.Stderr = &stdout, &stderr
 	if err := command.Run(); err != nil {
 		return nil, fmt.Errorf("%s: %w: %s", command, err, firstError(stderr.String()))

@@ -81,7 +81,7 @@ func h2specResults(name string, data []byte) ([]Result, error) {
 			}
 			switch {
 			case c.Skipped != nil:
-				result.Skipped = strings.TrimSpace(*c.Skipped) + " (skipped by h2spec)"
+				result.Problem = "h2spec skipped it: " + strings.TrimSpace(*c.Skipped)
 			case failure != nil && name != "TLS" && c.Class == arguable:
 				result.Skipped = "arguable: the port speaks HTTP/1.1 as well, and answers 400"
 			case failure != nil:

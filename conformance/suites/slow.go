@@ -19,8 +19,8 @@ var slowSettings = []string{"request_headers_timeout: 3s", "request_timeout: 4s"
 
 const (
 	slowConnections = 40
-	// slowSeconds is when slowhttptest gives up, and noneLeft what it says if it has nothing to give up.
-	slowSeconds = "60"
+	// slowSeconds is when slowhttptest gives up, long after the gateway, and noneLeft what it says if it has nothing to give up.
+	slowSeconds = "20"
 	noneLeft    = "No open connections left"
 )
 

@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"selvedge.dev/conformance/cluster"
 )
 
 func TestReportOfH2spec(t *testing.T) {
@@ -13,12 +15,28 @@ func TestReportOfH2spec(t *testing.T) {
 		<testcase classname="Sends client connection preface"></testcase>
 		<testcase classname="Sends invalid connection preface"><error>Timeout</error></testcase>
 		<testcase classname="Another"><failure>Connection
-			closed</failure></testcase></testsuite></testsuites>`))
+			closed</failure></testcase>
+		<testcase classname="Optional"><skipped></skipped></testcase></testsuite></testsuites>`))
 	require.NoError(t, err)
-	require.Len(t, results, 3)
+	require.Len(t, results, 4)
 	require.Equal(t, Result{Name: "clear text: http2/3.5 Sends client connection preface"}, results[0])
 	require.NotEmpty(t, results[1].Skipped)
 	require.Equal(t, "Connection closed", results[2].Problem)
+	require.NotEmpty(t, results[3].Problem, "nothing is skipped that nobody knows of")
+}
+
+func TestSuiteThatStopsInTheMiddle(t *testing.T) {
+	two := &suite{least: 2}
+	require.Len(t, two.complete(make([]Result, 2)), 2)
+	results := two.complete(make([]Result, 1))
+	require.Equal(t, "there are 1 results instead of 2", results[1].Problem)
+}
+
+func TestSuiteWhoseProgramIsMissing(t *testing.T) {
+	lab := &Lab{Cluster: &cluster.Cluster{Root: t.TempDir()}}
+	results, err := lab.runOne(&suite{programs: []string{"tools/nothing"}})
+	require.NoError(t, err)
+	require.Contains(t, results[0].Problem, "tools/nothing is missing")
 }
 
 func TestReportOfConnect(t *testing.T) {

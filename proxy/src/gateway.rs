@@ -1,5 +1,7 @@
 //! A running gateway: workers, control and admin interface, put together in one place for every command that starts one.
 
+mod end;
+
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -8,24 +10,27 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use serde_json::Value;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use xds_client::ca::{CaOptions, CertificateClient};
 use xds_client::session::{Session, SessionOptions};
 use xds_client::{Event, ResourceType};
 
+pub(crate) use self::end::Signals;
+use self::end::{End, drain};
 use crate::admin::{Access, Admin, LogLevels, Ports, Readiness, Source};
 use crate::bootstrap::DrainSettings;
 use crate::config::dns::DnsResolver;
-use crate::config::local::{self, LocalOptions};
+use crate::config::local::{self, EdgeSide, LocalOptions};
 use crate::config::publish::{Mailbox, Publisher};
 use crate::config::{Control, ControlInputs, ControlOptions};
 use crate::drain::{Drain, Phase};
+use crate::edge::{Availability, Edge, EdgeOptions, KubernetesOptions, Services};
 use crate::identity;
+use crate::io::DriverChoice;
 use crate::listener::socket::SocketTable;
 use crate::overload::{MemoryFiles, OverloadSettings, watch_memory};
-use crate::restart::{self, Estate, HandedOver, Place};
+use crate::restart::{self, Estate, Place};
 use crate::telemetry::access_log::AccessLogSinks;
 use crate::tls::SessionTickets;
 use crate::worker::{Process, Workers, WorkersOptions, vital};
@@ -47,6 +52,8 @@ pub struct GatewayOptions {
     pub drain: DrainSettings,
     /// Where it takes over from another process, and another one from it.
     pub handover_socket: Option<PathBuf>,
+    /// What drives sockets.
+    pub io_driver: DriverChoice,
     /// Limits of connections, and what memory in use leads to.
     pub overload: OverloadSettings,
     /// Who we are, for people who look: `core.v3.Node` as JSON.
@@ -72,9 +79,16 @@ pub enum SourceOptions {
         session: Box<SessionOptions>,
         /// Our own certificate; `None` where the control plane is not asked for one.
         certificates: Option<Box<CaOptions>>,
+        /// What connects it with other edges.
+        edge: Option<Box<(EdgeOptions, KubernetesOptions)>>,
     },
     /// A folder of YAML.
-    Local(LocalOptions),
+    Local {
+        /// The folder.
+        folder: LocalOptions,
+        /// What connects it with other edges.
+        edge: Option<EdgeOptions>,
+    },
 }
 
 /// A running gateway. Dropping it ends it at once; [`Gateway::run`] ends it in good order.
@@ -104,7 +118,10 @@ impl Gateway {
         let takes_over = matches!(place, Place::After(_));
         let drain = if takes_over { Drain::taking_over() } else { Drain::default() };
         let limits = &options.overload.connections;
-        let process = Arc::new(Process::with_limits(options.local_address, options.host_name, limits));
+        let mut process = Process::with_limits(options.local_address, options.host_name, limits);
+        process.minimum_rate = options.overload.minimum_rate;
+        process.driver = options.io_driver.choose().context("--io-driver io_uring")?;
+        let process = Arc::new(process);
         let mailboxes: Vec<Arc<Mailbox>> = (0..options.workers).map(|_| Arc::default()).collect();
         let publisher = Publisher::new(mailboxes.iter().cloned());
         // Bound before anything else starts, so that a second process stops here.
@@ -124,11 +141,22 @@ impl Gateway {
         let files = identity::files::serve(options.file_root, wanted_secrets.subscribe(), secret_sender.clone());
         tasks.spawn(vital("file secrets", files));
 
+        let mut edge_share = None;
         let (source, readiness, certificates) = match source {
-            SourceOptions::ControlPlane { session, certificates } => {
+            SourceOptions::ControlPlane { mut session, certificates, edge } => {
                 let readiness = Readiness::of([CLUSTERS, LISTENERS]);
+                let mut availability = None;
+                if let Some((options, cluster)) = edge.as_deref() {
+                    let (edge, observer) =
+                        Edge::of_cluster(options, cluster, &process.registry, event_sender.clone(), &mut tasks).await?;
+                    session.needed_clusters = edge.offered();
+                    availability = Some(observer);
+                    edge_share = Some(edge.share());
+                    edge.run(&mut tasks);
+                }
                 let (session, batches) = Session::spawn(*session);
-                tasks.spawn(vital("configuration", forward(batches, event_sender, readiness.clone())));
+                let forward = forward(batches, event_sender, readiness.clone(), availability);
+                tasks.spawn(vital("configuration", forward));
                 let certificates = certificates.map(|ca| {
                     let (client, identities) = CertificateClient::spawn(*ca);
                     tasks.spawn(vital("certificates", identity::workload::serve(identities, secret_sender)));
@@ -136,19 +164,31 @@ impl Gateway {
                 });
                 (Source::ControlPlane(session), readiness, certificates)
             }
-            SourceOptions::Local(local) => {
+            SourceOptions::Local { folder, edge } => {
                 let readiness = Readiness::of([FOLDER]);
                 let first = readiness.clone();
-                let held = local::start(local, event_sender, move || first.done(FOLDER), &mut tasks).await?;
+                let (services, defined) = watch::channel(Services::default());
+                let edge = edge
+                    .map(|edge| Edge::of_folder(&edge, &folder.directory, defined, event_sender.clone(), &mut tasks))
+                    .transpose()?;
+                let offered = edge.as_ref().map_or_else(|| watch::channel(BTreeSet::new()).1, Edge::offered);
+                let side = EdgeSide { services, offered };
+                let held = local::start(folder, event_sender, side, move || first.done(FOLDER), &mut tasks).await?;
+                if let Some(edge) = edge {
+                    edge_share = Some(edge.share());
+                    edge.run(&mut tasks);
+                }
                 (Source::Local(held), readiness, None)
             }
         };
 
+        let overlay = edge_share.as_ref().map(|share| share.shards.clone());
         let workers = Workers::start(WorkersOptions {
             mailboxes,
             process: process.clone(),
             drain: drain.subscribe(),
             settings: options.drain,
+            edge: edge_share,
         });
         let workers = workers.context("cannot start worker threads")?;
         let logs = AccessLogSinks::start().context("cannot start the access log writer")?;
@@ -168,6 +208,7 @@ impl Gateway {
             process,
             logs,
             source,
+            overlay,
             questions: question_sender,
             readiness,
             drain,
@@ -212,7 +253,7 @@ impl Gateway {
         {
             tokio::select! {
                 () = drain(&self.admin.drain, &self.settings, &self.workers, end) => {}
-                never = self.place.refuse("it is ending") => match never {},
+                never = self.place.end(&self.estate, "it is ending") => match never {},
                 () = self.signals.next() => tracing::warn!("ending at once: a second signal"),
                 _ = self.quit.wait_for(|quit| *quit) => {}
             }
@@ -253,51 +294,6 @@ impl Gateway {
     }
 }
 
-/// Why a gateway does not go on.
-#[derive(Debug)]
-enum End {
-    /// SIGTERM or SIGINT.
-    Signal,
-    /// `/quitquitquit`.
-    AtOnce,
-    /// Another process serves.
-    HandedOver(HandedOver),
-}
-
-/// SIGTERM and SIGINT.
-#[derive(Debug)]
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Signals {
-    fn catch() -> std::io::Result<Self> {
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
-    }
-
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
-    }
-}
-
-async fn drain(drain: &Drain, settings: &DrainSettings, workers: &Workers, end: &End) {
-    match end {
-        End::HandedOver(successor) => {
-            tracing::info!("another process has taken over; draining");
-            let drained = drain.run_after_hand_over(settings, || workers.open());
-            tokio::join!(drained, successor.released());
-        }
-        End::Signal | End::AtOnce => {
-            tracing::info!("draining");
-            drain.run(settings, || workers.active_connections()).await;
-        }
-    }
-}
-
 /// How often it is looked whether the gateway has become ready, for the service manager.
 const READY_POLL: Duration = Duration::from_millis(50);
 
@@ -313,8 +309,16 @@ const CLUSTERS: &str = "clusters of the control plane (CDS)";
 const LISTENERS: &str = "listeners of the control plane (LDS)";
 
 /// Hands batches on to control, and marks what has become ready. A restored configuration serves as well as a fresh one.
-async fn forward(mut batches: mpsc::Receiver<Vec<Event>>, events: mpsc::Sender<Vec<Event>>, readiness: Readiness) {
+async fn forward(
+    mut batches: mpsc::Receiver<Vec<Event>>,
+    events: mpsc::Sender<Vec<Event>>,
+    readiness: Readiness,
+    mut availability: Option<Availability>,
+) {
     while let Some(batch) = batches.recv().await {
+        if let Some(availability) = &mut availability {
+            availability.observe(&batch);
+        }
         let mut ready = Vec::new();
         for event in &batch {
             match event {

@@ -21,6 +21,8 @@ const (
 	warmUpRequests = 500
 	// countedRequests follow on the same connection.
 	countedRequests = 1000
+	// loadedRequests are as many on each stream under load.
+	loadedRequests = 20
 	// mostFunctions are shown of a request.
 	mostFunctions = 15
 	// longestPath is how many callers of an allocation are shown.
@@ -35,16 +37,19 @@ var allocators = map[string]bool{
 // work of one request.
 type work struct {
 	instructions, allocations float64
+	// underLoad are the instructions with all of the pair's connections and streams at once: a turn of the worker then
+	// serves many requests.
+	underLoad float64
 	// path is where most allocations come from.
 	path string
-	// functions are those with the most instructions of their own.
+	// functions are those with the most instructions of their own under load.
 	functions []Function
 }
 
-// countWork sends requests of each pair over one connection, one at a time, to Selvedge under callgrind,
-// and counts what those after the warm-up took.
+// countWork sends requests of each pair to Selvedge under callgrind, over one connection, one at a time, and then
+// over all of the pair's at once, and counts what those after the warm-up took.
 func countWork(setup *peer.Setup, pairs []pair) (map[string]work, error) {
-	process, err := startSelvedge(setup, "valgrind", "--tool=callgrind", "--separate-threads=yes", "--error-limit=no",
+	process, err := startSelvedge(setup, epoll, "valgrind", "--tool=callgrind", "--separate-threads=yes", "--error-limit=no",
 		"--callgrind-out-file="+filepath.Join(setup.Directory, "callgrind"))
 	if err != nil {
 		return nil, err
@@ -67,22 +72,12 @@ type callgrind struct {
 }
 
 func (c *callgrind) count(pair pair) (work, error) {
-	open, err := load.Open(1, pair.target)
+	before, counted, err := c.profile(pair.target, 1, 1, warmUpRequests, countedRequests)
 	if err != nil {
 		return work{}, err
 	}
-	defer open.Close()
-	if err := open.Request(warmUpRequests, 1, 1); err != nil {
-		return work{}, fmt.Errorf("warm-up: %w", err)
-	}
-	before, err := c.dump()
-	if err != nil {
-		return work{}, err
-	}
-	if err := open.Request(countedRequests, 1, 1); err != nil {
-		return work{}, fmt.Errorf("counted requests: %w", err)
-	}
-	counted, err := c.dump()
+	perConnection := loadedRequests * pair.streams
+	_, loaded, err := c.profile(pair.target, pair.connections, pair.streams, perConnection, perConnection)
 	if err != nil {
 		return work{}, err
 	}
@@ -92,9 +87,30 @@ func (c *callgrind) count(pair pair) (work, error) {
 	return work{
 		instructions: float64(counted.instructions) / countedRequests,
 		allocations:  float64(counted.allocations()) / countedRequests,
+		underLoad:    float64(loaded.instructions) / float64(pair.connections*perConnection),
 		path:         counted.allocatingPath(),
-		functions:    counted.busiest(),
+		functions:    loaded.busiest(pair.connections * perConnection),
 	}, nil
+}
+
+// profile opens connections, and returns what the requests to warm up and those behind them took.
+func (c *callgrind) profile(target load.Target, connections, streams, warmUp, perConnection int) (before, counted profile, err error) {
+	open, err := load.Open(connections, target)
+	if err != nil {
+		return before, counted, err
+	}
+	defer open.Close()
+	if err := open.Request(warmUp, streams, connections); err != nil {
+		return before, counted, fmt.Errorf("warm-up: %w", err)
+	}
+	if before, err = c.dump(); err != nil {
+		return before, counted, err
+	}
+	if err := open.Request(perConnection, streams, connections); err != nil {
+		return before, counted, fmt.Errorf("counted requests: %w", err)
+	}
+	counted, err = c.dump()
+	return before, counted, err
 }
 
 // profile is what one thread did.
@@ -214,10 +230,10 @@ type Function struct {
 }
 
 // busiest lists the functions with the most instructions of their own.
-func (p profile) busiest() []Function {
+func (p profile) busiest(requests int) []Function {
 	var functions []Function
 	for name, instructions := range p.own {
-		functions = append(functions, Function{name, float64(instructions) / countedRequests})
+		functions = append(functions, Function{name, float64(instructions) / float64(requests)})
 	}
 	slices.SortFunc(functions, func(a, b Function) int {
 		return cmp.Or(cmp.Compare(b.Instructions, a.Instructions), strings.Compare(a.Name, b.Name))

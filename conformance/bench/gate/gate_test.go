@@ -37,8 +37,8 @@ totals: 123456
 	if err != nil || got.instructions != 123456 || got.allocations() != 6 {
 		t.Errorf("got %+v, %v", got, err)
 	}
-	if got.own["main"] != 100 || got.own["other"] != 0 || got.busiest()[0] != (Function{"main", 0.1}) {
-		t.Errorf("own instructions: %v, busiest %v", got.own, got.busiest())
+	if got.own["main"] != 100 || got.own["other"] != 0 || got.busiest(countedRequests)[0] != (Function{"main", 0.1}) {
+		t.Errorf("own instructions: %v, busiest %v", got.own, got.busiest(countedRequests))
 	}
 	if path := got.allocatingPath(); path != "malloc\n  called by main" {
 		t.Errorf("path: %s", path)

@@ -30,8 +30,8 @@ type systemCalls struct {
 
 // countSystemCalls sends requests of each pair over many connections and streams at once, and counts with
 // strace what those after the warm-up took.
-func countSystemCalls(setup *peer.Setup, pairs []pair) (map[string]systemCalls, error) {
-	process, err := startSelvedge(setup)
+func countSystemCalls(setup *peer.Setup, driver string, pairs []pair) (map[string]systemCalls, error) {
+	process, err := startSelvedge(setup, driver)
 	if err != nil {
 		return nil, err
 	}

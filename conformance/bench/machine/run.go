@@ -89,6 +89,22 @@ func (p *Process) Stop() {
 	}
 }
 
+// Kill ends the process without giving it time, and waits for it.
+func (p *Process) Kill() {
+	_ = p.command.Process.Kill()
+	<-p.ended
+}
+
+// Runs says whether the process has not ended yet.
+func (p *Process) Runs() bool {
+	select {
+	case <-p.ended:
+		return false
+	default:
+		return true
+	}
+}
+
 // Tail is the end of what the process has written.
 func (p *Process) Tail() string {
 	data, err := os.ReadFile(p.output)

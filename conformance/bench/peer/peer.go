@@ -159,5 +159,5 @@ func Answers() error {
 
 // All are the peers in the order of the report's columns; Selvedge comes first.
 func All() []*Peer {
-	return []*Peer{selvedge(), selvedgeIstio(), envoyBare(), envoyIstio(), haproxy(), nginx(), nginxEdits(), haproxyNewer(), nginxNewer()}
+	return []*Peer{selvedge(), selvedgeIstio(), selvedgeEpoll(), envoyBare(), envoyIstio(), haproxy(), nginx(), nginxEdits(), haproxyNewer(), nginxNewer()}
 }

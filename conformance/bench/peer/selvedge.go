@@ -20,14 +20,27 @@ const (
 func selvedge() *Peer {
 	return &Peer{
 		Name: "selvedge", Title: "Selvedge", program: selvedgeProgram, version: []string{"--version"},
-		Configuration: "`selvedge run` on the folder `conformance/bench/config`",
-		prepare: func(setup *Setup, directory string, workers int) ([]string, []string, error) {
-			folder := filepath.Join(directory, "config")
-			if err := WriteConfig(setup, folder); err != nil {
-				return nil, nil, err
-			}
-			return []string{"run", "--config", folder, "--concurrency", strconv.Itoa(workers), "--log-level", "warn"}, nil, nil
-		},
+		Configuration: "`selvedge run` on the folder `conformance/bench/config`; drives connections as it does by default, by io_uring if the kernel has it",
+		prepare:       fromFolder("auto"),
+	}
+}
+
+// selvedgeEpoll is for machines and containers without io_uring.
+func selvedgeEpoll() *Peer {
+	return &Peer{
+		Name: "selvedge-epoll", Title: "Selvedge, epoll", program: selvedgeProgram, version: []string{"--version"},
+		Configuration: "the same with `--io-driver epoll`, as where io_uring is not allowed",
+		prepare:       fromFolder("epoll"),
+	}
+}
+
+func fromFolder(driver string) func(*Setup, string, int) ([]string, []string, error) {
+	return func(setup *Setup, directory string, workers int) ([]string, []string, error) {
+		folder := filepath.Join(directory, "config")
+		if err := WriteConfig(setup, folder); err != nil {
+			return nil, nil, err
+		}
+		return []string{"run", "--config", folder, "--concurrency", strconv.Itoa(workers), "--log-level", "warn", "--io-driver", driver}, nil, nil
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"math"
 	"strings"
 
+	"selvedge.dev/conformance/bench/gate"
 	"selvedge.dev/conformance/bench/measure"
 	"selvedge.dev/conformance/bench/memory"
 	"selvedge.dev/conformance/bench/peer"
@@ -43,11 +44,11 @@ var promises = []promise{
 	{"new HTTP connection, beside nginx", 0.95, 0, "x", costBeside("http-connection", peer.NginxName)},
 	{"bulk TCP to the backend, beside the best peer", 0.7, 0.5, "x", costBesideBest("bulk-up")},
 	{"bulk TCP from the backend, beside the best peer", 0.7, 0.5, "x", costBesideBest("bulk-down")},
-	{"user instructions, HTTP/1", 8000, 6000, "", counted("h1-h1", func(c requestCounts) float64 { return c.Instructions })},
-	{"system calls, HTTP/1", 4.2, 0, "", counted("h1-h1", func(c requestCounts) float64 { return c.SystemCalls })},
-	{"allocations, HTTP/1", 0, 0, "", counted("h1-h1", func(c requestCounts) float64 { return c.Allocations })},
-	{"allocations, HTTP/2 to HTTP/1", 10, 0, "", counted("h2-h1", func(c requestCounts) float64 { return c.Allocations })},
-	{"allocations, gRPC", 16, 0, "", counted("grpc", func(c requestCounts) float64 { return c.Allocations })},
+	{"user instructions, HTTP/1, 64 connections", 8000, 6000, "", counted("h1-h1", func(r gate.Result) float64 { return r.UnderLoad })},
+	{"system calls, HTTP/1", 4.2, 0, "", counted("h1-h1", func(r gate.Result) float64 { return r.SystemCalls })},
+	{"allocations, HTTP/1", 0, 0, "", counted("h1-h1", func(r gate.Result) float64 { return r.Allocations })},
+	{"allocations, HTTP/2 to HTTP/1", 10, 0, "", counted("h2-h1", func(r gate.Result) float64 { return r.Allocations })},
+	{"allocations, gRPC", 16, 0, "", counted("grpc", func(r gate.Result) float64 { return r.Allocations })},
 	{"p99 at 70 % load, HTTP/1, beside the best peer", 1, 0, "x", latencyBesideBest("latency-h1-70")},
 	{"p99 at 70 % load, HTTP/2 to HTTP/1, beside the best peer", 1, 0, "x", latencyBesideBest("latency-h2-70")},
 	{"memory of an idle HTTP/1 connection", 1.5, 0.7, " KiB", idle(0)},

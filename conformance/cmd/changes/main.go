@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"time"
 
 	"selvedge.dev/conformance/changes"
 	"selvedge.dev/conformance/cluster"
@@ -15,9 +16,10 @@ import (
 func main() {
 	name := flag.String("name", "changes", "the cluster's name")
 	keep := flag.Bool("keep", false, "leave the cluster running")
-	role := flag.String("gateway", "subject", "which gateway: subject, or oracle to see what Envoy does")
+	role := flag.String("gateway", changes.Restartable, "which gateway: restartable, or oracle to see what Envoy does")
+	duration := flag.Duration("for", 0, "go on with the changes for so long")
 	flag.Parse()
-	failed, err := run(*name, *role, *keep)
+	failed, err := run(*name, *role, *duration, *keep)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "changes:", err)
 	}
@@ -26,7 +28,7 @@ func main() {
 	}
 }
 
-func run(name, role string, keep bool) (failed int, err error) {
+func run(name, role string, duration time.Duration, keep bool) (failed int, err error) {
 	c, err := cluster.New(name)
 	if err != nil {
 		return 0, err
@@ -45,7 +47,8 @@ func run(name, role string, keep bool) (failed int, err error) {
 	if err := runner.Configure(ctx, nil); err != nil {
 		return 0, err
 	}
-	results, err := changes.Run(ctx, runner, role)
+	suite := &changes.Suite{Runner: runner, Role: role, Duration: duration}
+	results, err := suite.Run(ctx)
 	if err != nil {
 		return 0, err
 	}

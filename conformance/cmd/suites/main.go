@@ -24,13 +24,12 @@ func main() {
 	}
 	verbose := flag.Bool("v", false, "show what passed, too")
 	envoy := flag.Bool("envoy", false, "judge Envoy as if it were Selvedge")
-	all := flag.Bool("all", false, "run the long ones, too: connect and slowhttptest")
 	flag.Usage = func() {
-		fmt.Fprintf(flag.CommandLine.Output(), "usage: suites [-v] [-all] [-envoy] [SUITE...]\nThe suites are %s.\n", strings.Join(suites.Names(), ", "))
+		fmt.Fprintf(flag.CommandLine.Output(), "usage: suites [-v] [-envoy] [SUITE...]\nThe suites are %s.\n", strings.Join(suites.Names(), ", "))
 		flag.PrintDefaults()
 	}
 	flag.Parse()
-	counts, err := run(flag.Args(), &suites.Lab{All: *all, JudgeEnvoy: *envoy, Verbose: *verbose, Out: os.Stdout})
+	counts, err := run(flag.Args(), &suites.Lab{JudgeEnvoy: *envoy, Verbose: *verbose, Out: os.Stdout})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "suites:", err)
 		counts.Failed++

@@ -3,8 +3,8 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use hashbrown::HashMap;
-use xds_model::endpoint::{self, ClusterLoadAssignment, EndpointAddress, Health, Locality};
+use hashbrown::{HashMap, HashSet};
+use xds_model::endpoint::{self, ClusterLoadAssignment, EndpointAddress, Health, Locality, LocalityEndpoints};
 
 /// Envoy's default overprovisioning factor, percent.
 const DEFAULT_OVERPROVISIONING: u32 = 140;
@@ -37,6 +37,8 @@ pub struct Endpoint {
     pub transport_match: Box<[(String, String)]>,
     /// Region, zone and sub-zone.
     pub locality: Arc<Locality>,
+    /// Share of its locality, where the cluster weighs localities.
+    pub locality_weight: u32,
     /// `istio.workload` metadata.
     pub workload: Option<Box<str>>,
 }
@@ -62,16 +64,26 @@ impl Endpoints {
     /// and the best health: istiod repeats the gateway of a remote network in each locality (Envoy keeps the first copy alone and
     /// loses the rest of the weight, envoyproxy/envoy#22417). Its other properties are those of the first copy.
     pub fn compile(assignment: &ClusterLoadAssignment) -> Self {
-        let mut list = merged(assignment);
-        list.sort_by_key(|endpoint| (endpoint.priority, health_order(endpoint.health)));
-        Self {
-            priorities: priorities(&list),
-            list: list.into_boxed_slice(),
-            overprovisioning_factor: match assignment.overprovisioning_factor {
-                0 => DEFAULT_OVERPROVISIONING,
-                factor => factor,
-            },
+        let overprovisioning_factor = match assignment.overprovisioning_factor {
+            0 => DEFAULT_OVERPROVISIONING,
+            factor => factor,
+        };
+        Self::arrange(merged(assignment), overprovisioning_factor)
+    }
+
+    /// The same, where some are not to be used: they count as unhealthy.
+    pub fn without(&self, ejected: &HashSet<EndpointAddress>) -> Self {
+        let mut list = self.list.to_vec();
+        for endpoint in list.iter_mut().filter(|endpoint| ejected.contains(&endpoint.address)) {
+            endpoint.health = Health::Unhealthy;
         }
+        Self::arrange(list, self.overprovisioning_factor)
+    }
+
+    /// Those of one locality stay together among those that are equally healthy.
+    fn arrange(mut list: Vec<Endpoint>, overprovisioning_factor: u32) -> Self {
+        list.sort_by_key(|endpoint| (endpoint.priority, health_order(endpoint.health)));
+        Self { priorities: priorities(&list), list: list.into_boxed_slice(), overprovisioning_factor }
     }
 
     /// All of them, by [`EndpointIndex`].
@@ -111,22 +123,23 @@ fn merged(assignment: &ClusterLoadAssignment) -> Vec<Endpoint> {
                     known.weight = known.weight.saturating_add(endpoint.weight);
                     known.health = std::cmp::min_by_key(known.health, endpoint.health, |health| health_order(*health));
                 }
-                None => list.push(new_endpoint(endpoint, group.priority, &locality)),
+                None => list.push(new_endpoint(endpoint, group, &locality)),
             }
         }
     }
     list
 }
 
-fn new_endpoint(endpoint: &endpoint::Endpoint, priority: u32, locality: &Arc<Locality>) -> Endpoint {
+fn new_endpoint(endpoint: &endpoint::Endpoint, group: &LocalityEndpoints, locality: &Arc<Locality>) -> Endpoint {
     Endpoint {
         address: endpoint.address.clone(),
         additional_addresses: endpoint.additional_addresses.as_slice().into(),
         weight: endpoint.weight.max(1),
-        priority,
+        priority: group.priority,
         health: endpoint.health,
         transport_match: endpoint.transport_match.as_slice().into(),
         locality: Arc::clone(locality),
+        locality_weight: group.weight,
         workload: endpoint.workload.as_deref().map(Into::into),
     }
 }

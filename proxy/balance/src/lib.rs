@@ -8,6 +8,8 @@ mod breaker;
 mod deadline;
 mod endpoints;
 mod lane;
+mod locality;
+pub mod outlier;
 mod priority;
 
 pub use balancer::{ActiveRequest, Balancer};

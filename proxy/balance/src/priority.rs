@@ -16,6 +16,20 @@ pub(crate) struct Share {
     pub(crate) percent: u32,
     /// The endpoints; never empty.
     pub(crate) endpoints: Range<u32>,
+    /// All endpoints of their priority.
+    pub(crate) priority: Range<u32>,
+    /// Health is ignored.
+    pub(crate) in_panic: bool,
+}
+
+impl Share {
+    fn new(percent: u32, part: &Range<u32>, priority: &Priority) -> Self {
+        Self { percent, endpoints: part.clone(), priority: priority.all.clone(), in_panic: false }
+    }
+
+    fn in_panic(percent: u32, priority: &Priority) -> Self {
+        Self { in_panic: true, ..Self::new(percent, &priority.all, priority) }
+    }
 }
 
 /// Divides 100 percent. Empty if there is no endpoint to use.
@@ -41,14 +55,15 @@ pub(crate) fn shares(endpoints: &Endpoints, panic_threshold: u8) -> Vec<Share> {
     };
     if total == 0 {
         // A few among hundreds round to nothing. Envoy gives all to the first priority; it may be another that has them.
-        let first = parts().find(|part| !part.is_empty());
-        return first.map(|part| Share { percent: 100, endpoints: part.clone() }).into_iter().collect();
+        let first = parts().zip(priorities.iter().cycle()).find(|(part, _)| !part.is_empty());
+        let all = first.map(|(part, priority)| Share::new(100, part, priority));
+        return all.into_iter().collect();
     }
     let loads = distribute(&healthy, &degraded, total);
     let all = priorities.iter().zip(&panics).cycle();
-    let shares = parts().zip(all).zip(loads).map(|((part, (priority, panic)), percent)| Share {
-        percent,
-        endpoints: if *panic { priority.all.clone() } else { part.clone() },
+    let shares = parts().zip(all).zip(loads).map(|((part, (priority, panic)), percent)| match panic {
+        true => Share::in_panic(percent, priority),
+        false => Share::new(percent, part, priority),
     });
     shares.filter(|share| share.percent > 0).collect()
 }
@@ -77,10 +92,8 @@ fn distribute(healthy: &[u32], degraded: &[u32], total: u32) -> Vec<u32> {
 fn shares_in_total_panic(priorities: &[Priority]) -> Vec<Share> {
     let total: u64 = priorities.iter().map(|priority| u64::from(length(&priority.all))).sum();
     let percent = |priority: &Priority| (u64::from(length(&priority.all)) * 100).checked_div(total).unwrap_or(0) as u32;
-    let mut shares: Vec<Share> = priorities
-        .iter()
-        .map(|priority| Share { percent: percent(priority), endpoints: priority.all.clone() })
-        .collect();
+    let mut shares: Vec<Share> =
+        priorities.iter().map(|priority| Share::in_panic(percent(priority), priority)).collect();
     let rest = 100 - shares.iter().map(|share| share.percent).sum::<u32>();
     if let Some(first) = shares.first_mut() {
         first.percent += rest;

@@ -215,3 +215,57 @@ fn active_requests_survive_updates() {
     drop(balancer.started(EndpointIndex(99)));
     assert_eq!(balancer.active_requests(EndpointIndex(99)), 0);
 }
+
+/// Groups of so many endpoints, of which so many are healthy, with their weights.
+fn localities(groups: &[(u32, u16, u16)]) -> Arc<Endpoints> {
+    let mut ports = 1_u16..;
+    let group = |(weight, size, healthy): &(u32, u16, u16)| {
+        let health = |number| if number < *healthy { Health::Healthy } else { Health::Unhealthy };
+        let endpoints: Vec<_> = (0..*size).zip(&mut ports).map(|(number, port)| (port, 1, health(number))).collect();
+        LocalityEndpoints { weight: *weight, ..group(0, &endpoints) }
+    };
+    compile(groups.iter().map(group).collect())
+}
+
+/// Picks in each locality.
+fn by_locality(groups: &[(u32, u16, u16)], policy: Policy, panic_threshold: u8) -> Vec<usize> {
+    let random = &mut random(5);
+    let endpoints = localities(groups);
+    let mut balancer = Balancer::weighing_localities(endpoints.clone(), policy, panic_threshold, random);
+    let mut counts = vec![0; groups.len()];
+    for (picks, endpoint) in count(&mut balancer, PICKS, random).into_iter().zip(endpoints.list()) {
+        let EndpointAddress::Socket(address) = &endpoint.address else { panic!("no address") };
+        let mut last = 0;
+        let locality = groups.iter().position(|(_, size, _)| {
+            last += size;
+            address.port() <= last
+        });
+        counts[locality.unwrap()] += picks;
+    }
+    counts
+}
+
+#[test]
+fn localities_share_by_their_weights_whatever_their_size() {
+    for policy in [LEAST_REQUEST, Policy::RoundRobin, Policy::Random] {
+        assert_shares(&by_locality(&[(70, 1, 1), (20, 5, 5), (10, 2, 2)], policy, 50), &[70.0, 20.0, 10.0]);
+    }
+}
+
+/// The examples of Envoy's `arch_overview/upstream/load_balancing/locality_weight`: X has weight 1, Y has 2, and some of Y are not healthy.
+#[test]
+fn a_locality_that_is_partly_unhealthy_gets_less_beyond_overprovisioning() {
+    for (healthy, x, y) in [(100, 33.3, 66.6), (70, 33.8, 66.2), (50, 41.6, 58.3), (25, 58.8, 41.2), (0, 100.0, 0.0)] {
+        let counts = by_locality(&[(1, 100, 100), (2, 100, healthy)], Policy::Random, 0);
+        let share = |count: usize| count as f64 * 100.0 / PICKS as f64;
+        assert!((share(counts[0]) - x).abs() < 1.0 && (share(counts[1]) - y).abs() < 1.0, "{healthy}: {counts:?}");
+    }
+}
+
+#[test]
+fn in_panic_and_without_weights_localities_do_not_count() {
+    assert_shares(&by_locality(&[(99, 1, 0), (1, 3, 1)], Policy::Random, 50), &[25.0, 75.0]);
+    assert_shares(&by_locality(&[(0, 1, 1), (0, 3, 3)], Policy::Random, 50), &[25.0, 75.0]);
+    let counts = by_locality(&[(0, 1, 1), (5, 3, 3)], Policy::Random, 50);
+    assert_eq!(counts[0], 0, "a locality without weight gets nothing");
+}

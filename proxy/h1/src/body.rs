@@ -140,6 +140,24 @@ impl BodyDecoder {
         }
     }
 
+    /// So many of the [remaining](Self::remaining) bytes went by without being shown to [`BodyDecoder::decode`]. For a body without
+    /// framing of its own: one that is as long as was said, or ends with its connection.
+    #[inline]
+    pub fn pass(&mut self, count: u64) {
+        if let State::Fixed(left) = &mut self.0 {
+            *left = left.saturating_sub(count);
+            if *left == 0 {
+                self.0 = State::Done;
+            }
+        }
+    }
+
+    /// Whether the bytes that come next are the body's as they are: all of the [remaining](Self::remaining) ones, or whatever comes.
+    #[inline]
+    pub fn is_plain(&self) -> bool {
+        matches!(self.0, State::Fixed(_) | State::UntilClose)
+    }
+
     /// The connection ended: fine for a complete body and for one that ends that way.
     pub fn end(&mut self) -> Result<(), BodyError> {
         match self.0 {

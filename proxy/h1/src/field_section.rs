@@ -181,6 +181,11 @@ impl SectionSize {
     /// Bytes that a field costs beside its name and value (RFC 9113 6.5.2).
     const OVERHEAD: usize = 32;
 
+    /// Bytes so far.
+    pub fn bytes(self) -> usize {
+        self.bytes
+    }
+
     /// Counts a field.
     #[inline]
     pub(crate) fn add(&mut self, field: &SectionField<'_>, limits: &Limits) -> Result<(), SectionError> {

@@ -9,8 +9,14 @@ use crate::error::{Code, ConnectionError};
 const MOST_CREDIT: u32 = 10_000;
 
 /// WINDOW_UPDATE frames that a peer may send for each frame of content that it received (Envoy's
-/// `max_inbound_window_update_frames_per_data_frame_sent`).
+/// `max_inbound_window_update_frames_per_data_frame_sent`), if its windows had room for more than that.
 const WINDOW_UPDATES_PER_DATA: u32 = 10;
+
+/// A frame that fills a window, however small, is the peer's own doing: it allows one WINDOW_UPDATE for so many bytes.
+const BYTES_PER_WINDOW_UPDATE: usize = 128;
+
+/// So many resets at most are made up for in advance.
+const MOST_IN_ADVANCE: i64 = 1_000;
 
 /// The counters of one connection.
 pub(crate) struct Abuse {
@@ -21,7 +27,8 @@ pub(crate) struct Abuse {
     /// PING and WINDOW_UPDATE frames that content of ours accounts for.
     ping_credit: u32,
     window_update_credit: u32,
-    unsent_replies: u32,
+    /// Bytes that no WINDOW_UPDATE was allowed for yet.
+    uncredited: usize,
 }
 
 #[derive(Default)]
@@ -38,11 +45,35 @@ struct InSecond {
 
 #[derive(Default)]
 struct InAll {
-    resets: u32,
-    premature_resets: u32,
+    resets: Resets,
+    premature_resets: Resets,
     resets_sent: u32,
     pings: u32,
     settings: u32,
+}
+
+/// Streams that were given up, against those that came to their end: each of these makes up for one, be it before or after. Counted is the
+/// share of a peer's streams that way, not what many streams add up to.
+#[derive(Default)]
+struct Resets {
+    /// How many more were given up than came to their end.
+    excess: i64,
+}
+
+impl Resets {
+    fn count(&mut self, limit: u32, reason: &'static str) -> Outcome {
+        self.excess += 1;
+        if self.excess > i64::from(limit) { Err(ConnectionError::new(Code::ENHANCE_YOUR_CALM, reason)) } else { Ok(()) }
+    }
+
+    #[inline]
+    fn stream_ended(&mut self) {
+        self.excess = (self.excess - 1).max(-MOST_IN_ADVANCE);
+    }
+
+    fn are_made_up_for(&self) -> bool {
+        self.excess <= 0
+    }
 }
 
 type Outcome = Result<(), ConnectionError>;
@@ -70,7 +101,7 @@ impl Abuse {
             in_all: InAll::default(),
             ping_credit: 0,
             window_update_credit: 0,
-            unsent_replies: 0,
+            uncredited: 0,
         }
     }
 
@@ -87,11 +118,15 @@ impl Abuse {
         }
     }
 
-    /// We sent so many frames of content.
+    /// We sent so many frames of content, with so many bytes, and whether a window is full because of it.
     #[inline]
-    pub(crate) fn sent_data(&mut self, frames: u32) {
+    pub(crate) fn sent_data(&mut self, frames: u32, bytes: usize, fills_window: bool) {
         self.ping_credit = self.ping_credit.saturating_add(frames).min(MOST_CREDIT);
-        let updates = frames.saturating_mul(WINDOW_UPDATES_PER_DATA);
+        self.uncredited += bytes;
+        let for_bytes = u32::try_from(self.uncredited / BYTES_PER_WINDOW_UPDATE).unwrap_or(u32::MAX);
+        self.uncredited %= BYTES_PER_WINDOW_UPDATE;
+        let for_frames = if fills_window { 0 } else { frames.saturating_mul(WINDOW_UPDATES_PER_DATA) };
+        let updates = for_bytes.saturating_add(for_frames);
         self.window_update_credit = self.window_update_credit.saturating_add(updates).min(MOST_CREDIT);
     }
 
@@ -99,24 +134,26 @@ impl Abuse {
     #[inline]
     pub(crate) fn stream_ended(&mut self) {
         let in_all = &mut self.in_all;
-        in_all.resets = in_all.resets.saturating_sub(1);
-        in_all.premature_resets = in_all.premature_resets.saturating_sub(1);
+        in_all.resets.stream_ended();
+        in_all.premature_resets.stream_ended();
         in_all.resets_sent = in_all.resets_sent.saturating_sub(1);
     }
 
     /// RST_STREAM of a client on a stream that was opened at `since`, and whether a response was begun.
     pub(crate) fn reset_received(&mut self, since: Option<Instant>, answered: bool, now: Instant) -> Outcome {
         self.at(now);
-        count(&mut self.in_all.resets, self.limits.resets_in_all, "resets in all")?;
+        self.in_all.resets.count(self.limits.resets_in_all, "resets in all")?;
         let lived = since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
         if lived >= Duration::from_secs(1) {
             return Ok(());
         }
-        count(&mut self.in_second.resets, self.limits.resets_per_second, "resets per second")?;
+        if !self.in_all.resets.are_made_up_for() {
+            count(&mut self.in_second.resets, self.limits.resets_per_second, "resets per second")?;
+        }
         if answered {
             return Ok(());
         }
-        count(&mut self.in_all.premature_resets, self.limits.premature_resets, "premature resets")
+        self.in_all.premature_resets.count(self.limits.premature_resets, "premature resets")
     }
 
     /// We had to reset a stream because of what the peer did.
@@ -167,17 +204,9 @@ impl Abuse {
         count(&mut self.in_second.stream_window_updates, limit, "window updates of streams per second")
     }
 
-    /// PRIORITY, a frame of an unknown type, or one on a stream that is gone.
+    /// PRIORITY, GOAWAY, SETTINGS that acknowledge nothing, a frame of an unknown type, or one on a stream that is gone.
     pub(crate) fn ignored_frame(&mut self, now: Instant) -> Outcome {
         self.at(now);
         count(&mut self.in_second.ignored_frames, self.limits.ignored_frames_per_second, "ignored frames per second")
-    }
-
-    /// An answer to a frame is about to be written behind `unsent` bytes.
-    pub(crate) fn reply(&mut self, unsent: usize) -> Outcome {
-        if unsent == 0 {
-            self.unsent_replies = 0;
-        }
-        count(&mut self.unsent_replies, self.limits.unsent_replies, "unsent replies")
     }
 }

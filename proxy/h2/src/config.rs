@@ -20,8 +20,10 @@ pub struct Config {
     pub initial_connection_window: u32,
     /// Offer extended CONNECT (RFC 8441). Server only.
     pub allow_connect: bool,
-    /// Bounds of heads and trailers.
+    /// Bounds of a head or of trailers.
     pub heads: h1::Limits,
+    /// With more bytes of heads and trailers of open streams than this the peer gets no more streams. Server only.
+    pub most_head_bytes: usize,
     /// A malformed message ends its connection (Envoy's default); otherwise only its stream
     /// (`override_stream_error_on_invalid_http_message`).
     pub close_on_malformed_message: bool,
@@ -37,6 +39,7 @@ impl Default for Config {
             initial_connection_window: 1 << 20,
             allow_connect: false,
             heads: h1::Limits::DEFAULT,
+            most_head_bytes: 1 << 20,
             close_on_malformed_message: true,
             abuse: AbuseLimits::DEFAULT,
         }
@@ -48,13 +51,13 @@ impl Default for Config {
 /// What honest peers do in proportion to the traffic is forgiven in proportion to it: each field says how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AbuseLimits {
-    /// RST_STREAM received in a second, but for streams that lived for a second: these are bounded by how many may be open.
-    /// This bound and the next two are those of servers.
+    /// RST_STREAM received in a second, but for streams that lived for a second, which are bounded by how many may be open, and for one
+    /// for each stream that came to its end before. This bound and the next two are those of servers.
     pub resets_per_second: u32,
-    /// RST_STREAM received in all; each stream that comes to its end takes one back.
+    /// How many more streams may be given up with RST_STREAM than come to their end.
     pub resets_in_all: u32,
-    /// RST_STREAM received within a second on streams of which no response was begun (rapid reset, CVE-2023-44487; Envoy calls
-    /// them premature, too), in all; each stream that comes to its end takes one back.
+    /// The same of streams that were given up within a second and before a response was begun (rapid reset, CVE-2023-44487). Envoy
+    /// calls them premature, too, and takes as many (half of `overload.premature_reset_total_stream_count`).
     pub premature_resets: u32,
     /// RST_STREAM sent because of what the peer did (MadeYouReset, CVE-2025-8671), in all; each stream that comes to its end takes
     /// one back.
@@ -71,16 +74,15 @@ pub struct AbuseLimits {
     pub empty_data_per_second: u32,
     /// DATA with less than [`AbuseLimits::TINY`] bytes, but for those that end a message, in a second.
     pub tiny_data_per_second: u32,
-    /// WINDOW_UPDATE of the connection in a second, but for ten for each frame of content that we sent (as Envoy).
+    /// WINDOW_UPDATE of the connection in a second, but for one for every 128 bytes of content that we sent, and ten for each frame of it
+    /// (as Envoy) that left room in the windows.
     pub connection_window_updates_per_second: u32,
     /// WINDOW_UPDATE of streams in a second, but for the same.
     pub stream_window_updates_per_second: u32,
-    /// PRIORITY, frames of unknown types, and frames on streams that are gone, in a second.
+    /// PRIORITY, GOAWAY, SETTINGS that acknowledge nothing, frames of unknown types, and frames on streams that are gone, in a second.
     pub ignored_frames_per_second: u32,
-    /// CONTINUATION frames of one field section.
+    /// CONTINUATION frames of one field section; as many as twice the largest head fills, if that is more.
     pub continuations: u32,
-    /// Answers (to PING and SETTINGS, and RST_STREAM) that wait in the caller's buffer because the peer does not read.
-    pub unsent_replies: u32,
 }
 
 impl AbuseLimits {
@@ -91,7 +93,7 @@ impl AbuseLimits {
     pub const DEFAULT: AbuseLimits = AbuseLimits {
         resets_per_second: 100,
         resets_in_all: 10_000,
-        premature_resets: 50,
+        premature_resets: 250,
         resets_sent: 500,
         pings_per_second: 100,
         pings_in_all: 10_000,
@@ -103,7 +105,6 @@ impl AbuseLimits {
         stream_window_updates_per_second: 1_000,
         ignored_frames_per_second: 1_000,
         continuations: 20,
-        unsent_replies: 1_000,
     };
 }
 

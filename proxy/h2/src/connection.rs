@@ -4,17 +4,16 @@ mod control;
 mod data;
 mod heads;
 mod lifecycle;
+mod receive;
+mod refusal;
 mod send;
-
-use std::time::Instant;
 
 use h1::{Fields, RequestHead, ResponseHead};
 
 use crate::abuse::Abuse;
 use crate::config::{Config, Role};
-use crate::error::{Code, ConnectionError};
-use crate::event::Received;
-use crate::frame::{self, DEFAULT_WINDOW, FrameHeader, HEADER, MAX_PAYLOAD, MAX_WINDOW, PREFACE, kind};
+use crate::error::ConnectionError;
+use crate::frame::{self, DEFAULT_WINDOW, MAX_WINDOW, PREFACE};
 use crate::hpack::{Decoder, Encoder};
 use crate::settings::{self, PeerSettings};
 use crate::streams::{Key, Streams};
@@ -42,6 +41,8 @@ pub struct Connection<T> {
     /// Bytes that we may send on all streams together.
     send_window: i64,
     receive_window: ReceiveWindow,
+    /// The peer knows our settings.
+    settings_acknowledged: bool,
     /// What a stream may receive beyond its window because the peer does not know of a smaller one yet.
     window_grace: i64,
     /// What may still arrive on streams that we reset.
@@ -53,14 +54,20 @@ pub struct Connection<T> {
     ignored_beyond: u32,
     /// The peer said GOAWAY and takes no streams beyond this one.
     refused_beyond: Option<u32>,
-    /// Streams are left of those that the peer refused.
-    resetting_refused: bool,
+    /// Where in the table of streams those may be that the peer refused and that were not reset yet.
+    refused_from: Option<usize>,
     draining: bool,
     /// The error of the next call.
     doomed: Option<ConnectionError>,
     failed: Option<ConnectionError>,
     /// PINGs that were not answered yet.
     pings: u32,
+    /// Bytes of content that the user was handed and is not done with.
+    held: usize,
+    /// Bytes of heads and trailers of the peer's streams.
+    head_bytes: usize,
+    /// How much arrived as a whole: frames, and heads of several frames.
+    completed: u64,
 }
 
 /// What the next bytes are.
@@ -75,8 +82,6 @@ enum Reading {
     Data(DataFrame),
 }
 
-type Outcome = Result<Option<Received>, ConnectionError>;
-
 impl<T> Connection<T> {
     /// A connection of which nothing was sent or received.
     pub fn new(role: Role, config: Config) -> Self {
@@ -89,7 +94,7 @@ impl<T> Connection<T> {
         Connection {
             role,
             config,
-            streams: Streams::new(role),
+            streams: Streams::new(role, config.max_concurrent_streams),
             reading: if role == Role::Server { Reading::Preface } else { Reading::FirstFrame },
             decoder: Decoder::new(),
             encoder: Encoder::new(),
@@ -101,17 +106,21 @@ impl<T> Connection<T> {
             peer: PeerSettings::new(),
             send_window: DEFAULT_WINDOW,
             receive_window: ReceiveWindow::new(config.initial_connection_window),
+            settings_acknowledged: false,
             window_grace: (DEFAULT_WINDOW - i64::from(config.initial_stream_window)).max(0),
             under_way: 0,
             abuse: Abuse::new(config.abuse),
             last_accepted: 0,
             ignored_beyond: frame::MAX_STREAM_ID,
             refused_beyond: None,
-            resetting_refused: false,
+            refused_from: None,
             draining: false,
             doomed: None,
             failed: None,
             pings: 0,
+            held: 0,
+            head_bytes: 0,
+            completed: 0,
         }
     }
 
@@ -125,28 +134,6 @@ impl<T> Connection<T> {
         if more > 0 {
             frame::write_window_update(0, more, out);
         }
-    }
-
-    /// Takes at most one frame from the start of `input`, which holds what arrived and was not consumed. `None`: more is
-    /// needed; nothing was consumed. Content is handed out as it arrives; of other frames all must be there, which is at most
-    /// 16,393 bytes.
-    ///
-    /// `out` should be the buffer of all that was written and not sent yet: answers that nobody reads are limited by it.
-    /// After an error GOAWAY was written; the connection is of no use any more.
-    #[inline]
-    pub fn receive(&mut self, input: &[u8], now: Instant, out: &mut Vec<u8>) -> Outcome {
-        if let Some(error) = self.failed {
-            return Err(error);
-        }
-        let outcome = match self.doomed.take() {
-            Some(error) => Err(error),
-            None => self.advance(input, now, out),
-        };
-        if let Err(error) = outcome {
-            self.failed = Some(error);
-            frame::write_go_away(self.last_accepted, error.code, out);
-        }
-        outcome
     }
 
     /// The head of the request that was just received. The user may take it by swapping it for one of its own.
@@ -190,6 +177,17 @@ impl<T> Connection<T> {
         !matches!(self.reading, Reading::Preface | Reading::FirstFrame)
     }
 
+    /// Bytes of content that the user was handed and is not done with, of all streams.
+    pub fn held(&self) -> usize {
+        self.held
+    }
+
+    /// Server: what the peer has begun and must end is the rest of the connection's beginning, or of a head. The number is another one
+    /// for each. Bytes of a frame of which the rest is still to come are the caller's: `pending` says whether there are any.
+    pub fn owed(&self, pending: bool) -> Option<u64> {
+        (pending || self.open_block.is_some() || !self.has_settings()).then_some(self.completed)
+    }
+
     /// The peer asked for no more streams, or we did.
     pub fn is_going_away(&self) -> bool {
         self.draining || self.refused_beyond.is_some()
@@ -203,92 +201,5 @@ impl<T> Connection<T> {
         self.block.shrink_to(bytes);
         self.decoder.shrink_to(bytes);
         self.streams.shrink();
-    }
-
-    fn advance(&mut self, input: &[u8], now: Instant, out: &mut Vec<u8>) -> Outcome {
-        if self.resetting_refused
-            && let Some(event) = self.reset_next_refused()
-        {
-            return Ok(Some(Received { consumed: 0, event: Some(event) }));
-        }
-        match self.reading {
-            Reading::Frame => self.frame(input, now, out),
-            Reading::Data(data) => Ok(self.more_data(data, input, out)),
-            Reading::Skip(left) => Ok(self.skip(left, input)),
-            Reading::Preface | Reading::FirstFrame => self.beginning(input, now, out),
-        }
-    }
-
-    /// Passes over bytes.
-    fn skip(&mut self, left: usize, input: &[u8]) -> Option<Received> {
-        if input.is_empty() {
-            return None;
-        }
-        let consumed = left.min(input.len());
-        self.reading = if consumed == left { Reading::Frame } else { Reading::Skip(left - consumed) };
-        Some(Received { consumed, event: None })
-    }
-
-    #[cold]
-    fn beginning(&mut self, input: &[u8], now: Instant, out: &mut Vec<u8>) -> Outcome {
-        if matches!(self.reading, Reading::Preface) {
-            let known = input.len().min(PREFACE.len());
-            if input.get(..known) != PREFACE.get(..known) {
-                return Err(ConnectionError::protocol("invalid connection preface"));
-            }
-            if known < PREFACE.len() {
-                return Ok(None);
-            }
-            self.reading = Reading::FirstFrame;
-            return Ok(Some(Received { consumed: known, event: None }));
-        }
-        let Some(header) = FrameHeader::parse(input) else { return Ok(None) };
-        if header.kind != kind::SETTINGS || header.has(frame::flag::ACK) {
-            return Err(ConnectionError::protocol("the first frame is not SETTINGS"));
-        }
-        let outcome = self.frame(input, now, out);
-        if matches!(outcome, Ok(Some(_))) {
-            self.reading = Reading::Frame;
-        }
-        outcome
-    }
-
-    /// Takes a frame that starts here.
-    #[inline]
-    fn frame(&mut self, input: &[u8], now: Instant, out: &mut Vec<u8>) -> Outcome {
-        let Some(header) = FrameHeader::parse(input) else { return Ok(None) };
-        if header.length > MAX_PAYLOAD {
-            return Err(ConnectionError::new(Code::FRAME_SIZE_ERROR, "frame too large"));
-        }
-        if let Some(block) = &self.open_block
-            && (header.kind != kind::CONTINUATION || header.stream != block.stream)
-        {
-            return Err(ConnectionError::protocol("a field section was not continued"));
-        }
-        if header.kind == kind::DATA {
-            return self.data_frame(header, input, now, out);
-        }
-        if header.kind > kind::CONTINUATION {
-            self.abuse.ignored_frame(now)?;
-            self.reading = Reading::Skip(header.length);
-            if header.length == 0 {
-                self.reading = Reading::Frame;
-            }
-            return Ok(Some(Received { consumed: HEADER, event: None }));
-        }
-        let consumed = HEADER + header.length;
-        let Some(payload) = input.get(HEADER..consumed) else { return Ok(None) };
-        let event = match header.kind {
-            kind::HEADERS => self.headers(header, payload, now, out)?,
-            kind::CONTINUATION => self.continuation(header, payload, now, out)?,
-            kind::WINDOW_UPDATE => self.window_update(header, payload, now, out)?,
-            kind::RST_STREAM => self.reset_frame(header, payload, now)?,
-            kind::SETTINGS => self.settings(header, payload, now, out)?,
-            kind::PING => self.ping_frame(header, payload, now, out)?,
-            kind::GOAWAY => self.go_away_frame(header, payload)?,
-            kind::PRIORITY => self.priority(header, payload, now, out)?,
-            _ => return Err(ConnectionError::protocol("PUSH_PROMISE was not allowed")),
-        };
-        Ok(Some(Received { consumed, event }))
     }
 }

@@ -7,7 +7,7 @@ mod huffman;
 mod integer;
 mod static_table;
 
-pub(crate) use decoder::Decoder;
+pub(crate) use decoder::{BEYOND_TABLE, Decoder};
 pub(crate) use encoder::Encoder;
 
 /// The size of a dynamic table before anybody asked for another one (RFC 9113 6.5.2). We never do.

@@ -14,8 +14,11 @@ mod connection;
 mod error;
 mod event;
 mod frame;
+#[doc(hidden)]
+pub mod fuzzing;
 mod hpack;
 mod settings;
+mod stream;
 mod streams;
 mod window;
 

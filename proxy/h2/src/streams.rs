@@ -1,13 +1,11 @@
 //! The streams of a connection (RFC 9113 5.1).
 
 use std::hash::{BuildHasherDefault, Hasher};
-use std::time::Instant;
 
-use h1::Method;
 use hashbrown::HashMap;
 
 use crate::config::Role;
-use crate::window::ReceiveWindow;
+use crate::stream::Stream;
 
 /// Names a stream to its connection. Once the stream was released it means nothing, and never another one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -23,80 +21,38 @@ impl Key {
     }
 }
 
-/// How far one direction of a stream is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Progress {
-    /// The final head is still to come.
-    Head,
-    /// Content or trailers may come.
-    Content,
-    /// END_STREAM was there.
-    Ended,
-}
-
-/// One of the two ends of a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Side {
-    Us,
-    Peer,
-}
-
-/// One stream that its user did not release yet.
-#[derive(Debug)]
-pub(crate) struct Stream<T> {
-    pub(crate) id: u32,
-    pub(crate) value: Option<T>,
-    pub(crate) receiving: Progress,
-    pub(crate) sending: Progress,
-    /// Who reset it, if anybody: nothing is sent any more, and what still arrives is ignored.
-    pub(crate) reset: Option<Side>,
-    /// Bytes that we may send; below zero after the peer made its windows smaller.
-    pub(crate) send_window: i64,
-    pub(crate) receive_window: ReceiveWindow,
-    /// Bytes of content that the user was handed and is not done with.
-    pub(crate) held: usize,
-    /// Bytes of content that must still arrive, where content-length said so.
-    pub(crate) content_left: Option<u64>,
-    /// When its request arrived. Server only.
-    pub(crate) since: Option<Instant>,
-    /// Of the request.
-    pub(crate) method: Method,
-    /// What extended CONNECT asked for.
-    pub(crate) protocol: Option<Box<[u8]>>,
-}
-
-impl<T> Stream<T> {
-    #[inline]
-    pub(crate) fn may_send_content(&self) -> bool {
-        self.reset.is_none() && self.sending == Progress::Content
-    }
-
-    /// Both messages came to their end.
-    #[inline]
-    pub(crate) fn is_over(&self) -> bool {
-        self.receiving == Progress::Ended && self.sending == Progress::Ended
-    }
-}
-
 /// What a stream number means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Known {
     /// Nothing yet.
     Idle,
     Live(Key),
-    /// It is over; frames that were under way when we reset it are ignored.
-    Closed {
-        reset_by_us: bool,
-        /// It is one of the last that ended here. Otherwise it may also have been skipped.
-        remembered: bool,
-    },
+    /// We opened it, and are done with it. However many there were: what still arrives may have been under way when we gave it up, and
+    /// means nothing.
+    Ours,
+    /// The peer may not open it any more.
+    Closed(Closed),
+}
+
+/// What became of a stream of the peer that is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Closed {
+    /// We reset it; frames that were under way then are ignored.
+    ResetByUs,
+    /// It came to its end, or the peer reset it.
+    Ended,
+    /// It was skipped, or too many streams have ended since to know what became of it.
+    Forgotten,
+    /// It never was: the peer used a higher number first.
+    Skipped,
 }
 
 /// Streams for which a connection without any keeps room.
 const KEPT: usize = 8;
 
-/// How many of the streams that ended last are remembered.
-const REMEMBERED: usize = 128;
+/// How many of the streams that ended last are remembered: as many as may be open at once, because all of them may be given up together,
+/// but within these bounds.
+const REMEMBERED: std::ops::RangeInclusive<usize> = 128..=4096;
 
 /// Marks a stream number, which has 31 bits, of a stream that we reset.
 const RESET_BY_US: u32 = 1 << 31;
@@ -108,6 +64,9 @@ pub(crate) struct Streams<T> {
     /// A ring of numbers, perhaps marked; it grows up to its size.
     ended: Vec<u32>,
     next_ended: usize,
+    most_ended: usize,
+    /// The highest number of those that it had no room for any more.
+    last_forgotten: u32,
     role: Role,
     /// The highest number that the peer used.
     pub(crate) last_of_peer: u32,
@@ -116,13 +75,15 @@ pub(crate) struct Streams<T> {
 }
 
 impl<T> Streams<T> {
-    pub(crate) fn new(role: Role) -> Self {
+    pub(crate) fn new(role: Role, max_concurrent_streams: u32) -> Self {
         Streams {
             slots: Vec::new(),
             free: Vec::new(),
             ids: HashMap::default(),
             ended: Vec::new(),
             next_ended: 0,
+            most_ended: (max_concurrent_streams as usize).clamp(*REMEMBERED.start(), *REMEMBERED.end()),
+            last_forgotten: 0,
             role,
             last_of_peer: 0,
             next_own: 1,
@@ -193,23 +154,29 @@ impl<T> Streams<T> {
         })
     }
 
-    /// The first live stream for which `condition` holds.
-    pub(crate) fn find(&self, condition: impl Fn(&Stream<T>) -> bool) -> Option<Key> {
-        let mut streams = self.slots.iter().enumerate();
+    /// The first live stream for which `condition` holds, in a table that is looked at from its entry `from` on, and the entry behind it.
+    pub(crate) fn find(&self, from: usize, condition: impl Fn(&Stream<T>) -> bool) -> Option<(Key, usize)> {
+        let mut streams = self.slots.iter().enumerate().skip(from);
         streams.find_map(|(slot, place)| {
             let stream = place.as_ref().filter(|stream| condition(stream))?;
-            Some(Key { slot: slot as u32, id: stream.id })
+            Some((Key { slot: slot as u32, id: stream.id }, slot + 1))
         })
     }
 
-    /// Remembers a stream that is gone.
+    /// Remembers a stream of the peer that is gone.
     pub(crate) fn remember(&mut self, id: u32, reset_by_us: bool) {
+        if !self.is_peers(id) {
+            return;
+        }
         let marked = if reset_by_us { id | RESET_BY_US } else { id };
         match self.ended.get_mut(self.next_ended) {
-            Some(place) => *place = marked,
+            Some(place) => {
+                let forgotten = std::mem::replace(place, marked) & !RESET_BY_US;
+                self.last_forgotten = self.last_forgotten.max(forgotten);
+            }
             None => self.ended.push(marked),
         }
-        self.next_ended = (self.next_ended + 1) % REMEMBERED;
+        self.next_ended = (self.next_ended + 1) % self.most_ended;
     }
 
     /// What a number (not 0) means.
@@ -223,13 +190,21 @@ impl<T> Streams<T> {
             (false, Role::Client) => id >= self.next_own,
             (false, Role::Server) => true,
         };
-        if idle { Known::Idle } else { self.closed(id) }
+        match idle {
+            true => Known::Idle,
+            false if self.is_peers(id) => Known::Closed(self.closed(id)),
+            false => Known::Ours,
+        }
     }
 
     #[cold]
-    fn closed(&self, id: u32) -> Known {
-        let reset_by_us = self.ended.contains(&(id | RESET_BY_US));
-        Known::Closed { reset_by_us, remembered: reset_by_us || self.ended.contains(&id) }
+    fn closed(&self, id: u32) -> Closed {
+        match () {
+            () if self.ended.contains(&(id | RESET_BY_US)) => Closed::ResetByUs,
+            () if self.ended.contains(&id) => Closed::Ended,
+            () if id <= self.last_forgotten => Closed::Forgotten,
+            () => Closed::Skipped,
+        }
     }
 
     /// Whether the peer is the one to open streams with this number.
@@ -266,33 +241,41 @@ mod tests {
 
     #[test]
     fn numbers_mean_what_was_done_with_them() {
-        let closed = |reset_by_us, remembered| Known::Closed { reset_by_us, remembered };
-        let mut streams: Streams<()> = Streams::new(Role::Server);
+        let mut streams: Streams<()> = Streams::new(Role::Server, 100);
         streams.last_of_peer = 9;
         streams.remember(3, true);
         streams.remember(5, false);
-        let expected =
-            [closed(false, false), closed(true, true), closed(false, true), closed(false, false), Known::Idle];
+        let expected = [
+            Known::Closed(Closed::Skipped),
+            Known::Closed(Closed::ResetByUs),
+            Known::Closed(Closed::Ended),
+            Known::Closed(Closed::Skipped),
+            Known::Idle,
+        ];
         assert_eq!([1, 3, 5, 7, 11].map(|id| streams.known(id)), expected);
         assert_eq!([2, 10].map(|id| streams.known(id)), [Known::Idle; 2]);
-        let mut streams: Streams<()> = Streams::new(Role::Client);
+        let mut streams: Streams<()> = Streams::new(Role::Client, 100);
         streams.next_own = 9;
-        assert_eq!([2, 7, 9].map(|id| streams.known(id)), [Known::Idle, closed(false, false), Known::Idle]);
+        streams.remember(5, false);
+        let expected = [Known::Idle, Known::Ours, Known::Ours, Known::Idle];
+        assert_eq!([2, 5, 7, 9].map(|id| streams.known(id)), expected);
     }
 
     #[test]
-    fn only_the_last_ones_are_remembered() {
-        let mut streams: Streams<()> = Streams::new(Role::Server);
-        streams.last_of_peer = 10_001;
-        for id in (1..=10_001).step_by(2) {
-            streams.remember(id, true);
+    fn as_many_are_remembered_as_may_be_open_within_bounds() {
+        for (allowed, remembered) in [(1, 128), (100, 128), (1_000, 1_000), (u32::MAX, 4_096)] {
+            let mut streams: Streams<()> = Streams::new(Role::Server, allowed);
+            streams.last_of_peer = 10_003;
+            for id in (1..=10_001).step_by(2) {
+                streams.remember(id, true);
+            }
+            let first = 10_003 - 2 * remembered;
+            let known: Vec<Known> = (1..=10_003).step_by(2).map(|id| streams.known(id)).collect();
+            let (forgotten, known) = known.split_at(first as usize / 2);
+            assert!(forgotten.iter().all(|known| *known == Known::Closed(Closed::Forgotten)), "{allowed}");
+            let (skipped, known) = known.split_last().unwrap();
+            assert!(known.iter().all(|known| *known == Known::Closed(Closed::ResetByUs)), "{allowed}");
+            assert_eq!(*skipped, Known::Closed(Closed::Skipped));
         }
-        let remembered = (1..=10_001)
-            .step_by(2)
-            .filter(|id| streams.known(*id) == Known::Closed { reset_by_us: true, remembered: true });
-        assert_eq!(
-            remembered.collect::<Vec<u32>>(),
-            (10_003 - 2 * REMEMBERED as u32..=10_001).step_by(2).collect::<Vec<u32>>()
-        );
     }
 }

@@ -280,12 +280,7 @@ fn carry(from: &mut End, to: &mut End, now: Instant, random: &mut Random) {
 }
 
 fn some_config(random: &mut Random) -> Config {
-    let abuse = AbuseLimits {
-        resets_per_second: u32::MAX,
-        premature_resets: u32::MAX,
-        unsent_replies: u32::MAX,
-        ..AbuseLimits::DEFAULT
-    };
+    let abuse = AbuseLimits { resets_per_second: u32::MAX, premature_resets: u32::MAX, ..AbuseLimits::DEFAULT };
     Config {
         max_concurrent_streams: 200,
         initial_stream_window: random.size(300_000).max(1) as u32,

@@ -1,10 +1,12 @@
 //! From the model to a route table: texts and policies that repeat are stored once, clusters become numbers.
 
+use std::cell::OnceCell;
 use std::sync::Arc;
 
 use hashbrown::{HashMap, HashSet};
 use xds_model::route::{self, RetryPolicy, RouteConfiguration, RouteHeaders};
 
+use crate::clusters::ClusterNames;
 use crate::path::PathMatcher;
 use crate::path_index::{self, PathIndex};
 use crate::redirect::Redirect;
@@ -12,10 +14,7 @@ use crate::rewrite::PathRewrite;
 use crate::route::{Action, Conditions, Forward, Route};
 use crate::table::RouteTable;
 use crate::virtual_host::{DomainIndex, VirtualHost};
-use crate::weighted::{ClusterRef, Target, Targets};
-
-/// How many names without a use a table may carry along, beside as many as it uses.
-const SPARE_CLUSTERS: usize = 64;
+use crate::weighted::{Target, Targets};
 
 /// Why a route table cannot be compiled. Envoy refuses these as well.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -38,30 +37,88 @@ pub(crate) fn compile(
     configuration: &RouteConfiguration,
     old: Option<&RouteTable>,
 ) -> Result<RouteTable, CompileError> {
-    let domains = index_domains(configuration)?;
-    let mut compiler = Compiler::new(old);
-    let hosts: HashMap<&str, &Arc<VirtualHost>> =
-        old.iter().flat_map(|old| &old.virtual_hosts).map(|host| (&*host.name, host)).collect();
-    let virtual_hosts = configuration.virtual_hosts.iter().map(|host| {
+    let same_domains = old.filter(|old| configuration.has_domains_of(&old.sources));
+    let domains = match same_domains {
+        Some(old) => old.domains.clone(),
+        None => Arc::new(index_domains(configuration)?),
+    };
+    let mut compiler =
+        Compiler { clusters: old.map(|old| old.clusters.clone()).unwrap_or_default(), ..Compiler::default() };
+    let mut earlier = Earlier::new(old);
+    let virtual_hosts = configuration.virtual_hosts.iter().enumerate().map(|(position, host)| {
+        let known = earlier.position(position, host);
+        if let Some(same) = known.and_then(|known| earlier.take_unchanged(known, host)) {
+            return same;
+        }
         let compiled = compiler.virtual_host(host);
-        match hosts.get(host.name.as_str()) {
-            Some(same) if ***same == compiled => Arc::clone(same),
+        match known.and_then(|known| earlier.host(known)) {
+            Some(same) if **same == compiled => Arc::clone(same),
             _ => Arc::new(compiled),
         }
     });
     let virtual_hosts = virtual_hosts.collect();
-    if old.is_some() && compiler.is_sparse() {
+    for gone in earlier.not_taken() {
+        compiler.clusters.release(&gone.routes);
+    }
+    if old.is_some() && compiler.clusters.is_sparse() {
         return compile(configuration, None);
     }
-    compiler.clusters.shrink_to_fit();
+    compiler.clusters.shrink();
     Ok(RouteTable {
         name: configuration.name.as_str().into(),
         ignore_port: configuration.ignore_port_in_host_matching,
         domains,
         virtual_hosts,
+        sources: configuration.virtual_hosts.as_slice().into(),
         clusters: compiler.clusters,
         headers: non_empty(&configuration.headers),
     })
+}
+
+/// The virtual hosts of the version before.
+struct Earlier<'a> {
+    hosts: &'a [Arc<VirtualHost>],
+    sources: &'a [Arc<route::VirtualHost>],
+    /// Which were taken over as they are.
+    taken: Vec<bool>,
+    /// Made when one is not where it was.
+    positions: OnceCell<HashMap<&'a str, usize>>,
+}
+
+impl<'a> Earlier<'a> {
+    fn new(old: Option<&'a RouteTable>) -> Self {
+        let hosts = old.map(|old| &*old.virtual_hosts).unwrap_or_default();
+        let sources = old.map(|old| &*old.sources).unwrap_or_default();
+        Self { hosts, sources, taken: vec![false; hosts.len()], positions: OnceCell::new() }
+    }
+
+    fn host(&self, position: usize) -> Option<&'a Arc<VirtualHost>> {
+        self.hosts.get(position)
+    }
+
+    /// Where the version before of a virtual host is: most are where they were.
+    fn position(&self, position: usize, host: &Arc<route::VirtualHost>) -> Option<usize> {
+        let is_here = |here: &Arc<route::VirtualHost>| Arc::ptr_eq(here, host) || here.name == host.name;
+        if self.sources.get(position).is_some_and(is_here) {
+            return Some(position);
+        }
+        let positions = || self.sources.iter().map(|source| source.name.as_str()).zip(0..).collect();
+        self.positions.get_or_init(positions).get(host.name.as_str()).copied()
+    }
+
+    /// The compiled virtual host, if it was compiled from this very model.
+    fn take_unchanged(&mut self, position: usize, host: &Arc<route::VirtualHost>) -> Option<Arc<VirtualHost>> {
+        let taken = self.taken.get_mut(position)?;
+        if *taken || !Arc::ptr_eq(self.sources.get(position)?, host) {
+            return None;
+        }
+        *taken = true;
+        self.hosts.get(position).cloned()
+    }
+
+    fn not_taken(&self) -> impl Iterator<Item = &'a Arc<VirtualHost>> {
+        self.hosts.iter().zip(&self.taken).filter(|(_, taken)| !**taken).map(|(host, _)| host)
+    }
 }
 
 fn index_domains(configuration: &RouteConfiguration) -> Result<DomainIndex, CompileError> {
@@ -87,20 +144,12 @@ fn index_domains(configuration: &RouteConfiguration) -> Result<DomainIndex, Comp
 /// What the virtual hosts of a table share.
 #[derive(Default)]
 struct Compiler {
-    clusters: Vec<Arc<str>>,
-    /// Number of a cluster, and whether this version of the table uses it.
-    cluster_numbers: HashMap<Arc<str>, (u32, bool)>,
+    clusters: ClusterNames,
     texts: HashSet<Arc<str>>,
     retry_policies: Vec<Arc<RetryPolicy>>,
 }
 
 impl Compiler {
-    fn new(old: Option<&RouteTable>) -> Self {
-        let clusters = old.map(|old| old.clusters.clone()).unwrap_or_default();
-        let cluster_numbers = clusters.iter().cloned().zip((0..).map(|number| (number, false))).collect();
-        Self { clusters, cluster_numbers, ..Self::default() }
-    }
-
     fn virtual_host(&mut self, host: &route::VirtualHost) -> VirtualHost {
         let retry = host.retry.as_ref().map(|policy| self.retry_policy(policy));
         let routes: Box<[Route]> = host.routes.iter().map(|route| self.route(route, retry.as_ref())).collect();
@@ -144,7 +193,7 @@ impl Compiler {
 
     fn forward(&mut self, forward: &route::Forward, host_retry: Option<&Arc<RetryPolicy>>) -> Forward {
         let targets = forward.clusters.iter().map(|cluster| Target {
-            cluster: self.cluster(&cluster.name),
+            cluster: self.clusters.acquire(&cluster.name),
             weight: cluster.weight,
             host_rewrite: cluster.host_rewrite.as_deref().map(Into::into),
             headers: non_empty(&cluster.headers),
@@ -160,24 +209,8 @@ impl Compiler {
             path_rewrite: forward.path_rewrite.as_ref().map(PathRewrite::new),
             host_rewrite: forward.host_rewrite.as_deref().map(Into::into),
             append_x_forwarded_host: forward.append_x_forwarded_host,
+            connect: forward.connect,
         }
-    }
-
-    fn cluster(&mut self, name: &str) -> ClusterRef {
-        if let Some((number, used)) = self.cluster_numbers.get_mut(name) {
-            *used = true;
-            return ClusterRef(*number);
-        }
-        let number = self.clusters.len() as u32;
-        let name: Arc<str> = name.into();
-        self.clusters.push(Arc::clone(&name));
-        self.cluster_numbers.insert(name, (number, true));
-        ClusterRef(number)
-    }
-
-    fn is_sparse(&self) -> bool {
-        let used = self.cluster_numbers.values().filter(|(_, used)| *used).count();
-        self.clusters.len() > 2 * used + SPARE_CLUSTERS
     }
 
     fn text(&mut self, text: &str) -> Arc<str> {

@@ -4,6 +4,7 @@
 //! Everything is compiled from `xds-model` when configuration arrives, shared by all workers through an `Arc`, and read without
 //! allocation or I/O. The rules are Envoy's; each module says which.
 
+mod clusters;
 mod compile;
 mod filter_chain;
 mod header;

@@ -16,6 +16,8 @@ pub(crate) enum PathKind {
     Exact(Box<str>),
     SeparatedPrefix(Box<str>),
     Regex(Box<FullRegex>),
+    /// Only a CONNECT request has no path.
+    Connect,
 }
 
 impl PathMatcher {
@@ -25,13 +27,18 @@ impl PathMatcher {
             PathMatch::Exact(path) => PathKind::Exact(path.as_str().into()),
             PathMatch::PathSeparatedPrefix(prefix) => PathKind::SeparatedPrefix(prefix.as_str().into()),
             PathMatch::Regex(regex) => PathKind::Regex(Box::new(regex.clone())),
+            PathMatch::Connect => PathKind::Connect,
         };
         Self { kind, case_sensitive }
     }
 
-    /// Whether `path`, without query, satisfies the condition.
+    /// Whether `path`, without query, satisfies the condition. That of a CONNECT request is empty.
     pub fn matches(&self, path: &[u8]) -> bool {
+        if path.is_empty() {
+            return self.kind == PathKind::Connect;
+        }
         match &self.kind {
+            PathKind::Connect => false,
             PathKind::Prefix(prefix) => self.starts_with(path, prefix.as_bytes()),
             PathKind::Exact(expected) => path.len() == expected.len() && self.starts_with(path, expected.as_bytes()),
             PathKind::SeparatedPrefix(prefix) => {
@@ -45,7 +52,7 @@ impl PathMatcher {
     pub(crate) fn matched_length(&self, path: &[u8]) -> usize {
         match &self.kind {
             PathKind::Prefix(prefix) | PathKind::SeparatedPrefix(prefix) => prefix.len().min(path.len()),
-            PathKind::Exact(_) | PathKind::Regex(_) => path.len(),
+            PathKind::Exact(_) | PathKind::Regex(_) | PathKind::Connect => path.len(),
         }
     }
 

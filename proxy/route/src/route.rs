@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use xds_model::header::HeaderMutations;
 use xds_model::matcher::{HeaderMatcher, QueryMatcher};
-use xds_model::route::{DirectResponse, GrpcTimeout, MaxStreamDuration, RetryPolicy, RouteHeaders};
+use xds_model::route::{ConnectMode, DirectResponse, GrpcTimeout, MaxStreamDuration, RetryPolicy, RouteHeaders};
 
 use crate::path::{PathMatcher, split_query};
 use crate::redirect::Redirect;
@@ -75,6 +75,8 @@ pub struct Forward {
     pub host_rewrite: Option<Box<str>>,
     /// Append the old authority to `x-forwarded-host` when it is changed.
     pub append_x_forwarded_host: bool,
+    /// What becomes of a CONNECT request.
+    pub connect: ConnectMode,
 }
 
 impl Forward {

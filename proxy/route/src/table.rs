@@ -2,8 +2,9 @@
 
 use std::sync::{Arc, LazyLock};
 
-use xds_model::route::{RouteConfiguration, RouteHeaders};
+use xds_model::route::{self, RouteConfiguration, RouteHeaders};
 
+use crate::clusters::ClusterNames;
 use crate::compile::{self, CompileError};
 use crate::path::{PathKind, PathMatcher};
 use crate::redirect::Redirect;
@@ -16,9 +17,11 @@ use crate::virtual_host::{DomainIndex, VirtualHost, without_port};
 pub struct RouteTable {
     pub(crate) name: Box<str>,
     pub(crate) ignore_port: bool,
-    pub(crate) domains: DomainIndex,
+    pub(crate) domains: Arc<DomainIndex>,
     pub(crate) virtual_hosts: Box<[Arc<VirtualHost>]>,
-    pub(crate) clusters: Vec<Arc<str>>,
+    /// What each virtual host was compiled from.
+    pub(crate) sources: Box<[Arc<route::VirtualHost>]>,
+    pub(crate) clusters: ClusterNames,
     pub(crate) headers: Option<Box<RouteHeaders>>,
 }
 
@@ -45,7 +48,8 @@ impl RouteTable {
         compile::compile(configuration, None)
     }
 
-    /// Compiles the next version of this table. Virtual hosts that did not change are shared with it, and clusters keep their
+    /// Compiles the next version of this table. Virtual hosts that did not change are shared with it, those whose model is shared
+    /// are not even looked at, and clusters keep their
     /// [`ClusterRef`](crate::ClusterRef)s (`clusters()` of the new table starts with those of this one), unless most of those names
     /// are no longer used: then all are numbered anew, which [`RouteTable::continues`] tells.
     ///
@@ -57,7 +61,7 @@ impl RouteTable {
 
     /// Whether the [`ClusterRef`](crate::ClusterRef)s of `old` mean the same here.
     pub fn continues(&self, old: &Self) -> bool {
-        self.clusters.get(..old.clusters.len()).is_some_and(|kept| kept == old.clusters)
+        self.clusters.names().starts_with(old.clusters.names())
     }
 
     /// Resource name.
@@ -67,7 +71,7 @@ impl RouteTable {
 
     /// Names of clusters, by [`ClusterRef`](crate::ClusterRef).
     pub fn clusters(&self) -> &[Arc<str>] {
-        &self.clusters
+        self.clusters.names()
     }
 
     /// The virtual hosts, by [`VirtualHostIndex`].

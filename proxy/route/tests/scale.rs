@@ -5,6 +5,7 @@
 
 use std::alloc::System;
 use std::hint::black_box;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use selvedge_route::{ConnectionFacts, FilterChainTable, RequestView, RouteTable};
@@ -12,8 +13,8 @@ use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use xds_model::listener::{FilterChainMatch, TransportProtocol};
 use xds_model::matcher::{HeaderCondition, HeaderMatcher, StringMatcher, StringPattern};
 use xds_model::route::{
-    Forward, PathMatch, RetryOn, RetryPolicy, Route, RouteAction, RouteConfiguration, RouteHeaders, RouteMatch,
-    VirtualHost, WeightedCluster,
+    ConnectMode, Forward, PathMatch, RetryOn, RetryPolicy, Route, RouteAction, RouteConfiguration, RouteHeaders,
+    RouteMatch, VirtualHost, WeightedCluster,
 };
 
 #[global_allocator]
@@ -76,6 +77,7 @@ fn route(number: usize, path: PathMatch) -> Route {
         path_rewrite: None,
         host_rewrite: None,
         append_x_forwarded_host: false,
+        connect: ConnectMode::Inherited,
     };
     let version = HeaderMatcher {
         name: "version".into(),
@@ -116,7 +118,7 @@ fn host(name: String, domain: String, routes: Vec<Route>) -> VirtualHost {
 fn configuration(virtual_hosts: Vec<VirtualHost>) -> RouteConfiguration {
     RouteConfiguration {
         name: "http.8080".into(),
-        virtual_hosts,
+        virtual_hosts: virtual_hosts.into_iter().map(Arc::new).collect(),
         ignore_port_in_host_matching: true,
         headers: RouteHeaders::default(),
     }
@@ -181,7 +183,7 @@ fn ten_thousand() {
     let request = |number: usize| Request { authority: format!("X.h{number}.example.com:80"), path: "/a?b".into() };
     serve("10,000 hosts", &table, &(0..COUNT).step_by(4).map(request).collect::<Vec<_>>());
 
-    hosts.virtual_hosts[77].routes[0].name = "changed".into();
+    Arc::make_mut(&mut hosts.virtual_hosts[77]).routes[0].name = "changed".into();
     let start = Instant::now();
     let updated = table.update(&hosts).unwrap();
     println!("10,000 hosts: updated in {:?}", start.elapsed());

@@ -7,8 +7,10 @@
 
 mod clusters;
 mod config_dump;
+mod hub;
 mod listeners;
 mod logging;
+mod overlay;
 mod ports;
 mod problems;
 mod prometheus;
@@ -21,6 +23,7 @@ mod stats;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
+use ::overlay::shards::Shards;
 use tokio::sync::{mpsc, oneshot, watch};
 use xds_client::session::{HeldResource, Session};
 
@@ -31,10 +34,11 @@ use crate::restart::Epoch;
 use crate::telemetry::access_log::AccessLogSinks;
 use crate::worker::Process;
 
+pub use hub::HubAdmin;
 pub use logging::{LogLevels, level};
 pub use ports::Ports;
 pub use readiness::Readiness;
-pub use server::{Access, serve};
+pub use server::{Access, Call, Pages, Reply, serve};
 
 /// What the admin interface looks at and acts on.
 #[derive(Debug)]
@@ -45,6 +49,8 @@ pub struct Admin {
     pub logs: Arc<AccessLogSinks>,
     /// Where configuration comes from.
     pub source: Source,
+    /// What connects it with other edges, if it is an edge.
+    pub overlay: Option<Shards>,
     /// Asks control what is in force.
     pub questions: mpsc::Sender<oneshot::Sender<ConfigStatus>>,
     /// Whether traffic should come.

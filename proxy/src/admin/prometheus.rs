@@ -13,6 +13,7 @@ pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4";
 const SCOPES: &[(&str, &str, &[&str])] = &[
     ("cluster.", "cluster_name", &[]),
     ("http.", "http_conn_manager_prefix", &[]),
+    ("overlay.peer.", "peer_name", &[]),
     ("listener.", "listener_address", &[".ssl", ".server_ssl_socket_factory"]),
     ("tcp.", "tcp_prefix", &[]),
 ];
@@ -39,7 +40,10 @@ fn family_and_labels(name: &str) -> (String, String) {
     for (prefix, label, groups) in SCOPES {
         if let Some((thing, counter)) = name.strip_prefix(prefix).and_then(|rest| split_counter(rest, groups)) {
             let scope = prefix.trim_end_matches('.');
-            return (format!("envoy_{scope}_{}", sanitize(counter)), format!("{label}=\"{}\"", escape(thing)));
+            return (
+                format!("envoy_{}_{}", sanitize(scope), sanitize(counter)),
+                format!("{label}=\"{}\"", escape(thing)),
+            );
         }
     }
     (format!("envoy_{}", sanitize(name)), String::new())
@@ -71,6 +75,7 @@ mod tests {
             ("cluster.outbound|80||other.ssl.upstream_rq_total".to_owned(), (Kind::Counter, 4)),
             ("listener.0.0.0.0_443.ssl.connection_error".to_owned(), (Kind::Counter, 1)),
             ("listener.0.0.0.0_443.downstream_cx_active".to_owned(), (Kind::Gauge, 2)),
+            ("overlay.peer.store-7.eu.links".to_owned(), (Kind::Gauge, 2)),
             ("server.panics".to_owned(), (Kind::Counter, 0)),
         ]);
         let expected = r#"# TYPE envoy_cluster_upstream_rq_total counter
@@ -80,6 +85,8 @@ envoy_cluster_upstream_rq_total{cluster_name="outbound|80||shop.test"} 3
 envoy_listener_downstream_cx_active{listener_address="0.0.0.0_443"} 2
 # TYPE envoy_listener_ssl_connection_error counter
 envoy_listener_ssl_connection_error{listener_address="0.0.0.0_443"} 1
+# TYPE envoy_overlay_peer_links gauge
+envoy_overlay_peer_links{peer_name="store-7.eu"} 2
 # TYPE envoy_server_panics counter
 envoy_server_panics{} 0
 "#;

@@ -1,10 +1,15 @@
 //! Which page answers which path, on which port.
 
+use std::time::Duration;
+
 use http::{Method, StatusCode};
 
-use super::server::{Access, Call, Reply, json, reply, text};
-use super::{Admin, clusters, config_dump, listeners, logging, problems, prometheus, server_info, stats};
+use super::server::{Access, Call, Pages, Reply, json, not_found, text};
+use super::{Admin, clusters, config_dump, listeners, logging, problems, server_info, stats};
 use crate::drain::Phase;
+
+/// New clients wait in the kernel for this long before load balancers are told to look elsewhere.
+const UNREADY_AFTER: Duration = Duration::from_secs(5);
 
 const HELP: &str = "admin commands are:
   /certs: certificates and their validity
@@ -21,14 +26,15 @@ const HELP: &str = "admin commands are:
   /stats/prometheus: counters for a scraper
 ";
 
-/// Answers a request.
-pub(super) async fn answer(admin: &Admin, access: Access, call: &Call) -> Reply {
-    match access {
-        Access::All => all(admin, call).await,
-        Access::Agent => agent(admin, call).await,
-        Access::Readiness if call.path == "/healthz/ready" => ready(admin).await,
-        Access::Metrics if matches!(call.path.as_str(), "/stats/prometheus" | "/metrics") => metrics(admin).await,
-        Access::Readiness | Access::Metrics => not_found(call),
+impl Pages for Admin {
+    async fn answer(&self, access: Access, call: &Call) -> Reply {
+        match access {
+            Access::All => all(self, call).await,
+            Access::Agent => agent(self, call).await,
+            Access::Readiness if call.path == "/healthz/ready" => ready(self).await,
+            Access::Metrics if matches!(call.path.as_str(), "/stats/prometheus" | "/metrics") => metrics(self).await,
+            Access::Readiness | Access::Metrics => not_found(call),
+        }
     }
 }
 
@@ -36,7 +42,7 @@ async fn all(admin: &Admin, call: &Call) -> Reply {
     match call.path.as_str() {
         "/" | "/help" => text(StatusCode::OK, HELP),
         "/certs" => json(&server_info::certs(&admin.status().await)),
-        "/clusters" => clusters::page(&admin.status().await, call),
+        "/clusters" => clusters::page(&admin.process, &admin.status().await, call),
         "/config_dump" => config_dump::page(admin, &admin.status().await, call),
         "/listeners" => listeners::page(&admin.status().await, call),
         "/problems" => problems::page(admin, call).await,
@@ -65,6 +71,9 @@ async fn ready(admin: &Admin) -> Reply {
     if admin.drain.phase() != Phase::Serving {
         return text(StatusCode::SERVICE_UNAVAILABLE, "draining\n");
     }
+    if admin.process.overload.stopped_for() >= UNREADY_AFTER {
+        return text(StatusCode::SERVICE_UNAVAILABLE, "overloaded: no connections are accepted\n");
+    }
     match admin.readiness.missing() {
         missing if missing.is_empty() => text(StatusCode::OK, "LIVE\n"),
         missing => text(StatusCode::SERVICE_UNAVAILABLE, format!("not ready: waiting for {}\n", missing.join(", "))),
@@ -72,7 +81,7 @@ async fn ready(admin: &Admin) -> Reply {
 }
 
 async fn metrics(admin: &Admin) -> Reply {
-    reply(StatusCode::OK, prometheus::CONTENT_TYPE, prometheus::render(&stats::values(admin).await))
+    stats::prometheus(&stats::values(admin).await)
 }
 
 /// Envoy drains everything, whichever listeners are named: a gateway has no inbound and outbound ones to tell apart.
@@ -99,8 +108,4 @@ fn from_loopback(call: &Call, page: impl FnOnce() -> Reply) -> Reply {
         return page();
     }
     text(StatusCode::FORBIDDEN, "only requests from this host are allowed\n")
-}
-
-fn not_found(call: &Call) -> Reply {
-    text(StatusCode::NOT_FOUND, format!("invalid path `{}`\n", call.path))
 }

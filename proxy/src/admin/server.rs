@@ -16,8 +16,6 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::AbortHandle;
 
-use super::{Admin, routes};
-
 /// Connections at a time; an operator has one, a scraper a few.
 const MAX_CONNECTIONS: usize = 256;
 
@@ -45,7 +43,7 @@ pub enum Access {
 
 /// A request as the pages see it: no page reads a body.
 #[derive(Debug)]
-pub(super) struct Call {
+pub struct Call {
     pub(super) method: Method,
     pub(super) path: String,
     pub(super) query: Vec<(String, String)>,
@@ -64,14 +62,20 @@ impl Call {
     }
 }
 
+/// Pages of one process.
+pub trait Pages: Send + Sync + 'static {
+    /// Answers a request that came to a port.
+    fn answer(&self, access: Access, call: &Call) -> impl Future<Output = Reply> + Send;
+}
+
 /// What a page answers.
-pub(super) type Reply = Response<Full<Bytes>>;
+pub type Reply = Response<Full<Bytes>>;
 
 /// Serves connections until the task is dropped.
 ///
 /// When there are too many connections the oldest ends: a probe is done at once, and whoever holds connections must not be able to
 /// keep probes out.
-pub async fn serve(listener: TcpListener, access: Access, admin: Arc<Admin>) {
+pub async fn serve(listener: TcpListener, access: Access, admin: Arc<impl Pages>) {
     let mut open: VecDeque<AbortHandle> = VecDeque::new();
     let mut warned: Option<Instant> = None;
     loop {
@@ -96,7 +100,7 @@ pub async fn serve(listener: TcpListener, access: Access, admin: Arc<Admin>) {
     }
 }
 
-async fn serve_connection(socket: TcpStream, peer: SocketAddr, access: Access, admin: Arc<Admin>) {
+async fn serve_connection(socket: TcpStream, peer: SocketAddr, access: Access, admin: Arc<impl Pages>) {
     let service = service_fn(move |request: Request<Incoming>| {
         let admin = admin.clone();
         async move {
@@ -106,7 +110,7 @@ async fn serve_connection(socket: TcpStream, peer: SocketAddr, access: Access, a
                 query: parse_query(request.uri().query().unwrap_or_default()),
                 from_loopback: peer.ip().to_canonical().is_loopback(),
             };
-            Ok::<_, Infallible>(routes::answer(&admin, access, &call).await)
+            Ok::<_, Infallible>(admin.answer(access, &call).await)
         }
     });
     let connection = http1::Builder::new()
@@ -161,6 +165,11 @@ pub(super) fn text(status: StatusCode, body: impl Into<Bytes>) -> Reply {
 pub(super) fn json(value: &serde_json::Value) -> Reply {
     let body = serde_json::to_vec_pretty(value).unwrap_or_default();
     reply(StatusCode::OK, "application/json", body)
+}
+
+/// What is answered where there is no page.
+pub(super) fn not_found(call: &Call) -> Reply {
+    text(StatusCode::NOT_FOUND, format!("invalid path `{}`\n", call.path))
 }
 
 /// A page of any kind.

@@ -20,6 +20,7 @@ pub(super) async fn server_info(admin: &Admin) -> Value {
     let uptime = admin.started.elapsed();
     let mut options = admin.options.clone();
     if let Some(options) = options.as_object_mut() {
+        options.insert("io_driver".to_owned(), admin.process.driver.name().into());
         options.insert("restart_epoch".to_owned(), admin.epoch.number.into());
     }
     json!({

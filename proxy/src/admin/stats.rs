@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use xds_client::ResourceType;
 
 use super::server::{Call, Reply, json as json_page, reply, text};
-use super::{Admin, Source, problems, prometheus};
+use super::{Admin, Source, overlay, problems, prometheus};
 use crate::config::ConfigStatus;
 use crate::telemetry::counter::Kind;
 use crate::tls::certificate_facts;
@@ -19,9 +19,15 @@ use crate::tls::certificate_facts;
 /// A pattern for `filter` larger than this is refused. Bytes, compiled.
 const FILTER_SIZE_LIMIT: usize = 1 << 16;
 
+/// Counters by name.
+pub(super) type Values = BTreeMap<String, (Kind, u64)>;
+
 /// Every counter of the process: those of the workers, and those of control, by Envoy's names where it has them.
-pub(super) async fn values(admin: &Admin) -> BTreeMap<String, (Kind, u64)> {
+pub(super) async fn values(admin: &Admin) -> Values {
     let mut values = admin.process.registry.collect();
+    if let Some(shards) = &admin.overlay {
+        overlay::add(&mut values, shards).await;
+    }
     let status = admin.status().await;
     let mut put = |name: &str, kind: Kind, value: u64| {
         values.insert(name.to_owned(), (kind, value));
@@ -81,9 +87,18 @@ fn subscription(kind: ResourceType) -> &'static str {
     }
 }
 
-/// The page: text, or `format=json|prometheus`; `filter` is a regular expression, `usedonly` leaves out zeros.
+/// The page of a gateway.
 pub(super) async fn page(admin: &Admin, call: &Call) -> Reply {
-    let mut values = values(admin).await;
+    render(values(admin).await, call)
+}
+
+/// The page for a scraper.
+pub(super) fn prometheus(values: &Values) -> Reply {
+    reply(StatusCode::OK, prometheus::CONTENT_TYPE, prometheus::render(values))
+}
+
+/// A page of counters: text, or `format=json|prometheus`; `filter` is a regular expression, `usedonly` leaves out zeros.
+pub(super) fn render(mut values: Values, call: &Call) -> Reply {
     if let Some(pattern) = call.parameter("filter") {
         match RegexBuilder::new(pattern).size_limit(FILTER_SIZE_LIMIT).build() {
             Ok(filter) => values.retain(|name, _| filter.is_match(name)),
@@ -103,7 +118,7 @@ pub(super) async fn page(admin: &Admin, call: &Call) -> Reply {
                 values.iter().map(|(name, (_, value))| json!({ "name": name, "value": value })).collect();
             json_page(&json!({ "stats": stats }))
         }
-        Some("prometheus") => reply(StatusCode::OK, prometheus::CONTENT_TYPE, prometheus::render(&values)),
+        Some("prometheus") => prometheus(&values),
         Some(other) => text(StatusCode::BAD_REQUEST, format!("unknown format `{other}`\n")),
     }
 }

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::io::DriverChoice;
+
 /// What follows `selvedge proxy`. Flags that only Envoy or the Go agent could act on are accepted, because the pod templates of
 /// istiod pass them; their help says so.
 #[derive(Debug, Clone, clap::Args)]
@@ -50,4 +52,18 @@ pub struct AgentFlags {
     /// next one. Ours alone, for gateways outside of pods.
     #[arg(long, value_name = "PATH")]
     pub handover_socket: Option<PathBuf>,
+
+    /// Be an edge: the folder that `selvedge join` has made. Its file `edge.yaml` says what other edges may call here, and which of
+    /// their services are served here; those are written into the cluster. Ours alone.
+    #[arg(long, value_name = "DIR", conflicts_with = "handover_socket")]
+    pub overlay: Option<PathBuf>,
+
+    /// How the API server is reached, for `--overlay`; as every pod reaches it, if not given. Ours alone.
+    #[arg(long, value_name = "FILE", requires = "overlay")]
+    pub kubeconfig: Option<PathBuf>,
+
+    /// What drives sockets. `auto`: io_uring where the kernel allows it, otherwise epoll.
+    /// Ours alone.
+    #[arg(long, value_enum, default_value_t)]
+    pub io_driver: DriverChoice,
 }

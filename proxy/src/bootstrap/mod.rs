@@ -12,6 +12,7 @@ mod settings;
 
 pub use agent_flags::AgentFlags;
 pub use environment::Environment;
+pub(crate) use environment::parse_go_duration;
 pub use proxy_config::ProxyConfig;
 pub use settings::{ControlPlane, DrainSettings, Ports, Settings, TrustRoots, default_concurrency};
 

@@ -1,10 +1,12 @@
 //! Limits of connections and of memory of a gateway pod, from where Istio's bootstrap takes them.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::path::Path;
 
 use super::overload_manager::{self, Bootstrap};
 use super::{BootstrapError, Environment, ProxyConfig};
+use crate::http::MinimumRate;
 use crate::overload::{ConnectionLimitSettings, OverloadSettings};
 
 /// Of all listeners together; an entry of `proxyMetadata`.
@@ -15,6 +17,8 @@ const GLOBAL_IN_RUNTIME: &str = "overload.global_downstream_max_connections";
 const LISTENER_IN_RUNTIME: (&str, &str) = ("envoy.resource_limits.listener.", ".connection_limit");
 /// Of one source; ours alone, an entry of `proxyMetadata`.
 const SOURCE: &str = "SELVEDGE_MAX_CONNECTIONS_PER_SOURCE";
+/// Of bodies of clients, bytes a second; ours alone, too.
+const MINIMUM_RATE: &str = "SELVEDGE_MINIMUM_BODY_RATE";
 /// A file of which the contents are merged into Envoy's bootstrap (annotation `sidecar.istio.io/bootstrapOverride`).
 const BOOTSTRAP_OVERRIDE: &str = "ISTIO_BOOTSTRAP_OVERRIDE";
 
@@ -40,9 +44,21 @@ pub(super) fn settings(
         ]),
         listener: first([config.listener_connection_limit]),
         listeners: listeners(config)?,
-        source: first([metadata(environment, config, SOURCE)?]),
+        source: source(environment, config)?,
     };
-    Ok(OverloadSettings { connections, manager: bootstrap.manager })
+    let minimum_rate = first([metadata(environment, config, MINIMUM_RATE)?]).and_then(NonZeroU32::new);
+    Ok(OverloadSettings {
+        connections,
+        minimum_rate: minimum_rate.map(MinimumRate::per_second),
+        manager: bootstrap.manager,
+    })
+}
+
+fn source(environment: &Environment, config: &ProxyConfig) -> Result<Option<u32>, BootstrapError> {
+    match first([metadata(environment, config, SOURCE)?]) {
+        Some(0) => Err(BootstrapError::new(SOURCE, "`0` would let nobody in; without it there is no limit".to_owned())),
+        limit => Ok(limit),
+    }
 }
 
 /// More than a number of 32 bits is no limit.
@@ -78,7 +94,7 @@ fn runtime_number(name: &str, text: &str) -> Result<u64, BootstrapError> {
 }
 
 fn number(name: &str, text: &str) -> Result<u64, BootstrapError> {
-    text.parse().map_err(|_| BootstrapError::new(name, format!("`{text}` is not a number of connections")))
+    text.parse().map_err(|_| BootstrapError::new(name, format!("`{text}` is not a whole number")))
 }
 
 #[cfg(test)]
@@ -122,16 +138,31 @@ mod tests {
     }
 
     #[test]
+    fn the_minimum_rate_of_bodies() {
+        let rate = |value: &str| {
+            let config = ProxyConfig::merge(&[("PROXY_CONFIG", "{}")]).unwrap();
+            let environment = Environment::new([(MINIMUM_RATE, value)]);
+            settings(&environment, &config, Path::new("/nowhere")).unwrap().minimum_rate
+        };
+        assert_eq!(rate("500").map(|rate| (rate.bytes, rate.period.as_secs())), Some((5000, 10)));
+        assert_eq!(rate("0"), None);
+    }
+
+    #[test]
     fn what_cannot_be_understood_is_named() {
         let cases = [
             (r#"{"connectionSettings": 1}"#, "ProxyConfig.connectionSettings: 1 is not a mapping"),
             (
                 r#"{"runtimeValues": {"overload.global_downstream_max_connections": "many"}}"#,
-                "ProxyConfig.runtimeValues[overload.global_downstream_max_connections]: `many` is not a number of connections",
+                "ProxyConfig.runtimeValues[overload.global_downstream_max_connections]: `many` is not a whole number",
             ),
             (
                 r#"{"proxyMetadata": {"SELVEDGE_MAX_CONNECTIONS_PER_SOURCE": "-1"}}"#,
-                "SELVEDGE_MAX_CONNECTIONS_PER_SOURCE: `-1` is not a number of connections",
+                "SELVEDGE_MAX_CONNECTIONS_PER_SOURCE: `-1` is not a whole number",
+            ),
+            (
+                r#"{"proxyMetadata": {"SELVEDGE_MAX_CONNECTIONS_PER_SOURCE": "0"}}"#,
+                "SELVEDGE_MAX_CONNECTIONS_PER_SOURCE: `0` would let nobody in; without it there is no limit",
             ),
         ];
         for (config, expected) in cases {

@@ -2,6 +2,7 @@
 
 mod backends;
 mod client;
+mod edges;
 mod scenario;
 
 use std::path::Path;
@@ -11,10 +12,12 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 
+use self::edges::Edges;
 use super::overload::OverloadArguments;
 use super::{log, on_control, run, summary};
 use crate::config::local::LocalOptions;
 use crate::gateway::{Gateway, SourceOptions};
+use crate::io::DriverChoice;
 
 /// The example, as a reader finds it in the repository.
 const FILES: &[(&str, &str)] = &[
@@ -28,7 +31,7 @@ const READY_WITHIN: Duration = Duration::from_secs(10);
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// Leave the gateway and its backends running afterwards, until Ctrl-C.
+    /// Leave the sites and their hub running afterwards, until Ctrl-C.
     #[arg(long)]
     keep: bool,
 }
@@ -42,27 +45,31 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         let arguments_of_run = run::Arguments {
             config: folder.path().to_owned(),
             labels: Vec::new(),
+            overlay: None,
+            locality: String::new(),
             concurrency: None,
-            admin_port: if arguments.keep { 15000 } else { 0 },
+            admin_port: 0,
             readiness_port: 0,
             handover_socket: None,
+            io_driver: DriverChoice::default(),
             overload: OverloadArguments::default(),
             log_level: String::new(),
         };
-        let local = LocalOptions { directory: folder.path().to_owned(), labels: Default::default() };
-        let gateway = Gateway::start(run::options(&arguments_of_run, log_levels), SourceOptions::Local(local)).await?;
+        let local = LocalOptions { directory: folder.path().to_owned(), ..LocalOptions::default() };
+        let source = SourceOptions::Local { folder: local, edge: None };
+        let gateway = Gateway::start(run::options(&arguments_of_run, log_levels), source).await?;
         summary::print(&gateway).await;
         wait_until_listening().await?;
         println!();
-        let failures = scenario::play(&certificate).await;
-        println!("{}", if failures == 0 { "every answer was right" } else { "NOT every answer was right" });
+        let mut failures = scenario::play(&certificate).await;
+        gateway.stop().await?;
+        println!();
+        let mut edges = Edges::start().await?;
+        failures += edges.play().await?;
+        println!("\n{}", if failures == 0 { "every number was right" } else { "NOT every number was right" });
         if arguments.keep {
-            println!(
-                "\nthe gateway stays: http://127.0.0.1:18080 (Host: {HOST}), admin http://127.0.0.1:15000, Ctrl-C ends it"
-            );
-            gateway.run().await?;
-        } else {
-            gateway.stop().await?;
+            println!("{}; Ctrl-C ends it", edges.describe());
+            tokio::signal::ctrl_c().await?;
         }
         Ok(if failures == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     })

@@ -1,12 +1,19 @@
 //! The command line.
 
+mod authority;
 mod demo;
 mod descriptors;
+mod hub;
+mod join;
 mod log;
+mod operator;
 mod overload;
 mod proxy;
+mod revoke;
 mod run;
+mod status;
 mod summary;
+mod token;
 mod validate;
 
 use std::future::Future;
@@ -33,8 +40,21 @@ enum Command {
     Proxy(Box<AgentFlags>),
     /// Check a folder of YAML and say what is wrong or not supported, and where.
     Validate(validate::Arguments),
-    /// Show a gateway at work: small backends, a gateway from `examples/shop`, requests, and where each of them went.
+    /// Show a gateway from `examples/shop` at work, then three edges and a hub (`examples/edges`), of which some are killed, and where each
+    /// request went.
     Demo(demo::Arguments),
+    /// Run a hub: edges link to it from wherever they are, and it relays what they say to each other.
+    Hub(hub::Arguments),
+    /// Tokens, by which edges and hubs join.
+    Token(token::Arguments),
+    /// Join an overlay with a token.
+    Join(join::Arguments),
+    /// Never let an edge or a hub in again; it is cut off at once.
+    Revoke(revoke::Arguments),
+    /// The authority of an overlay: the keys by which everybody is believed.
+    Authority(authority::Arguments),
+    /// Show links, edges, and what is missing and why, of the hub or edge that runs with a folder.
+    Status(status::Arguments),
 }
 
 /// Runs the command that the process was started with.
@@ -45,6 +65,12 @@ pub fn main() -> ExitCode {
         Command::Proxy(flags) => proxy::run(&flags),
         Command::Validate(arguments) => validate::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
+        Command::Hub(arguments) => hub::run(arguments),
+        Command::Token(arguments) => token::run(arguments),
+        Command::Join(arguments) => join::run(&arguments),
+        Command::Revoke(arguments) => revoke::run(arguments),
+        Command::Authority(arguments) => authority::run(&arguments),
+        Command::Status(arguments) => status::run(&arguments),
     };
     match result {
         Ok(code) => code,

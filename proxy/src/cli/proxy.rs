@@ -1,10 +1,12 @@
 //! `selvedge proxy router`: a gateway in Istio's pod.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use serde_json::json;
+use tokio::sync::watch;
 use xds_client::ca::{CaOptions, SpiffeId};
 use xds_client::control_plane::{ControlPlane, RootSource, TlsOptions};
 use xds_client::node::{Node, Sources};
@@ -13,7 +15,11 @@ use xds_client::session::{SessionOptions, Timing};
 use super::{descriptors, log, on_control, summary};
 use crate::admin::{Access, level};
 use crate::bootstrap::{AgentFlags, BootstrapError, Environment, Settings, TrustRoots};
+use crate::edge::{EdgeOptions, KubernetesOptions};
 use crate::gateway::{Gateway, GatewayOptions, SourceOptions};
+
+/// The end of names of Services, unless `--domain` says another.
+const DEFAULT_DOMAIN: &str = "cluster.local";
 
 pub(super) fn run(flags: &AgentFlags) -> anyhow::Result<ExitCode> {
     let log_levels = log::start(&log_filter(flags)?, flags.log_as_json);
@@ -27,6 +33,7 @@ pub(super) fn run(flags: &AgentFlags) -> anyhow::Result<ExitCode> {
             servers: servers(&settings),
             drain: settings.drain,
             handover_socket: flags.handover_socket.clone(),
+            io_driver: flags.io_driver,
             overload: settings.overload.clone(),
             node: json!({ "id": node.id, "cluster": node.cluster, "metadata": node.metadata }),
             command_line: json!({ "concurrency": settings.concurrency, "service_node": node.id }),
@@ -35,7 +42,7 @@ pub(super) fn run(flags: &AgentFlags) -> anyhow::Result<ExitCode> {
             local_address: settings.instance_ips.first().copied().unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)),
             host_name: settings.pod_name.clone(),
         };
-        let gateway = Gateway::start(options, source(&settings, node)).await?;
+        let gateway = Gateway::start(options, source(flags, &settings, node)).await?;
         summary::log_when_ready(gateway.admin().clone());
         gateway.run().await?;
         Ok(ExitCode::SUCCESS)
@@ -79,7 +86,8 @@ fn servers(settings: &Settings) -> Vec<(SocketAddr, Access)> {
     .collect()
 }
 
-fn source(settings: &Settings, node: Node) -> SourceOptions {
+fn source(flags: &AgentFlags, settings: &Settings, node: Node) -> SourceOptions {
+    let edge = flags.overlay.clone().map(|state| Box::new(edge(flags, settings, state, &node)));
     let session = SessionOptions {
         name: "istiod".to_owned(),
         control_plane: control_plane(
@@ -89,6 +97,7 @@ fn source(settings: &Settings, node: Node) -> SourceOptions {
         ),
         node,
         snapshot_directory: Some(settings.data_directory.clone()),
+        needed_clusters: watch::channel(BTreeSet::new()).1,
         timing: Timing::default(),
     };
     let certificates = CaOptions::new(
@@ -101,7 +110,25 @@ fn source(settings: &Settings, node: Node) -> SourceOptions {
     );
     // Plaintext (15010) knows nobody, so it signs nothing.
     let certificates = (!is_plaintext(&settings.control_plane.ca_address)).then(|| Box::new(certificates));
-    SourceOptions::ControlPlane { session: Box::new(session), certificates }
+    SourceOptions::ControlPlane { session: Box::new(session), certificates, edge }
+}
+
+fn edge(flags: &AgentFlags, settings: &Settings, state: PathBuf, node: &Node) -> (EdgeOptions, KubernetesOptions) {
+    // The name of a namespace has no dots.
+    let domain = settings.domain.split_once(".svc.").map_or(DEFAULT_DOMAIN, |(_, domain)| domain);
+    let cluster = KubernetesOptions {
+        kubeconfig: flags.kubeconfig.clone(),
+        namespace: settings.pod_namespace.clone(),
+        service_account: settings.service_account.clone(),
+        trust_domain: settings.trust_domain.clone(),
+        domain: domain.to_owned(),
+    };
+    let workload = SpiffeId {
+        trust_domain: settings.trust_domain.clone(),
+        namespace: settings.pod_namespace.clone(),
+        service_account: settings.service_account.clone(),
+    };
+    (EdgeOptions { state, locality: node.locality(), workload: Some(workload) }, cluster)
 }
 
 fn control_plane(settings: &Settings, address: &str, roots: &TrustRoots) -> ControlPlane {

@@ -12,7 +12,9 @@ use super::{descriptors, log, on_control, summary};
 use crate::admin::{Access, level};
 use crate::bootstrap::{DrainSettings, default_concurrency};
 use crate::config::local::LocalOptions;
+use crate::edge::EdgeOptions;
 use crate::gateway::{Gateway, GatewayOptions, SourceOptions};
+use crate::io::DriverChoice;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -23,6 +25,16 @@ pub(super) struct Arguments {
     /// Serve only Gateways whose selector matches these labels (`istio=ingressgateway,zone=a`). All Gateways otherwise.
     #[arg(long, value_name = "KEY=VALUE,...", value_delimiter = ',', value_parser = parse_label)]
     pub(super) labels: Vec<(String, String)>,
+
+    /// Be an edge: the folder that `selvedge join` has made. Its file `edge.yaml` says what other edges may call here, and which of
+    /// their services are served here; those are written into the folder of `--config`.
+    #[arg(long, value_name = "DIR", conflicts_with = "handover_socket")]
+    pub(super) overlay: Option<PathBuf>,
+
+    /// Where the gateway is, as Istio writes it. Endpoints that are near come first where outlier detection is on, and
+    /// `localityLbSetting` goes by it; other edges are told.
+    #[arg(long, value_name = "REGION/ZONE/SUBZONE", default_value = "")]
+    pub(super) locality: String,
 
     /// Worker threads; one per core, at most 4, if not given.
     #[arg(long, value_name = "N")]
@@ -41,6 +53,10 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "PATH")]
     pub(super) handover_socket: Option<PathBuf>,
 
+    /// What drives sockets. `auto`: io_uring where the kernel allows it, otherwise epoll.
+    #[arg(long, value_enum, default_value_t)]
+    pub(super) io_driver: DriverChoice,
+
     #[command(flatten)]
     pub(super) overload: OverloadArguments,
 
@@ -53,9 +69,18 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let log_levels = log::start(&arguments.log_level, false);
     descriptors::raise_limit();
     on_control(async {
-        let local =
-            LocalOptions { directory: arguments.config.clone(), labels: arguments.labels.iter().cloned().collect() };
-        let gateway = Gateway::start(options(&arguments, log_levels), SourceOptions::Local(local)).await?;
+        let folder = LocalOptions {
+            directory: arguments.config.clone(),
+            labels: arguments.labels.iter().cloned().collect(),
+            locality: arguments.locality.clone(),
+        };
+        let edge = arguments.overlay.clone().map(|state| EdgeOptions {
+            state,
+            locality: arguments.locality.clone(),
+            workload: None,
+        });
+        let source = SourceOptions::Local { folder, edge };
+        let gateway = Gateway::start(options(&arguments, log_levels), source).await?;
         summary::print(&gateway).await;
         gateway.run().await?;
         Ok(ExitCode::SUCCESS)
@@ -81,6 +106,7 @@ pub(super) fn options(arguments: &Arguments, log_levels: crate::admin::LogLevels
             minimum_drain_duration: Duration::ZERO,
         },
         handover_socket: arguments.handover_socket.clone(),
+        io_driver: arguments.io_driver,
         overload: arguments.overload.settings(),
         node: json!({ "id": "local" }),
         command_line: json!({ "config_path": arguments.config }),
@@ -96,7 +122,7 @@ fn host_name() -> String {
 }
 
 /// A word that the log's filter does not know would be taken for the name of a module, and the log would be silent.
-fn log_level(text: &str) -> Result<String, String> {
+pub(super) fn log_level(text: &str) -> Result<String, String> {
     level(text).map(str::to_owned).ok_or_else(|| "trace, debug, info, warn, error or off".to_owned())
 }
 

@@ -18,14 +18,21 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "KEY=VALUE,...", value_delimiter = ',', value_parser = super::run::parse_label)]
     labels: Vec<(String, String)>,
 
+    /// Where the gateway is, as `run --locality` says it.
+    #[arg(long, value_name = "REGION/ZONE/SUBZONE", default_value = "")]
+    locality: String,
+
     /// Print the resources that istiod would make of it, as JSON.
     #[arg(long)]
     dump: bool,
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let local =
-        LocalOptions { directory: arguments.directory.clone(), labels: arguments.labels.iter().cloned().collect() };
+    let local = LocalOptions {
+        directory: arguments.directory.clone(),
+        labels: arguments.labels.iter().cloned().collect(),
+        locality: arguments.locality.clone(),
+    };
     let generated = match local.control_plane().load() {
         Ok(generated) => generated,
         Err(problems) => {

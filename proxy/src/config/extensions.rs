@@ -68,7 +68,7 @@ mod tests {
             name: "x".to_owned(),
             types: vec!["deny".to_owned(), "nothing".to_owned()],
             default: None,
-            is_awaited: true,
+            warming: None,
         };
         let with_default =
             DiscoveredFilter { default: Some(filter("deny", Some(HttpFilter::DenyAll))), ..discovered.clone() };

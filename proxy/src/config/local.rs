@@ -1,6 +1,6 @@
 //! A folder of YAML as the control plane: its resources go the same way as those of istiod, in process.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
@@ -17,19 +17,24 @@ use xds_local::{Changes, Generated, LocalControlPlane, Options, Problem, Watch};
 use crate::worker::vital;
 
 /// Which folder, and what of it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct LocalOptions {
     /// The folder.
     pub directory: PathBuf,
     /// Labels of this gateway; empty serves every Gateway.
     pub labels: BTreeMap<String, String>,
+    /// Where this gateway is: `region/zone/sub-zone`.
+    pub locality: String,
 }
 
 impl LocalOptions {
     /// The control plane of the folder.
     pub fn control_plane(&self) -> LocalControlPlane {
         let labels = (!self.labels.is_empty()).then(|| self.labels.clone());
-        LocalControlPlane::new(&self.directory, Options { labels, ..Options::default() })
+        LocalControlPlane::new(
+            &self.directory,
+            Options { labels, locality: self.locality.clone(), ..Options::default() },
+        )
     }
 }
 
@@ -41,6 +46,7 @@ impl LocalOptions {
 pub async fn start(
     options: LocalOptions,
     events: mpsc::Sender<Vec<Event>>,
+    edge: EdgeSide,
     first: impl FnOnce() + Send + 'static,
     tasks: &mut JoinSet<()>,
 ) -> anyhow::Result<watch::Receiver<FolderStatus>> {
@@ -53,7 +59,7 @@ pub async fn start(
         }
     };
     let (status, look) = watch::channel(FolderStatus::default());
-    let source = LocalSource { watch, current: None, configuration: Configuration::default(), events, status };
+    let source = LocalSource { watch, current: None, configuration: Configuration::default(), events, edge, status };
     tasks.spawn(vital("folder", source.run(generated, first)));
     Ok(look)
 }
@@ -74,7 +80,17 @@ struct LocalSource {
     current: Option<Generated>,
     configuration: Configuration,
     events: mpsc::Sender<Vec<Event>>,
+    edge: EdgeSide,
     status: watch::Sender<FolderStatus>,
+}
+
+/// What a folder and the edge whose gateway serves it tell each other.
+#[derive(Debug)]
+pub struct EdgeSide {
+    /// Told the services that the folder defines.
+    pub services: watch::Sender<Arc<[xds_local::Service]>>,
+    /// Clusters that are needed although no route leads to them.
+    pub offered: watch::Receiver<BTreeSet<String>>,
 }
 
 impl LocalSource {
@@ -104,6 +120,11 @@ impl LocalSource {
                     }
                 },
                 () = sleep_until(deadline) => self.configuration.tick(Instant::now()),
+                // Where nobody offers anything the sender is gone.
+                Ok(()) = self.edge.offered.changed() => {
+                    let offered = self.edge.offered.borrow_and_update().clone();
+                    self.configuration.need_clusters(offered.iter().map(|name| name.as_str().into()), Instant::now());
+                }
             }
         }
     }
@@ -112,6 +133,7 @@ impl LocalSource {
         report("loaded with warnings", &generated.warnings);
         let changes = generated.changes_since(self.current.as_ref());
         self.status.send_modify(|status| status.problems.clear());
+        self.edge.services.send_replace(generated.services.as_slice().into());
         for kind in ResourceType::ALL {
             let (resources, removed) = of_kind(&changes, kind);
             if resources.is_empty() && removed.is_empty() {

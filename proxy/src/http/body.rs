@@ -5,10 +5,11 @@ use std::time::{Duration, Instant};
 
 use h1::{BodyDecoder, BodyError, BodyLength, Fields};
 
+use super::pace::{Client, Pace};
 use super::sink::Sink;
 use super::source::Source;
 use crate::http2::{self, Reset, Taken};
-use crate::io::{BLOCK_SIZE, Stream};
+use crate::io::{BLOCK_SIZE, Broken, Stream, StreamWriter, Transfer};
 use crate::worker::clock::Clock;
 use crate::worker::timer::Alarm;
 
@@ -21,6 +22,8 @@ pub(super) enum BodyFailure {
     Reset(Reset),
     /// The side that receives it is gone.
     Sink,
+    /// The client sends or takes it more slowly than it may.
+    TooSlow,
 }
 
 /// How long nothing may come, besides a deadline for all of it.
@@ -47,10 +50,14 @@ pub(super) struct Body {
     delimiter: Delimiter,
     /// An HTTP/1 sink gets it in chunks.
     chunked: bool,
+    /// Somebody wants to see its bytes.
+    watched: bool,
     /// Bytes moved so far.
     pub(super) moved: u64,
     /// What stood behind it; nothing that came by HTTP/1.
     pub(super) trailers: Option<Box<Fields>>,
+    /// Which the client must keep.
+    pub(super) pace: Option<Box<Pace>>,
 }
 
 /// How the end of a body is known.
@@ -68,7 +75,7 @@ impl Body {
             // There is none only if the stream ended with the head.
             Source::Http2(_) => Delimiter::Http2 { ended: length == BodyLength::None },
         };
-        Self { delimiter, chunked, moved: 0, trailers: None }
+        Self { delimiter, chunked, watched: true, moved: 0, trailers: None, pace: None }
     }
 
     /// Whether all of it was moved.
@@ -79,12 +86,12 @@ impl Body {
         }
     }
 
-    /// Moves what was received already. `keep` sees the bytes as well.
+    /// Moves what was received already. `keep` sees the bytes as well, and says whether it wants those that follow.
     pub(super) fn move_pending(
         &mut self,
         source: &mut Source<'_>,
         sink: &Sink,
-        keep: impl FnMut(&[u8]),
+        keep: impl FnMut(&[u8]) -> bool,
     ) -> Result<(), BodyError> {
         match (source, &mut self.delimiter) {
             (Source::Http1(stream), Delimiter::Http1(_)) => self.decode_pending(stream, sink, keep),
@@ -96,18 +103,24 @@ impl Body {
         }
     }
 
-    fn take_pending(&mut self, stream: &http2::Stream, sink: &Sink, mut keep: impl FnMut(&[u8])) {
-        let Taken { data, ended, trailers } = stream.take();
-        let bytes = data.bytes();
+    fn take_pending(&mut self, stream: &http2::Stream, sink: &Sink, mut keep: impl FnMut(&[u8]) -> bool) {
+        let most = sink.appetite();
+        let Taken { mut data, ended, trailers } = stream.take(most);
+        let (pending, count) = (data.bytes(), data.bytes().len().min(most));
+        let bytes = pending.get(..count).unwrap_or_default();
         if !bytes.is_empty() {
-            keep(bytes);
+            self.watched = keep(bytes);
             self.moved += bytes.len() as u64;
         }
         let last = ended && trailers.is_none();
         if !bytes.is_empty() || last {
             sink.put_body(bytes, self.chunked, last);
         }
-        stream.consumed(bytes.len());
+        data.consume(count);
+        if !data.is_empty() {
+            stream.put_back(data);
+        }
+        stream.consumed(count);
         if let Some(trailers) = trailers {
             sink.put_trailers(&trailers, self.chunked);
             // The memory that was there goes round.
@@ -122,7 +135,7 @@ impl Body {
         &mut self,
         stream: &mut Stream,
         sink: &Sink,
-        mut keep: impl FnMut(&[u8]),
+        mut keep: impl FnMut(&[u8]) -> bool,
     ) -> Result<(), BodyError> {
         let Delimiter::Http1(decoder) = &mut self.delimiter else { return Ok(()) };
         while !decoder.is_complete() && !stream.input().is_empty() {
@@ -130,7 +143,7 @@ impl Body {
             let decoded = decoder.decode(input)?;
             let data = input.get(decoded.data.clone()).unwrap_or_default();
             if !data.is_empty() {
-                keep(data);
+                self.watched = keep(data);
                 self.moved += data.len() as u64;
             }
             if !data.is_empty() || decoded.complete {
@@ -164,11 +177,17 @@ impl Body {
         source: &mut Source<'_>,
         sink: &Sink,
         silence: Option<&Silence<'_>>,
-        mut keep: impl FnMut(&[u8]),
+        mut keep: impl FnMut(&[u8]) -> bool,
     ) -> Result<(), BodyFailure> {
         while !self.is_complete() {
-            sink.room().await.map_err(|_| BodyFailure::Sink)?;
-            if !self.receive(source).await? {
+            if let (Source::Http1(stream), Sink::Http1(writer), true) = (&mut *source, sink, self.is_plain()) {
+                return self.transfer(stream, writer, silence).await;
+            }
+            let room = Pace::wait(self.pace.as_deref_mut(), Client::Sink, self.moved, sink.room()).await;
+            room.ok_or(BodyFailure::TooSlow)?.map_err(|_| BodyFailure::Sink)?;
+            let piece = receive(&mut self.delimiter, source);
+            let piece = Pace::wait(self.pace.as_deref_mut(), Client::Source, self.moved, piece).await;
+            if !piece.ok_or(BodyFailure::TooSlow)?? {
                 sink.put_body(&[], self.chunked, true);
                 return Ok(());
             }
@@ -180,23 +199,58 @@ impl Body {
         Ok(())
     }
 
-    /// Waits for the next piece; `false` if the body ended without one.
-    async fn receive(&mut self, source: &mut Source<'_>) -> Result<bool, BodyFailure> {
-        let truncated = |_| BodyFailure::Source(BodyError::Truncated);
-        match (source, &mut self.delimiter) {
-            (Source::Http1(stream), Delimiter::Http1(decoder)) => {
+    /// Whether the bytes to come go out as they come in, seen by nobody.
+    fn is_plain(&self) -> bool {
+        let is_plain = matches!(&self.delimiter, Delimiter::Http1(decoder) if decoder.is_plain());
+        is_plain && !self.chunked && !self.watched && self.pace.is_none()
+    }
+
+    /// Moves the rest of a [plain](Self::is_plain) body.
+    async fn transfer(
+        &mut self,
+        stream: &mut Stream,
+        writer: &StreamWriter,
+        silence: Option<&Silence<'_>>,
+    ) -> Result<(), BodyFailure> {
+        let Delimiter::Http1(decoder) = &mut self.delimiter else { return Ok(()) };
+        let mut transfer = Transfer::default();
+        while !decoder.is_complete() {
+            let most = decoder.remaining().unwrap_or(u64::MAX);
+            let passed = poll_fn(|context| transfer.poll_piece(context, stream, writer, most)).await;
+            let count = passed.map_err(|broken| match broken {
                 // A reset is not an end, not even of a body that ends with the connection.
-                let received = stream.fill(BLOCK_SIZE).await.map_err(truncated)?;
-                if received == 0 {
-                    decoder.end().map_err(BodyFailure::Source)?;
-                }
-                Ok(received > 0)
+                Broken::Source => BodyFailure::Source(BodyError::Truncated),
+                Broken::Target => BodyFailure::Sink,
+            })?;
+            if count == 0 {
+                decoder.end().map_err(BodyFailure::Source)?;
             }
-            (Source::Http2(stream), _) => {
-                let arrived = poll_fn(|context| stream.poll_body(context)).await;
-                arrived.map_err(BodyFailure::Reset).map(|()| true)
+            decoder.pass(count as u64);
+            self.moved += count as u64;
+            if let Some(silence) = silence {
+                silence.begin();
             }
-            (Source::Http1(_), Delimiter::Http2 { .. }) => Ok(false),
         }
+        poll_fn(|context| transfer.poll_sent(context, writer)).await.map_err(|_| BodyFailure::Sink)
+    }
+}
+
+/// Waits for the next piece; `false` if the body ended without one.
+async fn receive(delimiter: &mut Delimiter, source: &mut Source<'_>) -> Result<bool, BodyFailure> {
+    let truncated = |_| BodyFailure::Source(BodyError::Truncated);
+    match (source, delimiter) {
+        (Source::Http1(stream), Delimiter::Http1(decoder)) => {
+            // A reset is not an end, not even of a body that ends with the connection.
+            let received = stream.fill(BLOCK_SIZE).await.map_err(truncated)?;
+            if received == 0 {
+                decoder.end().map_err(BodyFailure::Source)?;
+            }
+            Ok(received > 0)
+        }
+        (Source::Http2(stream), _) => {
+            let arrived = poll_fn(|context| stream.poll_body(context)).await;
+            arrived.map_err(BodyFailure::Reset).map(|()| true)
+        }
+        (Source::Http1(_), Delimiter::Http2 { .. }) => Ok(false),
     }
 }

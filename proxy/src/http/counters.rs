@@ -1,5 +1,7 @@
 //! Counters of one HTTP connection manager.
 
+use std::sync::Arc;
+
 use crate::telemetry::counter::counters;
 
 counters! {
@@ -25,7 +27,7 @@ counters! {
         downstream_cx_idle_timeout: Counter,
         /// Connections closed because they had served enough requests.
         downstream_cx_max_requests_reached: Counter,
-        /// Connections that close with their next answer because memory is short.
+        /// Connections that close, with their next answer or idle, because memory is short.
         downstream_cx_overload_disable_keepalive: Counter,
         /// Connections that broke the protocol.
         downstream_cx_protocol_error: Counter,
@@ -37,6 +39,8 @@ counters! {
         downstream_cx_tx_bytes_total: Counter,
         /// Requests.
         downstream_rq_total: Counter,
+        /// Requests over HTTP/2 that were refused before they became any: a malformed head, or a limit.
+        downstream_rq_http2_refused: Counter,
         /// Requests under way.
         downstream_rq_active: Gauge,
         /// Requests whose head did not arrive in time.
@@ -45,6 +49,8 @@ counters! {
         downstream_rq_timeout: Counter,
         /// Requests that were silent for too long.
         downstream_rq_idle_timeout: Counter,
+        /// Requests whose client sent or read more slowly than the minimum rate.
+        downstream_rq_too_slow: Counter,
         /// Requests refused because memory is short.
         downstream_rq_overload_close: Counter,
         /// Requests whose client went away.
@@ -87,5 +93,41 @@ impl HttpCounters {
             5 => self.downstream_rq_5xx.increment(),
             _ => {}
         }
+    }
+}
+
+/// A connection, counted as active as long as this lives.
+pub(super) struct ActiveConnection(Arc<HttpCounters>);
+
+impl ActiveConnection {
+    /// Counts one more.
+    pub(super) fn count(counters: &Arc<HttpCounters>) -> Self {
+        counters.downstream_cx_total.increment();
+        counters.downstream_cx_active.increment();
+        Self(counters.clone())
+    }
+}
+
+impl Drop for ActiveConnection {
+    fn drop(&mut self) {
+        self.0.downstream_cx_active.decrement();
+    }
+}
+
+/// As [`ActiveConnection`], of those that speak HTTP/1.
+pub(super) struct ActiveHttp1(Arc<HttpCounters>);
+
+impl ActiveHttp1 {
+    /// Counts one more.
+    pub(super) fn count(counters: &Arc<HttpCounters>) -> Self {
+        counters.downstream_cx_http1_total.increment();
+        counters.downstream_cx_http1_active.increment();
+        Self(counters.clone())
+    }
+}
+
+impl Drop for ActiveHttp1 {
+    fn drop(&mut self) {
+        self.0.downstream_cx_http1_active.decrement();
     }
 }

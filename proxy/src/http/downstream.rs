@@ -26,10 +26,21 @@ pub(super) struct ClientConnection {
     pub(super) served: Cell<u32>,
     /// Its requests are tasks of their own: whoever drives the connection tells them of its end.
     pub(super) is_multiplexed: Cell<bool>,
+    /// It has ended, or said that the last request was its last and sent nothing behind it. HTTP/1 alone.
+    pub(super) is_done: Cell<bool>,
     /// It has served as many requests as it may.
     is_worn_out: Cell<bool>,
-    pub(super) host: RefCell<HostCache>,
-    pub(super) introduction: RefCell<Option<Introduction>>,
+    /// It is to end because memory is short, and was counted.
+    is_shed: Cell<bool>,
+    /// `None` for who has asked once.
+    pub(super) remembered: RefCell<Option<Box<Remembered>>>,
+}
+
+/// What is remembered of a client that comes back, because it will come again.
+#[derive(Default)]
+pub(super) struct Remembered {
+    pub(super) host: HostCache,
+    pub(super) introduction: Option<Introduction>,
 }
 
 impl ClientConnection {
@@ -39,9 +50,10 @@ impl ClientConnection {
             worker,
             served: Cell::new(0),
             is_multiplexed: Cell::new(false),
+            is_done: Cell::new(false),
             is_worn_out: Cell::new(false),
-            host: RefCell::default(),
-            introduction: RefCell::default(),
+            is_shed: Cell::new(false),
+            remembered: RefCell::default(),
         })
     }
 
@@ -61,20 +73,40 @@ impl ClientConnection {
         Some(most.saturating_sub(age))
     }
 
-    /// Whether the requests under way have to be the connection's last.
-    pub(super) fn is_last(&self, chain: &HttpChain) -> bool {
+    /// Notes that a request has come: there may be enough of them.
+    pub(super) fn note_request(&self, chain: &HttpChain) {
+        self.served.set(self.served.get() + 1);
         let enough = chain.model().max_requests_per_connection.is_some_and(|most| self.served.get() >= most);
         if enough && !self.is_worn_out.replace(true) {
             chain.counters.downstream_cx_max_requests_reached.increment();
         }
-        let overloaded = self.worker.process.overload.sheds(Action::DisableHttpKeepalive, &self.worker.random);
-        if overloaded {
+    }
+
+    /// Notes that an answer is about to be sent: while memory is short, the connection ends with it.
+    pub(super) fn note_answer(&self, chain: &HttpChain) {
+        let obeys = self.admission.facts.obeys_overload_manager;
+        if obeys && self.worker.process.overload.sheds(Action::DisableHttpKeepalive, &self.worker.random) {
+            self.shed(chain);
+            // Whoever drives a connection with several requests under way does not see their answers.
+            self.admission.wake();
+        }
+    }
+
+    /// Notes that the connection ends because memory is short.
+    pub(super) fn shed(&self, chain: &HttpChain) {
+        if !self.is_shed.replace(true) {
             chain.counters.downstream_cx_overload_disable_keepalive.increment();
         }
-        enough
-            || overloaded
-            || self.admission.wish() >= Wish::LastRequest
-            || self.age_left(chain).is_some_and(|left| left.is_zero())
+    }
+
+    /// Whether something was noted, or is wished for, that makes the requests under way the connection's last.
+    pub(super) fn is_to_end(&self) -> bool {
+        self.is_worn_out.get() || self.is_shed.get() || self.admission.wish() >= Wish::LastRequest
+    }
+
+    /// Whether the requests under way have to be the connection's last.
+    pub(super) fn is_last(&self, chain: &HttpChain) -> bool {
+        self.is_to_end() || self.age_left(chain).is_some_and(|left| left.is_zero())
     }
 }
 

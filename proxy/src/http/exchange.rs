@@ -3,9 +3,11 @@
 mod changes;
 mod record;
 mod reply;
+mod tail;
 
 use std::rc::Rc;
 
+use bytes::Bytes;
 use h1::{BodyLength, Header, Method, Scheme};
 use route::{Action, Forward, RouteMatch, VirtualHostIndex};
 
@@ -20,6 +22,7 @@ use super::{HttpChain, client_certificate, response_forwarding};
 use crate::overload;
 use crate::upstream::Cluster;
 use crate::worker::WorkerRoutes;
+use xds_model::route::ConnectMode;
 
 /// An idle connection must not hold what somebody made up: no name of a host is longer (RFC 1035, section 2.3.4).
 const LONGEST_CACHED_AUTHORITY: usize = 255 + ":65535".len();
@@ -29,6 +32,10 @@ const LONGEST_CACHED_AUTHORITY: usize = 255 + ":65535".len();
 pub(super) enum After {
     NextRequest,
     Close,
+    /// An answer was cut off: what the client has not taken of it is of no use.
+    CutOff,
+    /// The client was told by a reset that the other side has broken off.
+    Reset,
 }
 
 /// The virtual host of the last request: most connections stay with one.
@@ -62,6 +69,8 @@ pub(super) struct Exchange<'a> {
     pub(super) chain: Rc<HttpChain>,
     /// The request's body on its way to the upstream.
     pub(super) body: Body,
+    /// What is left to put of an answer of our own.
+    tail: Bytes,
     pub(super) scheme: Scheme,
     client: std::net::SocketAddr,
 }
@@ -95,6 +104,7 @@ pub(super) async fn run(downstream: Downstream<'_>, chain: Rc<HttpChain>, memory
         Ok(()) => exchange.route().await,
         Err(reply) => exchange.reply(reply, None),
     };
+    let after = exchange.send_tail(after).await;
     exchange.log();
     after
 }
@@ -114,7 +124,7 @@ pub(super) fn refuse(
 
 impl<'a> Exchange<'a> {
     fn new(downstream: Downstream<'a>, chain: Rc<HttpChain>, memory: &'a mut Memory) -> Self {
-        if memory.request.upgrade().is_some() {
+        if memory.request.upgrade().is_some() || memory.request.method == Method::Connect {
             // What follows belongs to the other protocol.
             memory.request.body = BodyLength::None;
         }
@@ -123,6 +133,7 @@ impl<'a> Exchange<'a> {
             scheme: if downstream.connection.admission.facts.tls.is_some() { Scheme::Https } else { Scheme::Http },
             client: downstream.connection.admission.facts.remote,
             body: Body::new(&downstream.source, length, length == BodyLength::Chunked),
+            tail: Bytes::new(),
             downstream,
             memory,
             chain,
@@ -132,7 +143,8 @@ impl<'a> Exchange<'a> {
     /// Refuses everything while memory is short.
     fn admit(&self) -> Result<(), LocalReply> {
         let worker = self.downstream.worker();
-        if worker.process.overload.sheds(overload::Action::StopAcceptingRequests, &worker.random) {
+        let obeys = self.downstream.connection.admission.facts.obeys_overload_manager;
+        if obeys && worker.process.overload.sheds(overload::Action::StopAcceptingRequests, &worker.random) {
             self.chain.counters.downstream_rq_overload_close.increment();
             return Err(LocalReply::overloaded());
         }
@@ -155,14 +167,17 @@ impl<'a> Exchange<'a> {
         let scratch = &mut self.memory.scratch;
         let worker = self.downstream.worker();
         let source = Source { model, facts, scheme: self.scheme.as_str(), local_address: worker.process.local_address };
-        let mut introduction = self.downstream.connection.introduction.borrow_mut();
-        // Whoever comes back will come again.
-        if self.downstream.connection.served.get() > 1
-            && !introduction.as_ref().is_some_and(|known| known.is_of(&self.chain))
-        {
-            *introduction = Some(Introduction::new(&self.chain, &source));
+        let mut remembered = self.downstream.connection.remembered.borrow_mut();
+        if remembered.is_none() && self.downstream.connection.served.get() > 1 {
+            *remembered = Some(Box::default());
         }
-        let known = introduction.as_ref().and_then(|known| known.write(request.fields_mut()));
+        let known = remembered.as_mut().and_then(|remembered| {
+            let introduction = &mut remembered.introduction;
+            if !introduction.as_ref().is_some_and(|known| known.is_of(&self.chain)) {
+                *introduction = Some(Introduction::new(&self.chain, &source));
+            }
+            introduction.as_ref()?.write(request.fields_mut())
+        });
         let client = known.unwrap_or_else(|| forwarded::describe(&source, request, scratch));
         forwarded::identify(model, client, request.fields_mut(), &worker.random);
         self.client = client.address;
@@ -198,11 +213,14 @@ impl<'a> Exchange<'a> {
 
     fn find_host(&mut self) -> Option<(Rc<WorkerRoutes>, VirtualHostIndex)> {
         let request = &self.memory.request;
-        if request.method == Method::Connect || request.authority().is_empty() {
+        if request.authority().is_empty() {
             return None;
         }
         let routes = self.chain.routes(self.downstream.worker())?;
-        let host = self.downstream.connection.host.borrow_mut().look_up(&routes, request.authority())?;
+        let host = match &mut *self.downstream.connection.remembered.borrow_mut() {
+            Some(remembered) => remembered.host.look_up(&routes, request.authority()),
+            None => routes.table.virtual_host(request.authority()),
+        }?;
         Some((routes, host))
     }
 
@@ -243,6 +261,15 @@ impl<'a> Exchange<'a> {
         Err(self.reply(reply, Some(&found)))
     }
 
+    /// Whether a route takes CONNECT requests.
+    fn may_connect(&self, forward: &Forward) -> bool {
+        match forward.connect {
+            ConnectMode::Inherited => self.chain.model().upgrades.iter().any(|upgrade| upgrade == "connect"),
+            ConnectMode::Refused => false,
+            ConnectMode::Forwarded | ConnectMode::Terminated => true,
+        }
+    }
+
     /// Picks the target and its cluster, and changes the request for them.
     fn prepare<'r>(
         &mut self,
@@ -259,6 +286,9 @@ impl<'a> Exchange<'a> {
             return Err(LocalReply::no_cluster(forward.cluster_not_found_status));
         };
         self.memory.outcome.cluster = Some(cluster.name().clone());
+        if self.memory.request.method == Method::Connect && !self.may_connect(forward) {
+            return Err(LocalReply::upgrade_refused());
+        }
         self.change_request(found, forward, target)?;
         Ok((target, cluster))
     }

@@ -1,18 +1,17 @@
-//! What gRPC asks of the proxies between its two ends: its deadline, and answers that its clients understand.
+//! What gRPC says in the fields of a head: that it is gRPC, and its deadline.
 
 use std::time::Duration;
 
-use h1::{Fields, Header, RequestHead};
-use route::Forward;
+use h1::{Fields, Header};
 
-/// Whether the client speaks gRPC (Envoy, `Grpc::Common::hasGrpcContentType`).
-pub(super) fn is_grpc(request: &RequestHead) -> bool {
-    let content_type = request.fields().get(Header::ContentType).unwrap_or_default();
+/// Whether a message says that it is gRPC (Envoy, `Grpc::Common::hasGrpcContentType`).
+pub(super) fn is_grpc(fields: &Fields) -> bool {
+    let content_type = fields.get(Header::ContentType).unwrap_or_default();
     content_type.strip_prefix(b"application/grpc").is_some_and(|rest| matches!(rest.first(), None | Some(b'+')))
 }
 
 /// How long a client waits for the answer (`grpc-timeout`); `None` if it does not say, or nothing that can be understood.
-fn deadline(fields: &Fields) -> Option<Duration> {
+pub(super) fn deadline(fields: &Fields) -> Option<Duration> {
     let (digits, unit) = fields.get(Header::GrpcTimeout)?.split_last_chunk::<1>()?;
     // At most 8 digits (gRPC over HTTP2, "Timeout").
     if digits.is_empty() || digits.len() > 8 || !digits.iter().all(u8::is_ascii_digit) {
@@ -45,45 +44,9 @@ pub(super) fn write_deadline(fields: &mut Fields, milliseconds: u64) {
     });
 }
 
-/// Bounds on a request that depend on its deadline.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Bounds {
-    /// On the answer, counted from the end of the request.
-    pub(super) answer: Option<Duration>,
-    /// On the life of the stream; `None` for that of the connection manager.
-    pub(super) life: Option<Duration>,
-    /// The endpoint is told of the bound on the answer as of its deadline.
-    pub(super) is_deadline: bool,
-}
-
-/// What a route makes of a request (Envoy, `FilterUtility::finalTimeout` and `ActiveStream::refreshDurationTimeout`).
-pub(super) fn bounds(forward: &Forward, request: &RequestHead) -> Bounds {
-    let is_set = |time: Option<Duration>| time.filter(|time| !time.is_zero());
-    if let Some(stream) = &forward.max_stream_duration {
-        let counted = stream.grpc_timeout_header_max.filter(|_| is_grpc(request));
-        let said = counted.and_then(|most| Some((most, deadline(request.fields())?)));
-        let life = match said {
-            Some((most, said)) => {
-                let said = is_set(Some(most)).map_or(said, |most| said.min(most));
-                Some(said.saturating_sub(stream.grpc_timeout_header_offset).max(Duration::from_nanos(1)))
-            }
-            None => stream.duration,
-        };
-        return Bounds { answer: None, life, is_deadline: false };
-    }
-    match forward.grpc_timeout.filter(|_| is_grpc(request)) {
-        None => Bounds { answer: is_set(forward.timeout), ..Bounds::default() },
-        Some(grpc) => {
-            let said = is_set(deadline(request.fields()));
-            let said = said.map(|said| if grpc.offset < said { said - grpc.offset } else { said });
-            Bounds { answer: said.into_iter().chain(is_set(grpc.max)).min(), life: None, is_deadline: true }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use h1::Method;
+    use h1::{Method, RequestHead};
 
     use super::*;
 

@@ -8,13 +8,12 @@ use std::time::Duration;
 use h1::RequestHead;
 
 use super::HttpChain;
-use super::connection::LAST_FLUSH;
 use super::downstream::{ClientConnection, Downstream};
 use super::exchange;
 use super::message::Memory;
 use super::sink::Sink;
 use super::source::Source;
-use crate::http2::{self, Code, Keepalive, Over, Requests, Role};
+use crate::http2::{self, Code, IdleTime, Keepalive, Over, Requests, Role};
 use crate::io::{Stream, Traffic};
 use crate::telemetry::access_log::Record;
 use crate::telemetry::response_flags::ResponseFlags;
@@ -34,7 +33,8 @@ pub(super) async fn serve(stream: &mut Stream, client: &Rc<ClientConnection>, al
     let io = &client.worker.io;
     let connection = http2::Connection::start(Role::Server, chain.http2, stream.writer(), io);
     let keepalive = Keepalive::new(chain.model().http2.keepalive, client.worker.core());
-    let mut serving = Serving { client, alarm, connection: &connection, stage: Stage::Open, idle: false, keepalive };
+    let (stage, idle) = (Stage::Open, IdleTime::default());
+    let mut serving = Serving { client, alarm, connection: &connection, stage, idle, owed: None, keepalive };
     let over = poll_fn(|context| serving.poll(context, stream)).await;
     match over {
         Over::Peer => {}
@@ -43,13 +43,24 @@ pub(super) async fn serve(stream: &mut Stream, client: &Rc<ClientConnection>, al
             chain.counters.downstream_cx_protocol_error.increment();
         }
         Over::Flood(limit) => {
-            tracing::debug!(client = %client.admission.facts.remote, "an HTTP/2 connection is closed: too many {limit}");
+            warn_of_flood(client, limit);
             chain.counters.downstream_cx_http2_flood.increment();
         }
+        // It was said already.
+        Over::Local if serving.stage == Stage::Leaving => {}
         Over::Local => connection.go_away(Code::NO_ERROR),
     }
     connection.end(over);
     serving.count(stream);
+}
+
+/// Names one client in a minute: the counter has them all.
+fn warn_of_flood(client: &ClientConnection, limit: &str) {
+    let core = client.worker.core();
+    if let Some(count) = core.client_floods.happened(core.io.clock.now()) {
+        let client = client.admission.facts.remote;
+        tracing::warn!(%client, count, "a client's HTTP/2 connection is closed: too many {limit}");
+    }
 }
 
 /// How far a connection is on its way out.
@@ -68,8 +79,9 @@ struct Serving<'c> {
     alarm: &'c Alarm,
     connection: &'c Rc<http2::Connection>,
     stage: Stage,
-    /// No request is under way, and the alarm is set.
-    idle: bool,
+    idle: IdleTime,
+    /// What the client has begun and must end, and until when.
+    owed: Option<(u64, Alarm)>,
     keepalive: Option<Keepalive>,
 }
 
@@ -86,21 +98,44 @@ impl Serving<'_> {
         if self.client.admission.poll_wish(context, Wish::Close).is_ready() {
             return Poll::Ready(Over::Local);
         }
+        if self.poll_owed(context, stream, &chain).is_ready() {
+            chain.counters.downstream_rq_header_timeout.increment();
+            return Poll::Ready(Over::Local);
+        }
         let core = self.client.worker.core();
         if self.keepalive.as_mut().is_some_and(|keepalive| keepalive.poll(context, self.connection, core).is_ready()) {
             chain.counters.downstream_cx_http2_keepalive_timeout.increment();
             return Poll::Ready(Over::Local);
         }
-        let enough = (accepted && self.client.is_last(&chain)) || self.client.admission.wish() >= Wish::LastRequest;
+        let enough = self.client.is_to_end() || (accepted && self.client.is_last(&chain));
         if self.stage == Stage::Open && enough {
             self.leave(&chain);
         }
         self.poll_end(context, &chain)
     }
 
+    /// Ready when the client has left a head, or what else it began, unfinished for too long.
+    fn poll_owed(&mut self, context: &mut Context<'_>, stream: &Stream, chain: &HttpChain) -> Poll<()> {
+        let Some(number) = self.connection.owed(stream) else {
+            self.owed = None;
+            return Poll::Pending;
+        };
+        let known = self.owed.take().filter(|(known, _)| *known == number);
+        let (_, alarm) = self.owed.insert(known.unwrap_or_else(|| {
+            let alarm = Alarm::new(&self.client.worker.timers);
+            alarm.set_after(Some(chain.headers_timeout));
+            (number, alarm)
+        }));
+        alarm.poll_elapsed(context)
+    }
+
     /// Asks the client to leave.
     fn leave(&mut self, chain: &HttpChain) {
-        chain.counters.downstream_cx_drain_close.increment();
+        match self.client.admission.wish() {
+            Wish::Serve => {}
+            Wish::Shed => self.client.shed(chain),
+            Wish::LastRequest | Wish::Drain | Wish::Close => chain.counters.downstream_cx_drain_close.increment(),
+        }
         self.connection.drain();
         self.stage = Stage::Noticed;
         self.alarm.set_after(Some(NOTICE));
@@ -117,19 +152,16 @@ impl Serving<'_> {
                     if self.alarm.poll_elapsed(context).is_pending() {
                         return Poll::Pending;
                     }
+                    // Whoever goes on all the same does not hold the connection open.
+                    self.connection.go_away(Code::NO_ERROR);
                     self.stage = Stage::Leaving;
                 }
                 Stage::Open => {
-                    if active || !self.idle {
-                        self.idle = !active;
-                        if !active {
-                            self.connection.rest();
-                        }
-                        let silence = chain.model().idle_timeout.filter(|_| !active);
-                        let bounds = [silence, self.client.age_left(chain)];
-                        self.alarm.set_after(bounds.into_iter().flatten().min());
-                    }
-                    if self.alarm.deadline().is_none() || self.alarm.poll_elapsed(context).is_pending() {
+                    let client = self.client;
+                    let time = |active: bool| {
+                        chain.model().idle_timeout.filter(|_| !active).into_iter().chain(client.age_left(chain)).min()
+                    };
+                    if self.idle.poll(context, self.connection, self.alarm, time).is_pending() {
                         return Poll::Pending;
                     }
                     if !active {
@@ -162,7 +194,7 @@ impl Requests for Accepting<'_> {
         let client = self.client;
         let mut memory = client.worker.memory.take();
         std::mem::swap(&mut memory.request, head);
-        client.served.set(client.served.get() + 1);
+        client.note_request(&client.admission.application());
         client.worker.tasks.spawn(serve_request(stream, client.clone(), memory));
         self.accepted = true;
     }
@@ -171,6 +203,7 @@ impl Requests for Accepting<'_> {
     fn refused(&mut self, code: Code, detail: &'static str) {
         let chain = self.client.admission.application();
         chain.counters.downstream_rq_total.increment();
+        chain.counters.downstream_rq_http2_refused.increment();
         let flags = match code {
             Code::PROTOCOL_ERROR => ResponseFlags::DOWNSTREAM_PROTOCOL_ERROR,
             _ => ResponseFlags::DOWNSTREAM_REMOTE_RESET,
@@ -199,10 +232,6 @@ async fn serve_request(mut stream: http2::Stream, client: Rc<ClientConnection>, 
     let downstream = Downstream { source: Source::Http2(&mut stream), sink, connection: &client };
     exchange::run(downstream, chain, &mut memory).await;
     client.worker.memory.give(memory);
-    let alarm = Alarm::new(&client.worker.timers);
-    alarm.set_after(Some(LAST_FLUSH));
-    // A client that takes nothing more loses it.
-    let _ = alarm.limit(stream.writer().flushed()).await;
     if !stream.is_answered() {
         stream.reset(Code::INTERNAL_ERROR);
     }

@@ -1,11 +1,12 @@
 //! Answers of our own: which status, which words, which response flag. One table, with Envoy's values.
 
+mod upstream;
+
 use bytes::Bytes;
 use h1::{BodyLength, Header, RequestError, RequestHead, ResponseHead, Version};
 
 use super::grpc::is_grpc;
 use crate::telemetry::response_flags::ResponseFlags;
-use crate::upstream::ConnectFailure;
 
 /// An answer of our own.
 #[derive(Debug)]
@@ -60,7 +61,7 @@ impl LocalReply {
 
     /// Writes the head of the answer to `request`; returns the body that follows.
     pub(super) fn start(&self, request: &RequestHead, response: &mut ResponseHead) -> Bytes {
-        if is_grpc(request) {
+        if is_grpc(request.fields()) {
             self.start_grpc(request.version, response);
             return Bytes::new();
         }
@@ -129,6 +130,13 @@ impl LocalReply {
     /// What a rewrite made of the request cannot be sent.
     pub(super) const fn bad_rewrite() -> Self {
         Self::new(500, "", ResponseFlags::NONE, "invalid_rewrite")
+    }
+
+    /// The body arrives more slowly than it may.
+    pub(super) const fn too_slow() -> Self {
+        let mut reply = Self::new(408, "request too slow", ResponseFlags::STREAM_IDLE_TIMEOUT, "minimum_rate");
+        reply.close = true;
+        reply
     }
 
     /// The stream was silent for too long. It was the upstream's turn if the request had arrived (Envoy, `maybeRequestTimeoutCode`).
@@ -215,86 +223,6 @@ impl LocalReply {
     /// The cluster does not exist.
     pub(super) const fn no_cluster(status: u16) -> Self {
         Self::new(status, "", ResponseFlags::NO_CLUSTER_FOUND, "cluster_not_found")
-    }
-
-    /// No endpoint may be used.
-    pub(super) const fn no_healthy_upstream() -> Self {
-        Self::new(503, "no healthy upstream", ResponseFlags::NO_HEALTHY_UPSTREAM, "no_healthy_upstream")
-    }
-
-    /// A circuit breaker is open.
-    pub(super) const fn overflow() -> Self {
-        Self::new(
-            503,
-            "upstream connect error or disconnect/reset before headers. reset reason: overflow",
-            ResponseFlags::UPSTREAM_OVERFLOW,
-            "upstream_reset_before_response_started{overflow}",
-        )
-    }
-
-    /// There is no connection to the upstream. The log says why, the client is not told.
-    pub(super) const fn connect_failure(failure: &ConnectFailure) -> Self {
-        let (body, details) = match failure {
-            ConnectFailure::Timeout => (
-                "upstream connect error or disconnect/reset before headers. reset reason: connection timeout",
-                "upstream_reset_before_response_started{connection_timeout}",
-            ),
-            ConnectFailure::Refused(_) => (
-                "upstream connect error or disconnect/reset before headers. reset reason: remote connection failure",
-                "upstream_reset_before_response_started{remote_connection_failure}",
-            ),
-        };
-        Self::new(503, body, ResponseFlags::UPSTREAM_CONNECTION_FAILURE, details)
-    }
-
-    /// The upstream went away before it answered.
-    pub(super) const fn upstream_reset() -> Self {
-        Self::new(
-            503,
-            "upstream connect error or disconnect/reset before headers. reset reason: connection termination",
-            ResponseFlags::UPSTREAM_CONNECTION_TERMINATION,
-            "upstream_reset_before_response_started{connection_termination}",
-        )
-    }
-
-    /// The endpoint reset the request's stream.
-    pub(super) const fn upstream_remote_reset() -> Self {
-        Self::new(
-            503,
-            "upstream connect error or disconnect/reset before headers. reset reason: remote reset",
-            ResponseFlags::UPSTREAM_REMOTE_RESET,
-            "upstream_reset_before_response_started{remote_reset}",
-        )
-    }
-
-    /// The endpoint took the request for none that it acts upon.
-    pub(super) const fn upstream_refused_stream() -> Self {
-        Self::new(
-            503,
-            "upstream connect error or disconnect/reset before headers. reset reason: remote refused stream reset",
-            ResponseFlags::UPSTREAM_REMOTE_RESET,
-            "upstream_reset_before_response_started{remote_refused_stream_reset}",
-        )
-    }
-
-    /// The upstream's answer cannot be understood.
-    pub(super) const fn upstream_protocol_error() -> Self {
-        Self::new(
-            502,
-            "upstream connect error or disconnect/reset before headers. reset reason: protocol error",
-            ResponseFlags::UPSTREAM_PROTOCOL_ERROR,
-            "upstream_reset_before_response_started{protocol_error}",
-        )
-    }
-
-    /// The upstream took too long.
-    pub(super) const fn upstream_timeout() -> Self {
-        Self::new(504, "upstream request timeout", ResponseFlags::UPSTREAM_REQUEST_TIMEOUT, "response_timeout")
-    }
-
-    /// One try took too long, and there is no other.
-    pub(super) const fn per_try_timeout() -> Self {
-        Self::new(504, "upstream request timeout", ResponseFlags::UPSTREAM_REQUEST_TIMEOUT, "upstream_per_try_timeout")
     }
 
     /// The body of the request is broken.

@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::grpc::Bounds;
+use super::upstream_request::Bounds;
 use crate::telemetry::response_flags::ResponseFlags;
 use crate::upstream::Target;
 
@@ -32,7 +32,6 @@ pub(super) struct Outcome {
     /// Envoy's response code details.
     pub(super) details: &'static str,
     pub(super) upstream_failure: String,
-    pub(super) bytes_received: u64,
     pub(super) bytes_sent: u64,
     pub(super) route_name: Option<Arc<str>>,
     pub(super) route_config: Option<Arc<str>>,
@@ -68,7 +67,6 @@ impl Outcome {
             flags: ResponseFlags::NONE,
             details: "",
             upstream_failure: String::new(),
-            bytes_received: 0,
             bytes_sent: 0,
             route_name: None,
             route_config: None,

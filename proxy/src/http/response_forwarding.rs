@@ -7,15 +7,18 @@ use std::task::Poll;
 use h1::{BodyLength, Method, Version};
 
 use super::body::{Body, BodyFailure, Silence};
+use super::departure::Departure;
 use super::downstream::Downstream;
 use super::exchange::{After, Exchange};
 use super::local_reply::LocalReply;
 use super::message::Memory;
+use super::pace::Pace;
 use super::sink::Sink;
 use super::source::Source;
-use super::upgrade;
+use super::upgrade::{self, Halves};
 use super::upstream_request::UpstreamAnswer;
-use crate::http2::{Code, Reset};
+use super::upstream_reset::UpstreamReset;
+use crate::http2::Code;
 use crate::telemetry::response_flags::ResponseFlags;
 use crate::upstream::Cluster;
 use crate::worker::timer::Alarm;
@@ -26,7 +29,8 @@ pub(super) async fn deliver(exchange: &mut Exchange<'_>, mut upstream: UpstreamA
     exchange.chain.counters.response(exchange.memory.response.status);
     if exchange.memory.response.tunnel {
         let sink = upstream.sink();
-        return tunnel(exchange, &mut upstream.source(), &sink).await;
+        let halves = if upstream.is_tunnel_end() { Halves::Each } else { Halves::Together };
+        return tunnel(exchange, &mut upstream.source(), &sink, halves, cluster).await;
     }
     let mut delivery = Delivery::begin(exchange, &upstream.source());
     let mut passed = delivery.pass_received(exchange, &mut upstream.source());
@@ -35,9 +39,15 @@ pub(super) async fn deliver(exchange: &mut Exchange<'_>, mut upstream: UpstreamA
     }
     exchange.memory.outcome.bytes_sent = delivery.body.moved;
     exchange.memory.trailers = delivery.body.trailers.take();
+    upstream.report_end(exchange.memory, matches!(passed, Err(Interrupted::Upstream(_))));
     if let Err(interrupted) = passed {
         interrupted.note(exchange, cluster);
-        return After::Close;
+        if exchange.memory.response.body == BodyLength::UntilClose {
+            // A proper end would say that the answer is whole (RFC 9112 section 8).
+            exchange.downstream.source.reset(Code::CANCEL);
+            return After::Reset;
+        }
+        return interrupted.after();
     }
     if delivery.reusable {
         upstream.release();
@@ -57,6 +67,7 @@ struct Delivery {
 impl Delivery {
     /// Puts the head.
     fn begin(exchange: &mut Exchange<'_>, source: &Source<'_>) -> Self {
+        exchange.downstream.connection.note_answer(&exchange.chain);
         let last = exchange.downstream.connection.is_last(&exchange.chain);
         let unread = !exchange.body.is_complete();
         let (request, response) = (&exchange.memory.request, &mut exchange.memory.response);
@@ -73,76 +84,82 @@ impl Delivery {
             response.body = BodyLength::None;
         }
         // Whoever asked for another protocol and does not get it may have sent bytes of it already.
-        let upgrade_failed = request.upgrade().is_some();
+        let upgrade_failed = request.upgrade().is_some() || request.method == Method::Connect;
         let close = last || upgrade_failed || unread || !request.keep_alive || response.body == BodyLength::UntilClose;
         exchange.downstream.sink.put_response(request.version, response, close, response.body.is_empty());
-        // An upstream that sends a body where there must be none would answer the next request with it.
-        let promised = length == BodyLength::None && response.content_length.is_some_and(|length| length > 0);
-        let suspicious = request.method == Method::Head || promised;
         let mut body = Body::new(source, length, response.body == BodyLength::Chunked);
         body.trailers = exchange.memory.trailers.take();
         Self {
             body,
             after: if close { After::Close } else { After::NextRequest },
-            reusable: response.keep_alive && !unread && !suspicious && length != BodyLength::UntilClose,
+            // A body where there must be none (HEAD, 304) is seen by the pool.
+            reusable: response.keep_alive && !unread && length != BodyLength::UntilClose,
         }
     }
 
     /// Puts what came with the head.
     fn pass_received(&mut self, exchange: &Exchange<'_>, upstream: &mut Source<'_>) -> Result<(), Interrupted> {
-        let moved = self.body.move_pending(upstream, &exchange.downstream.sink, |_| {});
-        moved.map_err(|_| Interrupted::Upstream)
+        let moved = self.body.move_pending(upstream, &exchange.downstream.sink, |_| false);
+        moved.map_err(|_| Interrupted::Upstream(UpstreamReset::Protocol))
     }
 }
 
 /// Why an answer did not get to its end.
+#[derive(Clone, Copy)]
 enum Interrupted {
-    Upstream,
-    /// The endpoint reset the stream.
-    RemoteReset,
-    /// It did so in the words for a request that it had not begun with.
-    Refused,
-    /// The endpoint closed the connection with the stream.
-    Termination,
+    Upstream(UpstreamReset),
     Client,
     Timeout,
     Silence,
+    TooSlow,
     Closing,
 }
 
 impl Interrupted {
-    fn note(self, exchange: &mut Exchange<'_>, cluster: &Cluster) {
-        let (flags, details) = match self {
-            Self::Refused => (
-                ResponseFlags::UPSTREAM_REMOTE_RESET,
-                "upstream_reset_after_response_started{remote_refused_stream_reset}",
-            ),
-            Self::Upstream => {
-                (ResponseFlags::UPSTREAM_PROTOCOL_ERROR, "upstream_reset_after_response_started{protocol_error}")
-            }
-            Self::RemoteReset => {
-                (ResponseFlags::UPSTREAM_REMOTE_RESET, "upstream_reset_after_response_started{remote_reset}")
-            }
-            Self::Termination => (
-                ResponseFlags::UPSTREAM_CONNECTION_TERMINATION,
-                "upstream_reset_after_response_started{connection_termination}",
-            ),
-            Self::Client => exchange.downstream.departure(),
+    /// What the log line says.
+    fn facts(self, downstream: &Downstream<'_>) -> (ResponseFlags, &'static str) {
+        match self {
+            Self::Upstream(reset) => (reset.flags(), details(reset)),
+            Self::Client => downstream.departure(),
             Self::Timeout => (ResponseFlags::UPSTREAM_REQUEST_TIMEOUT, "response_timeout"),
             Self::Silence => (ResponseFlags::STREAM_IDLE_TIMEOUT, "stream_idle_timeout"),
+            Self::TooSlow => (ResponseFlags::STREAM_IDLE_TIMEOUT, LocalReply::too_slow().details),
             Self::Closing => (ResponseFlags::LOCAL_RESET, LocalReply::closing().details),
-        };
+        }
+    }
+
+    fn note(self, exchange: &mut Exchange<'_>, cluster: &Cluster) {
+        let (flags, details) = self.facts(&exchange.downstream);
         match self {
-            Self::Upstream | Self::RemoteReset | Self::Refused | Self::Termination => {
-                cluster.counters().upstream_rq_rx_reset.increment()
-            }
+            Self::Upstream(_) => cluster.counters().upstream_rq_rx_reset.increment(),
             Self::Client => exchange.chain.counters.downstream_rq_rx_reset.increment(),
             Self::Timeout => cluster.counters().upstream_rq_timeout.increment(),
             Self::Silence => exchange.chain.counters.downstream_rq_idle_timeout.increment(),
+            Self::TooSlow => exchange.chain.counters.downstream_rq_too_slow.increment(),
             Self::Closing => {}
         }
         exchange.memory.outcome.flags |= flags;
         exchange.memory.outcome.details = details;
+    }
+
+    /// What we have ended ourselves is not waited for any more.
+    fn after(self) -> After {
+        match self {
+            Self::Timeout | Self::Silence | Self::TooSlow | Self::Closing => After::CutOff,
+            Self::Upstream(_) | Self::Client => After::Close,
+        }
+    }
+}
+
+/// What the log says of an endpoint that broke its answer off.
+fn details(reset: UpstreamReset) -> &'static str {
+    match reset {
+        UpstreamReset::Termination => "upstream_reset_after_response_started{connection_termination}",
+        UpstreamReset::Protocol | UpstreamReset::BrokenConnection => {
+            "upstream_reset_after_response_started{protocol_error}"
+        }
+        UpstreamReset::Remote => "upstream_reset_after_response_started{remote_reset}",
+        UpstreamReset::Refused => "upstream_reset_after_response_started{remote_refused_stream_reset}",
     }
 }
 
@@ -155,6 +172,7 @@ async fn pass_body(
     let upstream_sink = upstream.sink();
     let sink = exchange.downstream.sink.clone();
     let worker = exchange.downstream.worker().clone();
+    body.pace = Pace::of_answer(&exchange.memory.response, &worker);
     let (end, idle_timeout) = (exchange.memory.outcome.end, exchange.memory.outcome.idle_timeout);
     let clock = worker.io.clock.clone();
     let alarm = (end.is_some() || idle_timeout.is_some()).then(|| Alarm::new(&worker.timers));
@@ -167,10 +185,11 @@ async fn pass_body(
         silence.begin();
     }
     let silence = silence.as_ref();
+    let mut departure = Departure::new(&worker);
     let Downstream { source: client, connection, .. } = &mut exchange.downstream;
-    let mut client = pin!(send_on(&mut exchange.body, client, &upstream_sink, silence));
+    let mut client = pin!(send_on(&mut exchange.body, client, &upstream_sink, silence, &mut departure, &sink));
     let mut source = upstream.source();
-    let mut passing = pin!(body.move_all(&mut source, &sink, silence, |_| {}));
+    let mut passing = pin!(body.move_all(&mut source, &sink, silence, |_| false));
     poll_fn(|context| {
         if alarm.as_ref().is_some_and(|alarm| alarm.poll_elapsed(context).is_ready()) {
             clock.invalidate();
@@ -179,16 +198,14 @@ async fn pass_body(
         }
         if let Poll::Ready(passed) = passing.as_mut().poll(context) {
             return Poll::Ready(passed.map_err(|failure| match failure {
-                BodyFailure::Source(_) => Interrupted::Upstream,
-                BodyFailure::Reset(Reset::ByPeer(Code::REFUSED_STREAM)) => Interrupted::Refused,
-                BodyFailure::Reset(Reset::ByPeer(_)) => Interrupted::RemoteReset,
-                BodyFailure::Reset(Reset::ConnectionGone) => Interrupted::Termination,
-                BodyFailure::Reset(Reset::ByCodec(_) | Reset::BrokenConnection) => Interrupted::Upstream,
+                BodyFailure::Source(_) => Interrupted::Upstream(UpstreamReset::Protocol),
+                BodyFailure::Reset(reset) => Interrupted::Upstream(reset.into()),
                 BodyFailure::Sink => Interrupted::Client,
+                BodyFailure::TooSlow => Interrupted::TooSlow,
             }));
         }
-        if client.as_mut().poll(context).is_ready() {
-            return Poll::Ready(Err(Interrupted::Client));
+        if let Poll::Ready(interrupted) = client.as_mut().poll(context) {
+            return Poll::Ready(Err(interrupted));
         }
         connection.poll_close(context).map(|()| Err(Interrupted::Closing))
     })
@@ -196,35 +213,62 @@ async fn pass_body(
 }
 
 /// Goes on sending a request that was answered early, then waits for the client to go away; ends with it.
-async fn send_on(body: &mut Body, client: &mut Source<'_>, upstream: &Sink, silence: Option<&Silence<'_>>) {
-    match body.move_all(client, upstream, silence, |_| {}).await {
+async fn send_on(
+    body: &mut Body,
+    client: &mut Source<'_>,
+    upstream: &Sink,
+    silence: Option<&Silence<'_>>,
+    departure: &mut Departure<'_>,
+    sink: &Sink,
+) -> Interrupted {
+    match body.move_all(client, upstream, silence, |_| false).await {
+        Err(BodyFailure::TooSlow) => return Interrupted::TooSlow,
         Err(BodyFailure::Source(_) | BodyFailure::Reset(_)) => {}
         // The upstream may answer and not listen.
-        Ok(()) | Err(BodyFailure::Sink) => poll_fn(|context| client.poll_gone(context)).await,
+        Ok(()) | Err(BodyFailure::Sink) => poll_fn(|context| departure.poll(context, client, sink)).await,
     }
+    Interrupted::Client
 }
 
-/// The connection speaks another protocol from here on (101).
-async fn tunnel(exchange: &mut Exchange<'_>, upstream: &mut Source<'_>, sink: &Sink) -> After {
+/// The connection speaks another protocol from here on (101, or 2xx to CONNECT).
+async fn tunnel(
+    exchange: &mut Exchange<'_>,
+    upstream: &mut Source<'_>,
+    sink: &Sink,
+    halves: Halves,
+    cluster: &Cluster,
+) -> After {
     let Memory { request, response, .. } = &*exchange.memory;
     exchange.downstream.sink.put_response(request.version, response, false, false);
     let counters = exchange.chain.counters.clone();
     counters.downstream_cx_upgrades_total.increment();
     let _active = counters.downstream_cx_upgrades_active.hold();
-    let moved = upgrade::tunnel(&mut exchange.downstream, upstream, sink, exchange.memory.outcome.idle_timeout).await;
+    let idle = exchange.memory.outcome.idle_timeout;
+    // RFC 9113 section 8.5, RFC 8441 section 5
+    let is_plain_connect = exchange.memory.request.method == Method::Connect;
+    let code = if is_plain_connect { Code::CONNECT_ERROR } else { Code::CANCEL };
+    let moved = upgrade::tunnel(&mut exchange.downstream, upstream, sink, halves, idle, code).await;
     exchange.body.moved += moved.received;
     exchange.memory.outcome.bytes_sent = moved.returned;
-    let (flags, details) = match moved.end {
+    let interrupted = match moved.end {
         upgrade::End::Both => return After::Close,
-        upgrade::End::Client => exchange.downstream.departure(),
-        upgrade::End::Upstream => (
-            ResponseFlags::UPSTREAM_CONNECTION_TERMINATION,
-            "upstream_reset_after_response_started{connection_termination}",
-        ),
-        upgrade::End::Silence => (ResponseFlags::STREAM_IDLE_TIMEOUT, "stream_idle_timeout"),
-        upgrade::End::Closing => (ResponseFlags::LOCAL_RESET, LocalReply::closing().details),
+        // A tunnel ends with the endpoint's connection.
+        upgrade::End::Upstream if is_plain_connect && !moved.is_reset => return After::Close,
+        upgrade::End::Client => Interrupted::Client,
+        upgrade::End::Upstream => upstream_end(upstream),
+        upgrade::End::Silence => Interrupted::Silence,
+        upgrade::End::Closing => Interrupted::Closing,
     };
-    exchange.memory.outcome.flags |= flags;
-    exchange.memory.outcome.details = details;
-    After::Close
+    interrupted.note(exchange, cluster);
+    if moved.is_reset { After::Reset } else { After::Close }
+}
+
+/// How an endpoint ended a tunnel.
+fn upstream_end(upstream: &Source<'_>) -> Interrupted {
+    match upstream {
+        Source::Http2(stream) => {
+            Interrupted::Upstream(stream.why_reset().map_or(UpstreamReset::Termination, UpstreamReset::from))
+        }
+        Source::Http1(_) => Interrupted::Upstream(UpstreamReset::Termination),
+    }
 }

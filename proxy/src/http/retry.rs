@@ -5,9 +5,9 @@ use std::time::Duration;
 use h1::{Fields, Header};
 use xds_model::route::{RetryOn, RetryPolicy};
 
-/// What became of a try.
+/// What became of a try, as far as there may be another for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Attempt {
+pub(super) enum RetryReason {
     /// No connection.
     ConnectFailure,
     /// The connection ended before a response.
@@ -43,9 +43,9 @@ impl<'a> Retries<'a> {
         self.policy.filter(|policy| policy.avoid_previous_hosts).map(|policy| policy.host_selection_attempts)
     }
 
-    /// Whether the policy names this outcome.
-    pub(super) fn applies(&self, attempt: Attempt, response: Option<&Fields>) -> bool {
-        self.policy.is_some_and(|policy| is_retriable(policy, attempt, response))
+    /// Whether the policy names this reason.
+    pub(super) fn applies(&self, reason: RetryReason, response: Option<&Fields>) -> bool {
+        self.policy.is_some_and(|policy| is_retriable(policy, reason, response))
     }
 
     /// Whether retries are used up.
@@ -66,21 +66,21 @@ impl<'a> Retries<'a> {
     }
 }
 
-fn is_retriable(policy: &RetryPolicy, attempt: Attempt, response: Option<&Fields>) -> bool {
+fn is_retriable(policy: &RetryPolicy, reason: RetryReason, response: Option<&Fields>) -> bool {
     let on = policy.retry_on;
-    match attempt {
-        Attempt::ConnectFailure => {
+    match reason {
+        RetryReason::ConnectFailure => {
             on.connect_failure || on.reset || on.reset_before_request || on.server_error || on.gateway_error
         }
         // Envoy takes the 503 that would follow for an error of a gateway.
-        Attempt::Reset => on.reset || on.server_error || on.gateway_error,
-        Attempt::RefusedStream => on.refused_stream || on.reset || on.server_error || on.gateway_error,
-        Attempt::PerTryTimeout => on.server_error || on.gateway_error || on.reset,
+        RetryReason::Reset => on.reset || on.server_error || on.gateway_error,
+        RetryReason::RefusedStream => on.refused_stream || on.reset || on.server_error || on.gateway_error,
+        RetryReason::PerTryTimeout => on.server_error || on.gateway_error || on.reset,
         // Envoy: whatever the status, another try would meet the same limit.
-        Attempt::Response(_) if response.is_some_and(|fields| fields.get(Header::XEnvoyRateLimited).is_some()) => {
+        RetryReason::Response(_) if response.is_some_and(|fields| fields.get(Header::XEnvoyRateLimited).is_some()) => {
             on.rate_limited
         }
-        Attempt::Response(status) => {
+        RetryReason::Response(status) => {
             (on.server_error && status >= 500)
                 || (on.gateway_error && matches!(status, 502..=504))
                 || (on.retriable_4xx && status == 409)
@@ -131,11 +131,11 @@ mod tests {
         };
         let policy = policy(default);
         let retries = Retries::new(Some(&policy));
-        assert!(retries.applies(Attempt::ConnectFailure, None));
-        assert!(retries.applies(Attempt::RefusedStream, None));
-        assert!(retries.applies(Attempt::Response(418), None));
-        for attempt in [Attempt::Reset, Attempt::Response(503), Attempt::PerTryTimeout] {
-            assert!(!retries.applies(attempt, None), "{attempt:?}");
+        assert!(retries.applies(RetryReason::ConnectFailure, None));
+        assert!(retries.applies(RetryReason::RefusedStream, None));
+        assert!(retries.applies(RetryReason::Response(418), None));
+        for reason in [RetryReason::Reset, RetryReason::Response(503), RetryReason::PerTryTimeout] {
+            assert!(!retries.applies(reason, None), "{reason:?}");
         }
     }
 
@@ -143,20 +143,24 @@ mod tests {
     fn server_errors_include_resets_and_timeouts() {
         let policy = policy(RetryOn { server_error: true, ..RetryOn::default() });
         let retries = Retries::new(Some(&policy));
-        for attempt in [Attempt::ConnectFailure, Attempt::Reset, Attempt::Response(500), Attempt::PerTryTimeout] {
-            assert!(retries.applies(attempt, None), "{attempt:?}");
+        for reason in
+            [RetryReason::ConnectFailure, RetryReason::Reset, RetryReason::Response(500), RetryReason::PerTryTimeout]
+        {
+            assert!(retries.applies(reason, None), "{reason:?}");
         }
-        assert!(!retries.applies(Attempt::Response(404), None));
+        assert!(!retries.applies(RetryReason::Response(404), None));
     }
 
     #[test]
     fn gateway_errors_include_resets() {
         let policy = policy(RetryOn { gateway_error: true, ..RetryOn::default() });
         let retries = Retries::new(Some(&policy));
-        for attempt in [Attempt::ConnectFailure, Attempt::Reset, Attempt::Response(502), Attempt::PerTryTimeout] {
-            assert!(retries.applies(attempt, None), "{attempt:?}");
+        for reason in
+            [RetryReason::ConnectFailure, RetryReason::Reset, RetryReason::Response(502), RetryReason::PerTryTimeout]
+        {
+            assert!(retries.applies(reason, None), "{reason:?}");
         }
-        assert!(!retries.applies(Attempt::Response(500), None));
+        assert!(!retries.applies(RetryReason::Response(500), None));
     }
 
     #[test]
@@ -165,7 +169,7 @@ mod tests {
         limited.append(b"x-envoy-ratelimited", b"true").unwrap();
         for (rate_limited, server_error) in [(true, false), (true, true), (false, true), (false, false)] {
             let policy = policy(RetryOn { rate_limited, server_error, ..RetryOn::default() });
-            let applies = Retries::new(Some(&policy)).applies(Attempt::Response(503), Some(&limited));
+            let applies = Retries::new(Some(&policy)).applies(RetryReason::Response(503), Some(&limited));
             assert_eq!(applies, rate_limited);
         }
     }

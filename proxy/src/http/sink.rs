@@ -88,6 +88,14 @@ impl Sink {
         }
     }
 
+    /// How many bytes may be put once there is room.
+    pub(super) fn appetite(&self) -> usize {
+        match self {
+            Self::Http1(_) => usize::MAX,
+            Self::Http2(writer) => writer.appetite(),
+        }
+    }
+
     /// Waits until everything is sent.
     ///
     /// # Errors
@@ -99,11 +107,27 @@ impl Sink {
         }
     }
 
+    /// Bytes that wait to be sent.
+    pub(super) fn unsent(&self) -> usize {
+        match self {
+            Self::Http1(writer) => writer.backlog(),
+            Self::Http2(writer) => writer.unsent(),
+        }
+    }
+
     /// Whether so much is unsent that a producer waits.
     pub(super) fn is_full(&self) -> bool {
         match self {
-            Self::Http1(writer) => writer.backlog() > crate::io::HIGH_WATER,
+            Self::Http1(writer) => writer.is_full(),
             Self::Http2(writer) => writer.is_full(),
+        }
+    }
+
+    /// Whether whoever receives the message has reset the connection or the stream.
+    pub(super) fn is_reset(&self) -> bool {
+        match self {
+            Self::Http1(writer) => writer.is_reset(),
+            Self::Http2(writer) => writer.is_peer_done(),
         }
     }
 

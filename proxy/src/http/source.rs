@@ -2,7 +2,7 @@
 
 use std::task::{Context, Poll, ready};
 
-use crate::http2;
+use crate::http2::{self, Code};
 use crate::io::Stream;
 
 /// Bytes of a next request that may arrive while the answer to this one is awaited.
@@ -33,11 +33,32 @@ impl Source<'_> {
         }
     }
 
+    /// Whether so much was read ahead that [`Self::poll_gone`] reads no more, and does not see an end.
+    pub(super) fn is_read_ahead(&self) -> bool {
+        matches!(self, Self::Http1(stream) if stream.input().bytes().len() >= PIPELINED)
+    }
+
     /// Whether a stream ended as streams do; a connection that ends is gone.
     pub(super) fn has_ended(&self) -> bool {
         match self {
             Self::Http1(_) => false,
             Self::Http2(stream) => stream.why_reset().is_none(),
+        }
+    }
+
+    /// Whether the connection or the stream was reset. A stream whose connection has gone ended before its end, too.
+    pub(super) fn is_reset(&self) -> bool {
+        match self {
+            Self::Http1(stream) => stream.is_reset(),
+            Self::Http2(stream) => stream.why_reset().is_some(),
+        }
+    }
+
+    /// Gives up at once. What is unsent is lost, and whoever sends the message learns that something is missing: HTTP/2 by `code`.
+    pub(super) fn reset(&self, code: Code) {
+        match self {
+            Self::Http1(stream) => stream.reset(),
+            Self::Http2(stream) => stream.reset(code),
         }
     }
 

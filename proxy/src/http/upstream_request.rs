@@ -4,27 +4,30 @@ mod answer;
 mod attempt;
 mod carrier;
 mod deadlines;
+mod failure;
 mod replay;
+mod report;
 mod wait;
 
 use std::rc::Rc;
 
 use balance::Permit;
-use h1::Header;
+use h1::{Header, Method};
 use route::{Forward, RouteMatch};
 
 use self::attempt::{Answering, Tried};
 use self::deadlines::Deadlines;
-pub(super) use self::deadlines::write_expected_timeout;
+pub(super) use self::deadlines::{Bounds, bounds, write_expected_timeout};
 pub(super) use self::replay::Replay;
 pub use self::replay::replay_limit;
 use super::exchange::Exchange;
 use super::local_reply::LocalReply;
-use super::retry::{Attempt, Retries};
+use super::retry::{Retries, RetryReason};
 use super::sink::Sink;
 use super::source::Source;
 use crate::telemetry::response_flags::ResponseFlags;
 use crate::upstream::{Cluster, Pool};
+use xds_model::route::ConnectMode;
 
 /// How a request was answered.
 pub(super) enum Answered<'c> {
@@ -54,6 +57,11 @@ impl UpstreamAnswer<'_> {
         self.answering.carrier.sink()
     }
 
+    /// A tunnel that ends here: the endpoint's bytes are what it carries.
+    pub(super) fn is_tunnel_end(&self) -> bool {
+        self.answering.is_tunnel_end
+    }
+
     /// The whole answer was passed on, and the connection may serve other requests.
     pub(super) fn release(self) {
         self.answering.carrier.release();
@@ -76,6 +84,7 @@ pub(super) async fn send<'c>(
     loop {
         sender.begin_try(found, forward);
         let tried = sender.attempt(&retries).await;
+        sender.report(&tried);
         if !sender.tries_again(&tried, &retries) {
             return sender.answer(tried, request);
         }
@@ -100,13 +109,18 @@ struct Sender<'x, 'a, 'c> {
     deadlines: Deadlines,
     /// The right to the retry under way.
     retry: Option<Permit>,
+    /// A CONNECT request that ends here: its tunnel goes on as a TCP connection.
+    is_tunnel_end: bool,
 }
 
 impl<'x, 'a, 'c> Sender<'x, 'a, 'c> {
     fn new(exchange: &'x mut Exchange<'a>, cluster: &'c Rc<Cluster>, forward: &Forward) -> Self {
         let deadlines = Deadlines::new(forward, exchange.chain.model(), &mut exchange.memory.outcome);
         exchange.memory.replay.begin(forward.retry.is_some());
-        let mut sender = Self { exchange, cluster, tried: Vec::new(), trying: None, deadlines, retry: None };
+        let is_tunnel_end =
+            exchange.memory.request.method == Method::Connect && forward.connect == ConnectMode::Terminated;
+        let mut sender =
+            Self { exchange, cluster, tried: Vec::new(), trying: None, deadlines, retry: None, is_tunnel_end };
         if sender.exchange.body.is_complete() {
             sender.request_received();
         }
@@ -114,8 +128,11 @@ impl<'x, 'a, 'c> Sender<'x, 'a, 'c> {
     }
 
     fn begin_try(&mut self, found: &RouteMatch<'_>, forward: &Forward) {
-        self.exchange.memory.outcome.attempts += 1;
-        if self.exchange.memory.outcome.attempts > 1 {
+        let outcome = &mut self.exchange.memory.outcome;
+        outcome.attempts += 1;
+        // Times are those of the last try.
+        (outcome.sent, outcome.answered) = (None, None);
+        if outcome.attempts > 1 {
             self.change_for_retry(found, forward);
         }
         self.cluster.counters().upstream_rq_total.increment();
@@ -125,16 +142,16 @@ impl<'x, 'a, 'c> Sender<'x, 'a, 'c> {
     fn tries_again(&mut self, tried: &Tried<'_>, retries: &Retries<'_>) -> bool {
         let counters = self.cluster.counters();
         let memory = &mut *self.exchange.memory;
-        let attempt = match tried {
+        let reason = match tried {
             Tried::Answered(_) => {
                 memory.outcome.answered = Some(self.exchange.downstream.worker().io.clock.now());
-                Attempt::Response(memory.response.status)
+                RetryReason::Response(memory.response.status)
             }
-            Tried::Failed(attempt, _) => *attempt,
-            Tried::Refused(_) | Tried::ClientGone => return false,
+            Tried::Failed(reason, _) => *reason,
+            Tried::Final(_) | Tried::ClientGone => return false,
         };
-        let response = matches!(attempt, Attempt::Response(_)).then(|| memory.response.fields());
-        if !retries.applies(attempt, response) || !memory.replay.is_whole() {
+        let response = matches!(reason, RetryReason::Response(_)).then(|| memory.response.fields());
+        if !retries.applies(reason, response) || !memory.replay.is_whole() {
             if memory.outcome.attempts > 1 && matches!(tried, Tried::Answered(_)) {
                 counters.upstream_rq_retry_success.increment();
             }
@@ -181,7 +198,7 @@ impl<'x, 'a, 'c> Sender<'x, 'a, 'c> {
         match tried {
             Tried::Answered(answering) => Answered::Upstream(UpstreamAnswer { answering, _request: request }),
             Tried::Failed(_, reply) => Answered::Local(reply.after(self.exchange.memory.outcome.attempts)),
-            Tried::Refused(reply) => Answered::Local(reply),
+            Tried::Final(reply) => Answered::Local(reply),
             Tried::ClientGone => Answered::ClientGone,
         }
     }

@@ -1,6 +1,6 @@
 //! A connection as its driver and the handles of its streams share it.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::fmt;
 use std::rc::Rc;
@@ -35,11 +35,14 @@ pub enum Over {
 
 /// An HTTP/2 connection.
 pub struct Connection {
+    pub(super) role: Role,
     pub(super) io: Rc<Io>,
     pub(super) writer: StreamWriter,
     pub(super) state: RefCell<State>,
     /// The peer's settings are there, or will never be.
     pub(super) settled: Notify,
+    /// Streams that were given up because nobody took what arrived on them, and that were not counted yet.
+    pub(super) unread: Cell<u64>,
 }
 
 #[allow(clippy::vec_box, reason = "heads move between the spare ones and the streams; they are large")]
@@ -47,14 +50,18 @@ pub(super) struct State {
     pub(super) codec: h2::Connection<Slot>,
     /// Replies of the codec on their way into the output.
     pub(super) replies: Vec<u8>,
-    /// Streams with unsent data, in the order in which they get what windows become free.
+    /// Streams that wait for windows, in the order in which they get what becomes free, and some that do not any more.
     pub(super) blocked: VecDeque<Key>,
+    /// Bytes that wait for windows, of all streams.
+    pub(super) unsent: usize,
     /// Streams that wait for the peer to read.
     pub(super) crowded: Vec<Key>,
     pub(super) driver: Option<Waker>,
     pub(super) over: Option<Over>,
     /// The peer opens or takes no more streams.
     pub(super) peer_is_leaving: bool,
+    /// What the peer said is wrong when it said goodbye.
+    pub(super) complaint: Option<Code>,
     /// Somebody waits for a stream to end.
     room_is_awaited: bool,
     /// Answers to PINGs.
@@ -69,28 +76,42 @@ impl Connection {
         let mut codec = h2::Connection::new(role, config);
         writer.put(|out| codec.start(out));
         Rc::new(Self {
+            role,
             io: io.clone(),
             writer,
             state: RefCell::new(State {
                 codec,
                 replies: Vec::new(),
                 blocked: VecDeque::new(),
+                unsent: 0,
                 crowded: Vec::new(),
                 driver: None,
                 over: None,
                 peer_is_leaving: false,
+                complaint: None,
                 room_is_awaited: false,
                 pongs: 0,
                 heads: Vec::new(),
                 trailers: Vec::new(),
             }),
             settled: Notify::new(),
+            unread: Cell::new(0),
         })
     }
 
     /// Streams that are open.
     pub fn active(&self) -> usize {
         self.state.borrow().codec.active()
+    }
+
+    /// Bytes that arrived and that nobody has taken yet, of all streams.
+    pub fn held(&self) -> usize {
+        self.state.borrow().codec.held()
+    }
+
+    /// Streams that were given up since the last call because nobody took what arrived on them.
+    pub fn take_unread(&self) -> u64 {
+        self.unread.take()
     }
 
     /// Whether another request may be sent now. Without a driver that has seen the end of the connection this is a guess.
@@ -105,6 +126,11 @@ impl Connection {
         state.over.is_some() || state.peer_is_leaving
     }
 
+    /// What the peer says that we did wrong, with which it closes the connection; told once.
+    pub fn take_complaint(&self) -> Option<Code> {
+        self.state.borrow_mut().complaint.take()
+    }
+
     /// Waits for the peer's settings, or the end of the connection.
     pub async fn settled(&self) {
         while !self.is_settled() {
@@ -116,11 +142,6 @@ impl Connection {
     pub fn is_settled(&self) -> bool {
         let state = self.state.borrow();
         state.over.is_some() || state.codec.has_settings()
-    }
-
-    /// How it ended, once it has.
-    pub fn over(&self) -> Option<Over> {
-        self.state.borrow().over
     }
 
     /// Sends the head of a request. `whole`: there is no body.
@@ -167,13 +188,15 @@ impl Connection {
         self.writer.put(|out| state.codec.ping(sent, out));
     }
 
-    /// Tells the peer to open no more streams; those that are open go on.
+    /// Asks the peer to open no more streams. None is refused yet: those that are open go on, and those that it opens before it hears of
+    /// this are taken; see [`Self::go_away`].
     pub fn drain(&self) {
         let mut state = self.state.borrow_mut();
         self.writer.put(|out| state.codec.drain(out));
     }
 
-    /// Tells the peer to close its connection, and why.
+    /// Tells the peer which of its streams was the last that was taken, and why there are no more. Streams beyond it are ignored; those up
+    /// to it go on.
     pub fn go_away(&self, code: Code) {
         let mut state = self.state.borrow_mut();
         self.writer.put(|out| state.codec.go_away(code, out));
@@ -189,7 +212,8 @@ impl Connection {
             Over::Protocol(_) | Over::Flood(_) => Reset::BrokenConnection,
             Over::Peer | Over::Local => Reset::ConnectionGone,
         };
-        state.codec.values().for_each(|(_, slot)| slot.fail(reset));
+        let dropped: usize = state.codec.values().map(|(_, slot)| slot.fail(reset)).sum();
+        state.unsent -= dropped;
         self.settled.notify_waiters();
     }
 
@@ -204,51 +228,13 @@ impl Connection {
         }
     }
 
-    /// Sends what streams could not send before, as far as the windows allow now.
-    pub(super) fn send_blocked(&self, state: &mut State) {
-        for _ in 0..state.blocked.len() {
-            let Some(key) = state.blocked.pop_front() else { return };
-            if !self.send_unsent(state, key) {
-                state.blocked.push_back(key);
-            }
-        }
-    }
-
-    /// `false` when the stream has to wait on.
-    fn send_unsent(&self, state: &mut State, key: Key) -> bool {
-        let Some(slot) = state.codec.get(key) else { return true };
-        let mut unsent = std::mem::take(&mut slot.unsent);
-        let with_data = matches!(slot.ending, Ending::WithData);
-        if state.codec.send_window(key) > 0 {
-            let mut sent = 0;
-            self.writer.put(|out| sent = state.codec.send_data(key, &unsent, with_data, out));
-            unsent.drain(..sent);
-        }
-        let Some(slot) = state.codec.get(key) else { return true };
-        if !unsent.is_empty() {
-            slot.unsent = unsent;
-            return false;
-        }
-        slot.blocked = false;
-        slot.wake();
-        match std::mem::take(&mut slot.ending) {
-            Ending::Open => {}
-            Ending::WithTrailers(trailers) => {
-                slot.ending = Ending::Sent;
-                self.writer.put(|out| state.codec.send_trailers(key, &trailers, out));
-                state.keep_trailers(trailers);
-            }
-            Ending::WithData | Ending::Sent => slot.ending = Ending::Sent,
-        }
-        true
-    }
-
     /// Nobody wants the stream any more.
     pub(super) fn release(&self, state: &mut State, key: Key) {
         let mut replies = std::mem::take(&mut state.replies);
         let slot = state.codec.release(key, &mut replies);
         state.replies = replies;
         self.put_replies(state);
+        state.unsent -= slot.as_ref().map_or(0, |slot| slot.unsent.len());
         for head in slot.into_iter().flat_map(|slot| slot.heads) {
             state.keep_head(head);
         }

@@ -17,6 +17,13 @@ const LARGEST_FRAME: usize = 16 * 1024 + 9;
 /// Nothing is read from a peer that leaves more than this unread: it would make us answer even more.
 const MOST_UNREAD: usize = 2 * HIGH_WATER;
 
+/// With more than this held of what an endpoint sent, on all streams of its connection together, streams of which much is held are given up:
+/// none may hold up the others, and all together must not fill our memory.
+const MOST_HELD: usize = 32 << 20;
+
+/// This much of one stream.
+const MUCH: usize = 64 << 10;
+
 /// Who takes the requests of a connection.
 pub trait Requests {
     /// A request, its head to be taken away.
@@ -61,6 +68,13 @@ impl Connection {
                 _ => return Poll::Ready(Over::Peer),
             }
         }
+    }
+
+    /// What the peer has begun and must end: the beginning of the connection, a head, or a frame. The number is another one for each.
+    pub fn owed(&self, stream: &io::Stream) -> Option<u64> {
+        // It may have sent the rest, of which nothing is read until it reads itself.
+        let reading = self.writer.backlog() <= MOST_UNREAD;
+        self.state.borrow().codec.owed(!stream.input().is_empty()).filter(|_| reading)
     }
 
     /// Lets those go on who waited for the peer to read.
@@ -123,12 +137,31 @@ impl Connection {
                 slot.input.append(data);
                 slot.ended |= end;
                 slot.wake();
+                let much = slot.input.bytes().len() > MUCH;
+                if much && self.role == h2::Role::Client && state.codec.held() > MOST_HELD {
+                    self.give_up(state, key);
+                }
             }
             None => {
                 state.codec.consumed(key, data.len(), &mut state.replies);
                 self.put_replies(state);
             }
         }
+    }
+
+    /// Nobody takes what arrives on a stream.
+    #[cold]
+    fn give_up(&self, state: &mut State, key: Key) {
+        let code = h2::Code::ENHANCE_YOUR_CALM;
+        state.codec.reset(key, code, &mut state.replies);
+        state.codec.consumed(key, usize::MAX, &mut state.replies);
+        self.put_replies(state);
+        if let Some(slot) = state.codec.get(key) {
+            slot.input.clear();
+            slot.ended = false;
+            state.unsent -= slot.fail(Reset::ByCodec(code));
+        }
+        self.unread.set(self.unread.get() + 1);
     }
 
     fn take(&self, state: &mut State, event: Event) {
@@ -138,7 +171,8 @@ impl Connection {
                 std::mem::swap(&mut *head, state.codec.response_head());
                 let Some(slot) = state.codec.get(key) else { return state.keep_head(head) };
                 if slot.heads.len() >= MOST_HEADS {
-                    return slot.fail(Reset::ByCodec(h2::Code::ENHANCE_YOUR_CALM));
+                    state.unsent -= slot.fail(Reset::ByCodec(h2::Code::ENHANCE_YOUR_CALM));
+                    return;
                 }
                 slot.heads.push(head);
                 slot.ended |= end;
@@ -155,14 +189,20 @@ impl Connection {
             Event::Reset { key, code, by_peer, reason } => {
                 tracing::debug!("HTTP/2 stream {} is over: {reason}", key.stream_id());
                 if let Some(slot) = state.codec.get(key) {
-                    slot.fail(if by_peer { Reset::ByPeer(code) } else { Reset::ByCodec(code) });
+                    state.unsent -= slot.fail(if by_peer { Reset::ByPeer(code) } else { Reset::ByCodec(code) });
                 }
             }
-            Event::Writable { .. } => {
+            Event::Writable { key: Some(key) } => {
+                self.send_unsent(state, key);
+            }
+            Event::Writable { key: None } => {
                 self.settled.notify_waiters();
                 self.send_blocked(state);
             }
-            Event::GoAway { .. } => state.peer_is_leaving = true,
+            Event::GoAway { code, .. } => {
+                state.peer_is_leaving = true;
+                state.complaint = (code != h2::Code::NO_ERROR).then_some(code).or(state.complaint);
+            }
             // Dealt with by the caller.
             Event::Request { .. } | Event::Data { .. } | Event::Refused { .. } => {}
             Event::Pong(_) => state.pongs += 1,

@@ -7,14 +7,19 @@
 mod config;
 mod connection;
 mod driver;
+mod idle;
 mod keepalive;
+mod sending;
 mod slot;
 mod stream;
+mod writer;
 
 pub use config::http2_config;
 pub use connection::{Connection, Over};
 pub use driver::Requests;
 pub use h2::{Code, Role};
+pub use idle::IdleTime;
 pub use keepalive::Keepalive;
 pub use slot::Reset;
-pub use stream::{Stream, StreamWriter, Taken};
+pub use stream::{Stream, Taken};
+pub use writer::StreamWriter;

@@ -32,7 +32,7 @@ pub(super) enum Ending {
     Open,
     WithData,
     WithTrailers(Box<Fields>),
-    /// The end was sent.
+    /// The end was sent, or the stream failed: nothing more can be sent.
     Sent,
 }
 
@@ -49,10 +49,52 @@ pub(super) struct Slot {
     pub(super) heads: SmallVec<[Box<ResponseHead>; 1]>,
     pub(super) reset: Option<Reset>,
     /// Data that the windows did not allow yet.
-    pub(super) unsent: Vec<u8>,
+    pub(super) unsent: Unsent,
+    /// Bytes that will never be sent, because it ended before.
+    pub(super) lost: usize,
     pub(super) ending: Ending,
-    /// In the queue of those that wait for a window.
+    /// It waits for a window.
     pub(super) blocked: bool,
+    /// In the queue of those that wait for a window, or waited.
+    pub(super) queued: bool,
+}
+
+/// Bytes that are sent from the front, perhaps one at a time.
+#[derive(Debug, Default)]
+pub(super) struct Unsent {
+    bytes: Vec<u8>,
+    /// Those that were sent already.
+    sent: usize,
+}
+
+impl Unsent {
+    pub(super) fn bytes(&self) -> &[u8] {
+        self.bytes.get(self.sent..).unwrap_or_default()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.bytes.len() - self.sent
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    pub(super) fn append(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    /// So many were sent.
+    pub(super) fn consume(&mut self, count: usize) {
+        self.sent += count;
+        if self.is_empty() {
+            *self = Self::default();
+        } else if self.sent * 2 >= self.bytes.len() {
+            // No more is moved than was sent since the last time.
+            self.bytes.drain(..self.sent);
+            self.sent = 0;
+        }
+    }
 }
 
 impl Slot {
@@ -64,9 +106,11 @@ impl Slot {
             trailers: None,
             heads: SmallVec::new(),
             reset: None,
-            unsent: Vec::new(),
+            unsent: Unsent::default(),
+            lost: 0,
             ending: Ending::Open,
             blocked: false,
+            queued: false,
         }
     }
 
@@ -83,11 +127,37 @@ impl Slot {
         }
     }
 
-    /// Nothing will arrive, and nothing more can be sent.
-    pub(super) fn fail(&mut self, reset: Reset) {
+    /// Nothing will arrive, and nothing more can be sent. Says how many bytes were not.
+    #[must_use]
+    pub(super) fn fail(&mut self, reset: Reset) -> usize {
         self.reset.get_or_insert(reset);
-        self.unsent = Vec::new();
+        let unsent = std::mem::take(&mut self.unsent);
+        self.lost += unsent.len();
         self.ending = Ending::Sent;
         self.wake();
+        unsent.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_unsent_goes_in_order_in_pieces_of_any_size() {
+        let mut unsent = Unsent::default();
+        let (mut put, mut sent) = (0_u32, Vec::new());
+        for round in 0..1_000_usize {
+            let piece: Vec<u8> = (put..put + (round % 7) as u32).map(|number| number as u8).collect();
+            put += piece.len() as u32;
+            unsent.append(&piece);
+            let count = unsent.len().min(round % 5);
+            sent.extend_from_slice(&unsent.bytes()[..count]);
+            unsent.consume(count);
+        }
+        sent.extend_from_slice(unsent.bytes());
+        unsent.consume(unsent.len());
+        assert!(unsent.is_empty() && unsent.bytes.capacity() == 0, "nothing is kept for nothing");
+        assert_eq!(sent, (0..put).map(|number| number as u8).collect::<Vec<u8>>());
     }
 }

@@ -1,17 +1,16 @@
 //! The handle of one stream.
 
 use std::fmt;
-use std::future::poll_fn;
-use std::io;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
-use h1::{BodyLength, Fields, ResponseHead};
+use h1::{Fields, ResponseHead};
 use h2::{Code, Key};
 
 use super::connection::Connection;
 use super::slot::{Ending, Reset, Slot};
-use crate::io::{HIGH_WATER, Input};
+use super::writer::StreamWriter;
+use crate::io::Input;
 
 /// A stream as its owner holds it. When it is dropped before both sides ended, the peer is told.
 pub struct Stream {
@@ -39,21 +38,25 @@ impl Stream {
         self.writer.clone()
     }
 
-    /// The connection that carries it.
-    pub fn connection(&self) -> &Rc<Connection> {
-        &self.writer.connection
-    }
-
-    /// Takes what has arrived of the body; empty if nothing has.
-    pub fn take(&self) -> Taken {
+    /// Takes what has arrived of the body; empty if nothing has. Whoever uses no more than `most` bytes gives the rest back
+    /// ([`Self::put_back`]): the end is told only to who uses all of it.
+    pub fn take(&self, most: usize) -> Taken {
         let connection = &self.writer.connection;
         self.writer
-            .slot(|slot| Taken {
-                data: std::mem::replace(&mut slot.input, Input::new(&connection.io)),
-                ended: slot.ended,
-                trailers: slot.trailers.take(),
+            .slot(|slot| {
+                let all = slot.input.bytes().len() <= most;
+                Taken {
+                    data: std::mem::replace(&mut slot.input, Input::new(&connection.io)),
+                    ended: all && slot.ended,
+                    trailers: slot.trailers.take_if(|_| all),
+                }
             })
             .unwrap_or_else(|| Taken { data: Input::new(&connection.io), ended: false, trailers: None })
+    }
+
+    /// Gives back what was taken and not used, before anything else can have arrived.
+    pub fn put_back(&self, data: Input) {
+        self.writer.slot(|slot| slot.input = data);
     }
 
     /// Reads data; 0 means that there will be no more.
@@ -135,7 +138,7 @@ impl Stream {
         self.writer.slot(|slot| slot.reset).unwrap_or(Some(Reset::ConnectionGone))
     }
 
-    /// Whether everything was sent that is to be sent.
+    /// Whether nothing is left to be sent: the end of our message went out, or the stream failed before that.
     pub fn is_answered(&self) -> bool {
         self.writer.slot(|slot| matches!(slot.ending, Ending::Sent)).unwrap_or(true)
     }
@@ -160,133 +163,5 @@ impl Drop for Stream {
 impl fmt::Debug for Stream {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("Stream").field("key", &self.writer.key).finish_non_exhaustive()
-    }
-}
-
-/// The output of a stream.
-#[derive(Clone)]
-pub struct StreamWriter {
-    connection: Rc<Connection>,
-    key: Key,
-}
-
-impl StreamWriter {
-    /// Puts the head of an answer. `whole`: there is no body.
-    pub fn put_response(&self, response: &ResponseHead, whole: bool) {
-        let mut guard = self.connection.state.borrow_mut();
-        let state = &mut *guard;
-        if state.codec.get(self.key).is_none_or(|slot| slot.reset.is_some()) {
-            return;
-        }
-        self.connection.writer.put(|out| state.codec.send_response(self.key, response, whole, out));
-        if whole && let Some(slot) = state.codec.get(self.key) {
-            slot.ending = Ending::Sent;
-        }
-    }
-
-    /// Tells the client that it may send its body.
-    pub fn put_continue(&self) {
-        let mut response = ResponseHead::new();
-        response.start(100, BodyLength::None);
-        self.put_response(&response, false);
-    }
-
-    /// Puts a piece of a body; `last`: nothing follows. What the windows do not allow yet waits.
-    pub fn put(&self, data: &[u8], last: bool) {
-        let mut guard = self.connection.state.borrow_mut();
-        let state = &mut *guard;
-        let Some(slot) = state.codec.get(self.key) else { return };
-        if slot.reset.is_some() || !matches!(slot.ending, Ending::Open) {
-            return;
-        }
-        let mut sent = 0;
-        let waits = slot.blocked;
-        if !waits && (data.is_empty() || state.codec.send_window(self.key) > 0) {
-            let codec = &mut state.codec;
-            self.connection.writer.put_bulk(data.len(), |out| sent = codec.send_data(self.key, data, last, out));
-        }
-        let rest = data.get(sent..).unwrap_or_default();
-        let Some(slot) = state.codec.get(self.key) else { return };
-        if rest.is_empty() && !waits {
-            if last {
-                slot.ending = Ending::Sent;
-            }
-            return;
-        }
-        slot.unsent.extend_from_slice(rest);
-        if last {
-            slot.ending = Ending::WithData;
-        }
-        if !slot.blocked {
-            slot.blocked = true;
-            state.blocked.push_back(self.key);
-        }
-    }
-
-    /// Puts the trailers, with which the body ends.
-    pub fn put_trailers(&self, trailers: &Fields) {
-        let mut guard = self.connection.state.borrow_mut();
-        let state = &mut *guard;
-        let Some(slot) = state.codec.get(self.key) else { return };
-        if slot.reset.is_some() || !matches!(slot.ending, Ending::Open) {
-            return;
-        }
-        if slot.blocked {
-            slot.ending = Ending::WithTrailers(Box::new(trailers.clone()));
-            return;
-        }
-        slot.ending = Ending::Sent;
-        self.connection.writer.put(|out| state.codec.send_trailers(self.key, trailers, out));
-    }
-
-    /// Ready when there is room for another piece.
-    ///
-    /// # Errors
-    /// The stream was reset, or the connection is gone.
-    pub fn poll_room(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let mut guard = self.connection.state.borrow_mut();
-        let state = &mut *guard;
-        let Some(slot) = state.codec.get(self.key) else { return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())) };
-        if slot.reset.is_some() {
-            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
-        }
-        let crowded = self.connection.writer.backlog() > HIGH_WATER;
-        if !slot.blocked && !crowded {
-            return Poll::Ready(Ok(()));
-        }
-        slot.register(context);
-        if crowded && !state.crowded.contains(&self.key) {
-            state.crowded.push(self.key);
-            state.wake_driver();
-        }
-        Poll::Pending
-    }
-
-    /// Waits until everything was handed to the connection.
-    ///
-    /// # Errors
-    /// The stream was reset, or the connection is gone.
-    pub async fn flushed(&self) -> io::Result<()> {
-        poll_fn(|context| self.poll_room(context)).await
-    }
-
-    /// Whether a producer would have to wait.
-    pub fn is_full(&self) -> bool {
-        self.slot(|slot| slot.blocked).unwrap_or(false) || self.connection.writer.backlog() > HIGH_WATER
-    }
-
-    /// Whether the peer has given the stream up, or is gone.
-    pub fn is_peer_done(&self) -> bool {
-        self.slot(|slot| slot.reset.is_some()).unwrap_or(true)
-    }
-
-    fn slot<R>(&self, look: impl FnOnce(&mut Slot) -> R) -> Option<R> {
-        self.connection.state.borrow_mut().codec.get(self.key).map(look)
-    }
-}
-
-impl fmt::Debug for StreamWriter {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("StreamWriter").field("key", &self.key).finish_non_exhaustive()
     }
 }

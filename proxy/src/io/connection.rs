@@ -4,51 +4,90 @@ use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::future::poll_fn;
 use std::io;
-use std::net::Shutdown;
+use std::os::fd::OwnedFd;
+use std::ptr;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
+use overlay::link::LinkStream;
 use rustix::io::Errno;
 use rustix::net::{SendFlags, send};
-use socket2::SockRef;
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 
 use super::output::{HIGH_WATER, Output};
-use super::receive::receive;
+use super::overlay::OverlaySocket;
+use super::receive::Received;
+use super::ring::WorkerRing;
+pub(super) use super::ring_send::OwnedByRing;
+use super::ring_socket::RingSocket;
 use super::secure::Secure;
+use super::socket::Socket;
 use super::{Input, Io};
 
 /// What the owner, the flusher and a task that waits for the socket share.
 pub(super) struct Connection {
-    io: Rc<Io>,
-    pub(super) socket: TcpStream,
-    output: RefCell<Output>,
-    secure: RefCell<Option<Box<Secure>>>,
+    pub(super) io: Rc<Io>,
+    pub(super) socket: Socket,
+    pub(super) output: RefCell<Output>,
+    pub(super) secure: RefCell<Option<Box<Secure>>>,
     /// The [`Stream`](super::Stream) still exists.
     owned: Cell<bool>,
-    /// The waker (never dereferenced) of the task that the runtime will wake when there is something to receive. Whoever waits
+    /// The waker (never dereferenced; null for none) of the task that the runtime will wake when there is something to receive. Whoever waits
     /// already does not wait anew: that costs as much as parsing a field.
-    pub(super) awaiting: Cell<Option<*const ()>>,
+    pub(super) awaiting: Cell<*const ()>,
     /// Bytes put and not counted yet.
     pub(super) sent: Cell<u64>,
+    /// There is a pipe with bytes for which the socket has no room.
+    pub(super) pipe_waits: Cell<bool>,
+    /// The peer has reset it.
+    reset: Cell<bool>,
 }
 
 impl Connection {
-    pub(super) fn new(socket: TcpStream, io: &Rc<Io>) -> Rc<Self> {
-        Rc::new(Self {
+    pub(super) fn new(socket: TcpStream, io: &Rc<Io>) -> io::Result<Rc<Self>> {
+        match &io.ring {
+            None => Ok(Rc::new(Self::with(Socket::Epoll(socket), io))),
+            Some(ring) => Ok(Self::of_ring(socket.into_std()?.into(), io, ring)),
+        }
+    }
+
+    /// As [`Self::new`], of a socket that is not registered with the runtime.
+    pub(super) fn accepted(socket: std::net::TcpStream, io: &Rc<Io>) -> io::Result<Rc<Self>> {
+        match &io.ring {
+            None => Ok(Rc::new(Self::with(Socket::Epoll(TcpStream::from_std(socket)?), io))),
+            Some(ring) => Ok(Self::of_ring(socket.into(), io, ring)),
+        }
+    }
+
+    /// To another edge.
+    pub(super) fn overlay(stream: LinkStream, io: &Rc<Io>) -> Rc<Self> {
+        Rc::new(Self::with(Socket::Overlay(OverlaySocket::new(stream)), io))
+    }
+
+    fn of_ring(socket: OwnedFd, io: &Rc<Io>, ring: &WorkerRing) -> Rc<Self> {
+        Rc::new_cyclic(|connection| {
+            let owner = OwnedByRing::new(connection);
+            Self::with(Socket::Ring(RingSocket::new(socket, io, ring, owner)), io)
+        })
+    }
+
+    fn with(socket: Socket, io: &Rc<Io>) -> Self {
+        Self {
             io: io.clone(),
             socket,
             output: RefCell::default(),
             secure: RefCell::new(None),
             owned: Cell::new(true),
-            awaiting: Cell::new(None),
+            awaiting: Cell::new(ptr::null()),
             sent: Cell::new(0),
-        })
+            pipe_waits: Cell::new(false),
+            reset: Cell::new(false),
+        }
     }
 
-    pub(super) fn socket(&self) -> &TcpStream {
-        &self.socket
+    pub(super) fn io(&self) -> &Io {
+        &self.io
     }
 
     /// Speaks TLS from here on.
@@ -66,16 +105,25 @@ impl Connection {
     pub(super) fn abandon(&self) {
         self.owned.set(false);
         if self.output.borrow().blocked {
-            drop(SockRef::from(&self.socket).shutdown(Shutdown::Both));
+            self.socket.give_up();
         }
+    }
+
+    /// Remembers a reset: the system tells of it once, to who sends or to who receives, and to the other of an end.
+    #[cold]
+    pub(super) fn broke(&self, error: &io::Error) {
+        if error.kind() == io::ErrorKind::ConnectionReset {
+            self.reset.set(true);
+        }
+    }
+
+    /// Whether the peer has reset it before it said that it would send no more.
+    pub(super) fn is_reset(&self) -> bool {
+        self.reset.get()
     }
 
     pub(super) fn backlog(&self) -> usize {
         self.output.borrow().backlog()
-    }
-
-    pub(super) fn is_broken(&self) -> bool {
-        self.output.borrow().dead
     }
 
     /// Sends what is there; `true` when a task must wait for the socket, see [`Self::drain`].
@@ -83,6 +131,10 @@ impl Connection {
         let mut output = self.output.borrow_mut();
         output.queued = false;
         if output.blocked || output.dead {
+            return false;
+        }
+        if let Socket::Ring(socket) = &self.socket {
+            self.give_to_ring(socket, &mut output);
             return false;
         }
         if self.send(&mut output) {
@@ -99,7 +151,13 @@ impl Connection {
     /// Sends the rest of a flush that the socket did not take.
     pub(super) async fn drain(self: Rc<Self>) {
         loop {
-            let writable = poll_fn(|context| self.socket.poll_write_ready(context)).await;
+            let writable = poll_fn(|context| match &self.socket {
+                Socket::Epoll(socket) => socket.poll_write_ready(context),
+                Socket::Overlay(socket) => socket.poll_room(context),
+                // It waits itself.
+                Socket::Ring(_) => Poll::Ready(Ok(())),
+            })
+            .await;
             let mut output = self.output.borrow_mut();
             if writable.is_err() || !self.owned.get() {
                 output.fail(&self.io.blocks);
@@ -115,14 +173,20 @@ impl Connection {
 
     /// `true` when there is nothing to wait for.
     fn send(&self, output: &mut Output) -> bool {
-        let sent = match &mut *self.secure.borrow_mut() {
-            None => self.send_clear(output),
-            Some(secure) => secure.send(&self.socket, output, &self.io),
+        let sent = match (&self.socket, &mut *self.secure.borrow_mut()) {
+            (Socket::Epoll(socket), None) => self.send_clear(socket, output),
+            (Socket::Epoll(socket), Some(secure)) => secure.send(socket, output, &self.io),
+            // Between edges there is TLS already, in the tunnel.
+            (Socket::Overlay(socket), _) => socket.send(output, &self.io.blocks),
+            (Socket::Ring(_), _) => return true,
         };
         match sent {
             Ok(true) if output.finish => self.shut(output),
             Ok(_) => {}
-            Err(_) => output.fail(&self.io.blocks),
+            Err(ref error) => {
+                self.broke(error);
+                output.fail(&self.io.blocks);
+            }
         }
         if output.backlog() <= HIGH_WATER {
             output.wake();
@@ -130,14 +194,14 @@ impl Connection {
         !matches!(sent, Ok(false))
     }
 
-    fn send_clear(&self, output: &mut Output) -> io::Result<bool> {
+    fn send_clear(&self, socket: &TcpStream, output: &mut Output) -> io::Result<bool> {
         while !output.unsent().is_empty() {
             // The runtime is not asked before: almost always the socket takes everything.
-            match send(&self.socket, output.unsent(), SendFlags::NOSIGNAL) {
+            match send(socket, output.unsent(), SendFlags::NOSIGNAL) {
                 Ok(count) => output.advance(count, &self.io.blocks),
                 Err(Errno::WOULDBLOCK) => {
                     // What it has heard is out of date: only what it hears from now on counts.
-                    drop(self.socket.try_io(Interest::WRITABLE, || io::Result::<()>::Err(Errno::WOULDBLOCK.into())));
+                    drop(socket.try_io(Interest::WRITABLE, || io::Result::<()>::Err(Errno::WOULDBLOCK.into())));
                     return Ok(false);
                 }
                 Err(error) => return Err(error.into()),
@@ -146,13 +210,12 @@ impl Connection {
         Ok(true)
     }
 
-    fn shut(&self, output: &mut Output) {
+    pub(super) fn shut(&self, output: &mut Output) {
         output.finish = false;
         if let Some(secure) = &mut *self.secure.borrow_mut() {
             secure.close(&self.socket);
         }
-        // It may be gone already, which is what we want.
-        drop(SockRef::from(&self.socket).shutdown(Shutdown::Write));
+        self.socket.finish();
     }
 
     pub(super) fn put(self: &Rc<Self>, count: usize, append: impl FnOnce(&mut Vec<u8>)) {
@@ -183,7 +246,7 @@ impl Connection {
         }
     }
 
-    fn queue(self: &Rc<Self>) {
+    pub(super) fn queue(self: &Rc<Self>) {
         self.output.borrow_mut().queued = true;
         self.io.flusher.add(self);
     }
@@ -208,8 +271,12 @@ impl Connection {
         if self.secure.borrow_mut().as_mut().is_some_and(|secure| secure.has_received() || secure.has_plaintext()) {
             return false;
         }
-        // Asks the cached readiness only: the closure makes no system call.
-        self.socket.try_io(Interest::READABLE, || Ok(())).is_err()
+        match &self.socket {
+            // Asks the cached readiness only: the closure makes no system call.
+            Socket::Epoll(socket) => socket.try_io(Interest::READABLE, || Ok(())).is_err(),
+            Socket::Ring(socket) => socket.is_quiet(),
+            Socket::Overlay(socket) => socket.is_quiet(),
+        }
     }
 
     /// Receives more input, `limit` bytes pending at most. Memory is lent when there is something to receive, not before.
@@ -229,7 +296,10 @@ impl Connection {
             return result;
         }
         self.poll_receive(context, |socket| {
-            let received = receive(socket, input.space(limit));
+            if let Some(count) = socket.hand_over(input, limit) {
+                return Ok(Received::perhaps_more(count));
+            }
+            let received = socket.receive(input.space(limit));
             input.filled(received.as_ref().map_or(0, |received| received.count));
             received
         })
@@ -244,57 +314,12 @@ impl Connection {
             return Poll::Ready(Ok(0));
         }
         let mut guard = self.secure.borrow_mut();
-        let Some(secure) = &mut *guard else { return self.poll_receive(context, |socket| receive(socket, into)) };
+        let Some(secure) = &mut *guard else { return self.poll_receive(context, |socket| socket.receive(into)) };
         loop {
             if let Some(result) = secure.take_plaintext(into) {
                 return Poll::Ready(result);
             }
             ready!(self.poll_open(context, secure))?;
-        }
-    }
-
-    pub(super) fn poll_handshake(self: &Rc<Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let mut guard = self.secure.borrow_mut();
-        let Some(secure) = &mut *guard else { return Poll::Ready(Ok(())) };
-        loop {
-            self.queue_session(secure);
-            if !secure.session.is_handshaking() {
-                return Poll::Ready(Ok(()));
-            }
-            if !ready!(self.poll_open(context, secure))? {
-                return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
-            }
-        }
-    }
-
-    /// Receives ciphertext and opens it; `false` when the peer will send no more.
-    fn poll_open(self: &Rc<Self>, context: &mut Context<'_>, secure: &mut Secure) -> Poll<io::Result<bool>> {
-        let opened = if secure.has_received() {
-            secure.open_received(&self.io.blocks)
-        } else {
-            let mut ciphertext = self.io.ciphertext.borrow_mut();
-            let count = ready!(self.poll_receive(context, |socket| receive(socket, &mut ciphertext)))?;
-            if count == 0 {
-                secure.end();
-                return Poll::Ready(Ok(false));
-            }
-            secure.open(&ciphertext[..count], &self.io.blocks)
-        };
-        self.queue_session(secure);
-        Poll::Ready(opened.map(|()| true))
-    }
-
-    /// Handshake messages, key updates and alerts are sent with the next flush.
-    fn queue_session(self: &Rc<Self>, secure: &Secure) {
-        if !secure.session.wants_write() {
-            return;
-        }
-        let idle = {
-            let output = self.output.borrow();
-            !output.queued && !output.blocked && !output.dead
-        };
-        if idle {
-            self.queue();
         }
     }
 }

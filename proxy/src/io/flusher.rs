@@ -31,6 +31,10 @@ impl Flusher {
                 *task = Some(context.waker().clone());
             }
             drop(task);
+            if let Some(ring) = &io.ring {
+                ring.wake_me(context);
+                ring.hear(context);
+            }
             flusher.flush(&io);
             Poll::Pending
         })
@@ -40,15 +44,22 @@ impl Flusher {
     /// Sends everything that was put until now.
     pub fn flush(&self, io: &Io) {
         let mut batch = self.dirty.take();
-        if batch.is_empty() {
-            return;
-        }
-        io.clock.invalidate();
-        for connection in batch.drain(..) {
-            if connection.flush() {
-                self.wait_for_room(connection);
+        if !batch.is_empty() {
+            io.clock.invalidate();
+            for connection in &batch {
+                if connection.flush() {
+                    self.wait_for_room(connection.clone());
+                }
             }
         }
+        // A ring hands over at the same time what came.
+        if let Some(ring) = &io.ring
+            && ring.turn()
+        {
+            io.clock.invalidate();
+        }
+        // Not before their bytes were tried: what a connection leaves behind in a ring is cancelled.
+        batch.clear();
         let mut dirty = self.dirty.borrow_mut();
         if dirty.is_empty() {
             *dirty = batch;

@@ -13,11 +13,11 @@ pub(super) struct Output {
     /// Not yet sealed, if the connection is secure.
     bytes: Vec<u8>,
     sent: usize,
-    /// Bytes that the TLS session holds sealed.
-    pub(super) sealed: usize,
+    /// Bytes taken out of these that are not sent yet: the TLS session or the ring has them.
+    pub(super) under_way: usize,
     /// In the flusher's list.
     pub(super) queued: bool,
-    /// The socket took less than all; a task waits until it takes more.
+    /// The socket took less than all; a task waits until it takes more. Or the ring is sending.
     pub(super) blocked: bool,
     /// Sending failed; everything put from now on is dropped.
     pub(super) dead: bool,
@@ -60,15 +60,21 @@ impl Output {
         }
     }
 
+    /// Takes everything out to be sent by the ring.
+    pub(super) fn take_unsent(&mut self) -> Vec<u8> {
+        self.under_way = self.bytes.len();
+        std::mem::take(&mut self.bytes)
+    }
+
     /// How many bytes wait in all.
     pub(super) fn backlog(&self) -> usize {
-        self.bytes.len() - self.sent + self.sealed
+        self.bytes.len() - self.sent + self.under_way
     }
 
     /// Gives up: nothing will be sent any more.
     pub(super) fn fail(&mut self, blocks: &Blocks) {
         self.dead = true;
-        self.sealed = 0;
+        self.under_way = 0;
         self.clear(blocks);
     }
 

@@ -2,18 +2,19 @@
 
 use std::cell::{Cell, RefCell};
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice};
-use tokio::net::TcpStream;
 
 /// Bytes that a pipe is asked to hold: the most that the kernel lets everybody have. It may grant less.
 const PIPE_SIZE: usize = 1024 * 1024;
 /// Pipes of a worker. One is lent only while bytes are in it, so only that many receivers that are slower than their senders
 /// have one; it may hold as much of the kernel's memory as its size.
 const MOST_PIPES: usize = 32;
+/// Pipes kept without use: each takes two descriptors, of which others need some.
+const MOST_SPARE: usize = 4;
 
 /// The pipes of a worker.
 #[derive(Debug, Default)]
@@ -70,16 +71,17 @@ impl LentPipe {
         self.held == 0
     }
 
-    /// Receives from `socket` into the pipe, which must be empty: otherwise it might be what is full. 0 at the end.
-    pub(super) fn fill(&mut self, socket: &TcpStream) -> io::Result<usize> {
+    /// Receives `most` bytes from `socket` into the pipe, which must be empty: otherwise it might be what is full. 0 at the end.
+    pub(super) fn fill(&mut self, socket: impl AsFd, most: usize) -> io::Result<usize> {
         let pipe = self.pipe.as_ref().ok_or(Errno::BADF)?;
-        let count = splice(socket, None, &pipe.writer, None, PIPE_SIZE, SpliceFlags::MOVE | SpliceFlags::NONBLOCK)?;
+        let count =
+            splice(socket, None, &pipe.writer, None, most.min(PIPE_SIZE), SpliceFlags::MOVE | SpliceFlags::NONBLOCK)?;
         self.held += count;
         Ok(count)
     }
 
     /// Sends to `socket` what is in the pipe, as far as it takes it.
-    pub(super) fn drain(&mut self, socket: &TcpStream) -> io::Result<usize> {
+    pub(super) fn drain(&mut self, socket: impl AsFd) -> io::Result<usize> {
         let pipe = self.pipe.as_ref().ok_or(Errno::BADF)?;
         let count = splice(&pipe.reader, None, socket, None, self.held, SpliceFlags::MOVE | SpliceFlags::NONBLOCK)?;
         if count == 0 {
@@ -102,7 +104,10 @@ impl Drop for LentPipe {
     fn drop(&mut self) {
         self.pipes.lent.set(self.pipes.lent.get() - 1);
         if let Some(pipe) = self.pipe.take().filter(|_| self.held == 0) {
-            self.pipes.spare.borrow_mut().push(pipe);
+            let mut spare = self.pipes.spare.borrow_mut();
+            if spare.len() < MOST_SPARE {
+                spare.push(pipe);
+            }
         }
     }
 }
@@ -119,7 +124,7 @@ mod tests {
         let all: Vec<_> = std::iter::from_fn(|| pipes.lend()).collect();
         assert_eq!(all.len(), MOST_PIPES);
         drop(all);
-        assert_eq!(pipes.count(), (MOST_PIPES, 0));
+        assert_eq!(pipes.count(), (MOST_SPARE, 0));
     }
 
     #[test]

@@ -6,6 +6,7 @@ use rustls::Connection as Session;
 use tokio::net::TcpStream;
 
 use super::output::Output;
+use super::socket::Socket;
 use super::{Blocks, Io};
 
 /// Sealed at most at a time, so that a slow peer does not make us hold everything twice.
@@ -82,7 +83,7 @@ impl Secure {
 
     /// Seals and sends; `Ok(false)` when the socket takes no more.
     pub(super) fn send(&mut self, socket: &TcpStream, output: &mut Output, io: &Io) -> io::Result<bool> {
-        let mut socket = Socket(socket);
+        let mut socket = Registered(socket);
         loop {
             while self.session.wants_write() {
                 match self.session.write_tls(&mut socket) {
@@ -91,22 +92,39 @@ impl Secure {
                     Err(error) => return Err(error),
                 }
             }
-            output.sealed = 0;
+            output.under_way = 0;
             let unsent = output.unsent();
             if unsent.is_empty() {
                 return Ok(true);
             }
             let count = self.session.writer().write(&unsent[..unsent.len().min(SEAL_SIZE)])?;
             output.advance(count, &io.blocks);
-            output.sealed = count;
+            output.under_way = count;
+        }
+    }
+
+    /// Seals into `sealed`, more than [`SEAL_SIZE`] by one piece at most.
+    pub(super) fn seal(&mut self, output: &mut Output, sealed: &mut Vec<u8>, blocks: &Blocks) -> io::Result<()> {
+        loop {
+            while self.session.wants_write() {
+                self.session.write_tls(sealed)?;
+            }
+            let unsent = output.unsent();
+            if unsent.is_empty() || sealed.len() >= SEAL_SIZE {
+                return Ok(());
+            }
+            let count = self.session.writer().write(&unsent[..unsent.len().min(SEAL_SIZE)])?;
+            output.advance(count, blocks);
+            output.under_way += count;
         }
     }
 
     /// Says goodbye; the alert is sent if the socket takes it at once.
-    pub(super) fn close(&mut self, socket: &TcpStream) {
+    pub(super) fn close(&mut self, socket: &Socket) {
         self.session.send_close_notify();
+        let mut alert = Vec::new();
         // The peer sees the end of the connection in any case.
-        drop(self.session.write_tls(&mut Socket(socket)));
+        drop(self.session.write_tls(&mut alert).and_then(|_| socket.try_send(&alert)));
     }
 }
 
@@ -125,9 +143,9 @@ fn open(session: &mut Session, mut ciphertext: &[u8]) -> io::Result<usize> {
 }
 
 /// A socket that never waits, as rustls wants it.
-struct Socket<'socket>(&'socket TcpStream);
+struct Registered<'socket>(&'socket TcpStream);
 
-impl Write for Socket<'_> {
+impl Write for Registered<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.try_write(bytes)
     }

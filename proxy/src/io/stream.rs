@@ -4,8 +4,9 @@ use std::fmt;
 use std::future::poll_fn;
 use std::io;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
+use overlay::link::LinkStream;
 use tokio::net::TcpStream;
 
 use super::connection::Connection;
@@ -32,8 +33,24 @@ pub struct Traffic {
 
 impl Stream {
     /// A clear connection. The socket must be registered with the runtime of this worker.
-    pub fn new(socket: TcpStream, io: &Rc<Io>) -> Self {
-        Self { input: Input::new(io), connection: Connection::new(socket, io), received: 0 }
+    ///
+    /// # Errors
+    /// The system refuses.
+    pub fn new(socket: TcpStream, io: &Rc<Io>) -> io::Result<Self> {
+        Ok(Self { input: Input::new(io), connection: Connection::new(socket, io)?, received: 0 })
+    }
+
+    /// As [`Self::new`], of a socket that is not registered with anybody, and does not block.
+    ///
+    /// # Errors
+    /// The system refuses.
+    pub fn accepted(socket: std::net::TcpStream, io: &Rc<Io>) -> io::Result<Self> {
+        Ok(Self { input: Input::new(io), connection: Connection::accepted(socket, io)?, received: 0 })
+    }
+
+    /// To another edge, over the overlay.
+    pub fn overlay(stream: LinkStream, io: &Rc<Io>) -> Self {
+        Self { input: Input::new(io), connection: Connection::overlay(stream, io), received: 0 }
     }
 
     /// Speaks TLS from here on; pending input counts as ciphertext. Call [`Self::handshake`] next.
@@ -56,9 +73,13 @@ impl Stream {
         self.connection.session(look)
     }
 
-    /// The socket itself, for its options and addresses.
-    pub fn socket<R>(&self, look: impl FnOnce(&TcpStream) -> R) -> R {
-        look(self.connection.socket())
+    /// Receives what is not looked at any more, from below TLS: ready when the peer will send no more.
+    ///
+    /// # Errors
+    /// The connection broke.
+    pub fn poll_discard(&self, context: &mut Context<'_>, scratch: &mut [u8]) -> Poll<io::Result<()>> {
+        while ready!(self.connection.poll_receive(context, |socket| socket.receive(scratch)))? > 0 {}
+        Poll::Ready(Ok(()))
     }
 
     /// Received bytes that nobody used yet.
@@ -131,9 +152,27 @@ impl Stream {
         self.input.is_empty() && self.connection.is_quiet()
     }
 
+    /// Whether the peer has reset the connection, as far as the worker heard, before it ended its side.
+    pub fn is_reset(&self) -> bool {
+        self.connection.is_reset()
+    }
+
     /// The output, for a producer beside the reader.
     pub fn writer(&self) -> StreamWriter {
         StreamWriter { connection: self.connection.clone() }
+    }
+
+    /// As [`StreamWriter::backlog`].
+    pub fn backlog(&self) -> usize {
+        self.connection.backlog()
+    }
+
+    /// As [`StreamWriter::poll_room`].
+    ///
+    /// # Errors
+    /// The connection broke.
+    pub fn poll_room(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.connection.poll_backlog(context, HIGH_WATER)
     }
 
     /// As [`StreamWriter::put`].
@@ -152,6 +191,11 @@ impl Stream {
     /// As [`StreamWriter::finish`].
     pub fn finish(&self) {
         self.connection.finish();
+    }
+
+    /// Makes the end of the connection, when it is dropped, come at once. What is unsent is thrown away, in the kernel, too, and the peer learns that something is missing.
+    pub fn reset(&self) {
+        self.connection.socket.reset_when_closed();
     }
 }
 
@@ -174,7 +218,7 @@ pub struct StreamWriter {
 }
 
 impl StreamWriter {
-    /// Appends bytes, to be sent at the end of the turn. Never waits: see [`Self::room`]. Dropped if the connection broke.
+    /// Appends bytes, to be sent at the end of the turn. Never waits: see [`Self::poll_room`]. Dropped if the connection broke.
     pub fn put(&self, append: impl FnOnce(&mut Vec<u8>)) {
         self.connection.put(0, append);
     }
@@ -185,14 +229,6 @@ impl StreamWriter {
     }
 
     /// Waits until no more than [`HIGH_WATER`] bytes are unsent.
-    ///
-    /// # Errors
-    /// The connection broke.
-    pub async fn room(&self) -> io::Result<()> {
-        poll_fn(|context| self.poll_room(context)).await
-    }
-
-    /// As [`Self::room`].
     ///
     /// # Errors
     /// The connection broke.
@@ -220,9 +256,24 @@ impl StreamWriter {
         &self.connection
     }
 
+    /// What the connections of its worker share.
+    pub(super) fn io(&self) -> &Io {
+        self.connection.io()
+    }
+
     /// Bytes that wait to be sent.
     pub fn backlog(&self) -> usize {
         self.connection.backlog()
+    }
+
+    /// Whether anything that was meant for the peer is not sent, or was lost with the pipe that it waited in.
+    pub fn has_unsent(&self) -> bool {
+        self.backlog() > 0 || self.connection.pipe_waits.get()
+    }
+
+    /// Whether so much is unsent that a producer waits.
+    pub fn is_full(&self) -> bool {
+        self.backlog() > HIGH_WATER || self.connection.pipe_waits.get()
     }
 
     /// Whether the peer has closed its side, as far as the worker heard, though what it sent before may not be read yet.
@@ -230,9 +281,9 @@ impl StreamWriter {
         self.connection.is_peer_done()
     }
 
-    /// Whether sending failed.
-    pub fn is_broken(&self) -> bool {
-        self.connection.is_broken()
+    /// As [`Stream::is_reset`].
+    pub fn is_reset(&self) -> bool {
+        self.connection.is_reset()
     }
 
     /// Closes the write side once everything is sent.

@@ -42,6 +42,7 @@ pub const EFFECTS: &[(&str, Effect)] = &[
     ("Listener.filter_chains", Effect::Rematch),
     ("Listener.default_filter_chain", Effect::Rematch),
     ("Listener.access_log", Effect::NextConnection),
+    ("Listener.entrance", Effect::NextConnection),
     ("FilterChain.name", Effect::NextRequest),
     ("FilterChain.matches", Effect::Rematch),
     // Clear text where TLS is now required closes; a connection that was terminated and now would not be drains.

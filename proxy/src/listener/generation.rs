@@ -52,9 +52,9 @@ impl Generation {
     pub(super) fn find(&self, facts: &ConnectionFacts) -> Option<usize> {
         let wanted = route::ConnectionFacts {
             destination: facts.local,
-            server_name: facts.server_name.as_deref(),
+            server_name: facts.server_name(),
             transport: facts.transport,
-            application_protocols: &facts.offered_protocols,
+            application_protocols: facts.offered_protocols(),
             source: facts.remote.ip(),
         };
         let model = &self.model;

@@ -31,8 +31,9 @@ pub(super) async fn handshake(
     alarm: &Alarm,
     listener: &OpenListener,
 ) -> Result<(), HandshakeFailure> {
-    let session =
-        tls.session_for(&facts.offered_protocols).map_err(|error| HandshakeFailure::Failed(io::Error::other(error)))?;
+    let session = tls
+        .session_for(facts.offered_protocols())
+        .map_err(|error| HandshakeFailure::Failed(io::Error::other(error)))?;
     stream.secure(session);
     listener.worker.io.clock.invalidate();
     alarm.set_after(Some(timeout.unwrap_or(DEFAULT_TIMEOUT)));
@@ -54,10 +55,11 @@ fn learn(session: &Connection, tls: &ServerTls, facts: &mut ConnectionFacts, cou
     if session.handshake_kind() == Some(HandshakeKind::Resumed) {
         counters.session_reused.increment();
     }
-    if facts.server_name.is_none()
+    if facts.server_name().is_none()
         && let Connection::Server(server) = session
+        && let Some(name) = server.server_name()
     {
-        facts.server_name = server.server_name().map(Into::into);
+        facts.client_hello.get_or_insert_default().server_name = Some(name.into());
     }
     let peer = session.peer_certificates().and_then(certificate_facts).map(Box::new);
     if peer.is_none() {
@@ -69,7 +71,7 @@ fn learn(session: &Connection, tls: &ServerTls, facts: &mut ConnectionFacts, cou
         protocol: session.alpn_protocol().map(Into::into),
         peer_validated: peer.is_some() && tls.validates_clients(),
         peer,
-        local: tls.local_certificate().cloned().map(Box::new),
+        local: tls.local_certificate().cloned(),
     }));
 }
 

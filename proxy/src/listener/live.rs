@@ -1,9 +1,10 @@
 //! The live connections of a listener on one worker.
 
 use std::cell::RefCell;
+use std::hash::BuildHasher;
 use std::rc::Rc;
 
-use hashbrown::HashMap;
+use hashbrown::{DefaultHashBuilder, HashTable};
 
 use super::effect::Kind;
 use super::generation::ServedBy;
@@ -40,6 +41,13 @@ impl Live {
         }
     }
 
+    /// Memory is short. A connection of TCP is one request, and ends with it.
+    pub(super) fn shed(&self) {
+        if let Self::Http(admission) = self {
+            admission.ask(Wish::Shed);
+        }
+    }
+
     /// Lets what serves another chain of the same kind serve the next request.
     pub(super) fn adopt(&self, served_by: ServedBy) {
         match (self, served_by) {
@@ -50,29 +58,39 @@ impl Live {
     }
 }
 
-/// Live connections by id.
+/// Live connections by id, which they know themselves.
 #[derive(Debug, Default)]
-pub(super) struct LiveTable(RefCell<HashMap<u64, Live>>);
+pub(super) struct LiveTable {
+    table: RefCell<HashTable<Live>>,
+    hasher: DefaultHashBuilder,
+}
 
 impl LiveTable {
     pub(super) fn insert(&self, connection: Live) {
-        self.0.borrow_mut().insert(connection.facts().id, connection);
+        let hash = self.hash(connection.facts().id);
+        self.table.borrow_mut().insert_unique(hash, connection, |live| self.hash(live.facts().id));
     }
 
     pub(super) fn remove(&self, id: u64) {
-        let removed = self.0.borrow_mut().remove(&id);
+        let mut table = self.table.borrow_mut();
+        let removed = table.find_entry(self.hash(id), |live| live.facts().id == id).ok().map(|found| found.remove().0);
+        drop(table);
         drop(removed); // may drop the last version of a configuration, with all that it holds
     }
 
     pub(super) fn get(&self, id: u64) -> Option<Live> {
-        self.0.borrow().get(&id).cloned()
+        self.table.borrow().find(self.hash(id), |live| live.facts().id == id).cloned()
     }
 
     pub(super) fn ids(&self) -> Vec<u64> {
-        self.0.borrow().keys().copied().collect()
+        self.table.borrow().iter().map(|live| live.facts().id).collect()
     }
 
     pub(super) fn len(&self) -> usize {
-        self.0.borrow().len()
+        self.table.borrow().len()
+    }
+
+    fn hash(&self, id: u64) -> u64 {
+        self.hasher.hash_one(id)
     }
 }

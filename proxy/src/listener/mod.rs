@@ -8,8 +8,10 @@ mod accept;
 mod admit;
 mod counters;
 pub mod effect;
+mod entrance;
 mod generation;
 mod handshake;
+mod limit_warnings;
 mod live;
 mod open;
 pub mod proxy_protocol;
@@ -21,7 +23,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hashbrown::HashMap;
 use tokio::sync::watch;
@@ -121,6 +123,15 @@ impl Listeners {
         let listeners: Vec<_> = self.open.borrow().values().map(|entry| entry.listener.clone()).collect();
         for listener in listeners {
             self.keep_up(listener.drain_with_last_requests(time));
+        }
+    }
+
+    /// Memory is short `since` then: asks idle connections to leave, and the others to do so with their next answer.
+    pub fn shed(&self, since: Instant) {
+        for entry in self.open.borrow().values() {
+            if !entry.listener.generation().model.bypass_overload_manager {
+                self.keep_up(entry.listener.clone().shed(since));
+            }
         }
     }
 

@@ -3,13 +3,14 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use balance::Limit;
 
 use super::counters::{ListenerCounters, TotalCounters};
 use super::effect::{Verdict, verdict};
 use super::generation::{ChainCounters, Generation, ServedBy};
+use super::limit_warnings::{LimitWarnings, Reached};
 use super::live::{Live, LiveTable};
 use crate::config::snapshot::ListenerSnapshot;
 use crate::overload::{Action, Full, Place};
@@ -20,6 +21,9 @@ use crate::worker::timer::Alarm;
 /// Live connections that are looked at in one turn of the worker: checking a certificate again takes some 100 microseconds.
 const REVIEWED_PER_TURN: usize = 16;
 
+/// Connections that are asked to leave in one turn of the worker when memory gets short.
+const SHED_PER_TURN: usize = 32;
+
 /// A listener that is open, or whose last connections are.
 #[derive(Debug)]
 pub(super) struct OpenListener {
@@ -29,16 +33,23 @@ pub(super) struct OpenListener {
     generation: RefCell<Rc<Generation>>,
     live: LiveTable,
     chain_counters: ChainCounters,
+    limit_warnings: LimitWarnings,
     /// Of its connections, on all workers.
     limit: Limit,
     /// What is wanted of every connection, new ones included.
     wish: Cell<Wish>,
 }
 
-/// A connection's place in the table of live ones; it leaves when this is dropped.
+/// A connection that a chain took, counted as such as long as this lives.
+#[derive(Debug)]
+pub(super) struct ActiveConnection {
+    listener: Rc<OpenListener>,
+}
+
+/// An active connection's place in the table of live ones; it leaves when this is dropped.
 #[derive(Debug)]
 pub(super) struct Registration {
-    listener: Rc<OpenListener>,
+    connection: ActiveConnection,
     id: u64,
 }
 
@@ -51,6 +62,7 @@ impl OpenListener {
             generation: RefCell::new(Generation::new(snapshot)),
             live: LiveTable::default(),
             chain_counters: ChainCounters::default(),
+            limit_warnings: LimitWarnings::default(),
             limit: worker.process.overload.connections.listener(&snapshot.model.name),
             wish: Cell::new(Wish::Serve),
         })
@@ -64,14 +76,27 @@ impl OpenListener {
         let obeys = !model.bypass_overload_manager;
         if obeys && overload.sheds(Action::RejectIncomingConnections, &self.worker.random) {
             counters.downstream_cx_overload_reject.increment();
+            self.limit_reached(Reached::Overload);
             return None;
         }
         let counts_globally = obeys && !model.ignore_global_connection_limit;
         let count = |full: &Full| match full {
-            Full::Listener => counters.downstream_cx_overflow.increment(),
-            Full::Global => counters.downstream_global_cx_overflow.increment(),
+            Full::Listener => {
+                counters.downstream_cx_overflow.increment();
+                self.limit_reached(Reached::Listener);
+            }
+            Full::Global => {
+                counters.downstream_global_cx_overflow.increment();
+                self.limit_reached(Reached::Global);
+            }
         };
         overload.connections.admit(&self.limit, counts_globally).inspect_err(count).ok()
+    }
+
+    /// Says, not too often, that a connection is closed because of this.
+    pub(super) fn limit_reached(&self, reached: Reached) {
+        let name = &self.generation.borrow().model.name;
+        self.limit_warnings.closed(name, reached, self.worker.core());
     }
 
     /// The configuration as it is now.
@@ -93,16 +118,12 @@ impl OpenListener {
         generation.served_by(position, &self.worker, &self.chain_counters)
     }
 
-    /// Adds a connection that was admitted under `generation`, which may not be the newest any more.
-    pub(super) fn register(self: &Rc<Self>, connection: Live, generation: &Rc<Generation>) -> Registration {
-        let id = connection.facts().id;
-        self.live.insert(connection.clone());
-        let newest = self.generation();
-        if !Rc::ptr_eq(&newest, generation) {
-            self.apply(&connection, &newest);
-        }
-        connection.ask(self.wish.get());
-        Registration { listener: self.clone(), id }
+    /// Counts a connection that a chain takes, from now on.
+    pub(super) fn count_active(self: &Rc<Self>) -> ActiveConnection {
+        let counters = &self.counters.connections;
+        counters.downstream_cx_total.increment();
+        counters.downstream_cx_active.increment();
+        ActiveConnection { listener: self.clone() }
     }
 
     /// Applies a new version to the connections that are live, a few per turn, and waits until those that had to drain are closed.
@@ -139,6 +160,23 @@ impl OpenListener {
         self.ask_all(Wish::LastRequest, time / 4).await;
         self.pause(time / 4).await;
         self.ask_all(Wish::Drain, time / 4).await;
+    }
+
+    /// Memory is short: asks connections of HTTP to leave, a few per turn, until there is more. Idle ones would never answer again, and
+    /// keep what they hold.
+    /// Not those that were accepted later than `since`: they may be about to ask, and their first answer is their last.
+    pub(super) async fn shed(self: Rc<Self>, since: Instant) {
+        for (count, id) in (1..).zip(self.live.ids()) {
+            if count % SHED_PER_TURN == 0 {
+                tokio::task::yield_now().await;
+            }
+            if !self.worker.process.overload.is_active(Action::DisableHttpKeepalive) {
+                return;
+            }
+            if let Some(connection) = self.live.get(id).filter(|live| live.facts().accepted <= since) {
+                connection.shed();
+            }
+        }
     }
 
     async fn ask_all(&self, wish: Wish, spread: Duration) {
@@ -207,8 +245,31 @@ impl OpenListener {
     }
 }
 
+impl ActiveConnection {
+    /// Adds it to the live ones. It was admitted under `generation`, which may not be the newest any more.
+    pub(super) fn register(self, connection: Live, generation: &Rc<Generation>) -> Registration {
+        let listener = &self.listener;
+        let id = connection.facts().id;
+        listener.live.insert(connection.clone());
+        let newest = listener.generation();
+        if !Rc::ptr_eq(&newest, generation) {
+            listener.apply(&connection, &newest);
+        }
+        connection.ask(listener.wish.get());
+        Registration { connection: self, id }
+    }
+}
+
+impl Drop for ActiveConnection {
+    fn drop(&mut self) {
+        let counters = &self.listener.counters.connections;
+        counters.downstream_cx_active.decrement();
+        counters.downstream_cx_destroy.increment();
+    }
+}
+
 impl Drop for Registration {
     fn drop(&mut self) {
-        self.listener.live.remove(self.id);
+        self.connection.listener.live.remove(self.id);
     }
 }

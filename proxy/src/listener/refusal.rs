@@ -3,12 +3,13 @@
 use std::future::poll_fn;
 use std::io;
 use std::sync::Arc;
-use std::task::{Poll, ready};
+use std::task::Poll;
 use std::time::Duration;
 
 use super::counters::ConnectionCounters;
 use super::generation::Generation;
 use super::handshake::HandshakeFailure;
+use super::limit_warnings::Reached;
 use super::open::OpenListener;
 use super::proxy_protocol::ProxyProtocolError;
 use crate::io::Stream;
@@ -20,6 +21,9 @@ use crate::worker::timer::Alarm;
 
 /// A client gets this long to take the alert that tells it why.
 const LINGER: Duration = Duration::from_secs(1);
+
+/// A fatal alert (RFC 8446 section 6, RFC 6066 section 3).
+const UNRECOGNIZED_NAME: [u8; 7] = [21, 3, 3, 0, 2, 2, 112];
 
 /// Why a connection is not admitted.
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +42,12 @@ pub(super) enum Refusal {
     SecretMissing(Arc<str>),
     #[error("{}", .0.reason())]
     Handshake(HandshakeFailure),
+    #[error("clear text, where clients of the mesh have to use mutual TLS")]
+    ClearText,
+    #[error("it asks for {0}, which is not here")]
+    ServerName(String),
+    #[error("its certificate has not one URI name, which says who calls")]
+    NoCaller,
 }
 
 impl Refusal {
@@ -53,9 +63,23 @@ impl Refusal {
         if matches!(self, Self::SecretMissing(_)) {
             listener.counters.secrets.downstream_context_secrets_not_ready.increment();
         }
+        if matches!(self, Self::TooManyOfSource) {
+            listener.limit_reached(Reached::Source(facts.remote.ip()));
+        }
         tracing::debug!(listener = generation.model.name, client = %facts.remote, "connection refused: {self}");
         self.log(facts, generation, &listener.worker);
-        if matches!(&self, Self::Handshake(failure) if failure.sends_alert()) {
+        if facts.is_at_entrance {
+            self.tell_edge(facts, generation, &listener.worker);
+        }
+        let tells_why = match &self {
+            Self::Handshake(failure) => failure.sends_alert(),
+            Self::ServerName(_) => {
+                stream.put(|out| out.extend_from_slice(&UNRECOGNIZED_NAME));
+                true
+            }
+            _ => false,
+        };
+        if tells_why {
             linger(stream, &listener.worker).await;
         }
     }
@@ -70,7 +94,27 @@ impl Refusal {
             Self::Handshake(HandshakeFailure::Timeout) => {
                 counters.downstream_cx_transport_socket_connect_timeout.increment();
             }
-            Self::SecretMissing(_) | Self::Handshake(HandshakeFailure::Failed(_)) => {}
+            Self::SecretMissing(_)
+            | Self::Handshake(HandshakeFailure::Failed(_))
+            | Self::ClearText
+            | Self::ServerName(_)
+            | Self::NoCaller => {}
+        }
+    }
+
+    /// Clients of the mesh cannot see why, and whoever runs the edge has to find out.
+    fn tell_edge(&self, facts: &ConnectionFacts, generation: &Generation, worker: &Worker) {
+        let Some(edge) = worker.edge.get() else { return };
+        let counters = edge.counters();
+        match self {
+            Self::ClearText => counters.entrance_clear_text.increment(),
+            Self::ServerName(_) => counters.entrance_server_name.increment(),
+            Self::Handshake(_) | Self::NoCaller | Self::SecretMissing(_) => counters.entrance_handshake.increment(),
+            _ => return,
+        }
+        if let Some(count) = edge.refused_clients.happened(worker.io.clock.now()) {
+            let listener = &generation.model.name;
+            tracing::warn!(listener, client = %facts.remote, count, "a client of other edges is refused: {self}");
         }
     }
 
@@ -110,17 +154,7 @@ async fn linger(stream: &Stream, worker: &Worker) {
         stream.flushed().await?;
         poll_fn(|context| -> Poll<io::Result<()>> {
             let mut scratch = worker.io.scratch.borrow_mut();
-            stream.socket(|socket| {
-                loop {
-                    ready!(socket.poll_read_ready(context))?;
-                    match socket.try_read(&mut scratch) {
-                        Ok(0) => return Poll::Ready(Ok(())),
-                        Ok(_) => {}
-                        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                        Err(error) => return Poll::Ready(Err(error)),
-                    }
-                }
-            })
+            stream.poll_discard(context, &mut scratch)
         })
         .await
     };

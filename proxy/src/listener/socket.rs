@@ -160,6 +160,17 @@ impl SocketTable {
         lock(&self.0).open.values().filter_map(Weak::upgrade).collect()
     }
 
+    /// Handles of what was inherited and is not in use.
+    ///
+    /// # Errors
+    /// No descriptor is left.
+    pub fn unused_handles(&self) -> io::Result<Vec<(SocketAddr, TcpListener)>> {
+        let table = lock(&self.0);
+        let unused =
+            table.inherited.iter().flat_map(|(address, sockets)| sockets.iter().map(move |socket| (*address, socket)));
+        unused.map(|(address, socket)| Ok((address, socket.try_clone()?))).collect()
+    }
+
     /// Takes out what was inherited and is not in use; from now on new sockets are bound for these addresses.
     pub fn take_unused(&self) -> Vec<TcpListener> {
         lock(&self.0).inherited.drain().flat_map(|(_, sockets)| sockets).collect()
@@ -176,6 +187,7 @@ impl SocketTable {
     /// fill its queue if the process that accepts from it died. Nothing is bound any more.
     pub fn hand_over(&self) {
         lock(&self.0).handed_over = true;
+        drop(self.take_unused());
         for sockets in self.open() {
             lock(&sockets.sockets).clear();
         }

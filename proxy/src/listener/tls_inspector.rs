@@ -119,44 +119,50 @@ fn parse_hello(reader: &mut Reader<'_>) -> Option<ClientHello> {
     reader.vector8()?; // legacy_session_id
     reader.vector16()?; // cipher_suites
     reader.vector8()?; // legacy_compression_methods
-    let mut hello = ClientHello::default();
     if reader.0.is_empty() {
-        return Some(hello);
+        return Some(ClientHello::default());
     }
     let mut extensions = Reader(reader.vector16()?);
     if !reader.0.is_empty() {
         return None;
     }
+    let (mut server_name, mut protocols) = (None, None);
     while !extensions.0.is_empty() {
         let kind = extensions.number16()?;
         let mut body = Reader(extensions.vector16()?);
-        match kind {
-            SERVER_NAME_EXTENSION => hello.server_name = parse_server_name(&mut body)?,
-            ALPN_EXTENSION => hello.protocols = parse_protocols(&mut body)?,
-            _ => {}
+        // Two of a type are refused (RFC 8446 section 4.2): whoever terminates might heed the other one.
+        let again = match kind {
+            SERVER_NAME_EXTENSION => server_name.replace(parse_server_name(&mut body)?).is_some(),
+            ALPN_EXTENSION => protocols.replace(parse_protocols(&mut body)?).is_some(),
+            _ => false,
+        };
+        if again {
+            return None;
         }
     }
-    Some(hello)
+    Some(ClientHello { server_name, protocols: protocols.unwrap_or_default() })
 }
 
-/// The outer option is `None` for a malformed extension, the inner one where no host name is among the names.
-fn parse_server_name(body: &mut Reader<'_>) -> Option<Option<String>> {
+/// One host name and nothing else, as Envoy's TLS library has it: of several names, or one of another type, another reader might
+/// heed another one.
+fn parse_server_name(body: &mut Reader<'_>) -> Option<String> {
     let mut names = Reader(body.vector16()?);
-    while !names.0.is_empty() {
-        let kind = names.take(1)?;
-        let name = names.vector16()?;
-        if kind == [HOST_NAME] {
-            // Names are logged and shown: control characters would forge lines.
-            let is_sane = !name.is_empty() && name.iter().all(u8::is_ascii_graphic);
-            let text = std::str::from_utf8(name).ok().filter(|_| is_sane)?;
-            return Some(Some(text.to_ascii_lowercase()));
-        }
+    let kind = names.take(1)?;
+    let name = names.vector16()?;
+    if kind != [HOST_NAME] || !names.0.is_empty() || !body.0.is_empty() {
+        return None;
     }
-    Some(None)
+    // Names are logged and shown: control characters would forge lines.
+    let is_sane = !name.is_empty() && name.iter().all(u8::is_ascii_graphic);
+    let text = std::str::from_utf8(name).ok().filter(|_| is_sane)?;
+    Some(text.to_ascii_lowercase())
 }
 
 fn parse_protocols(body: &mut Reader<'_>) -> Option<Vec<Vec<u8>>> {
     let mut list = Reader(body.vector16()?);
+    if !body.0.is_empty() {
+        return None;
+    }
     let mut protocols = Vec::new();
     while !list.0.is_empty() {
         protocols.push(list.vector8()?.to_vec());
@@ -190,121 +196,4 @@ impl<'a> Reader<'a> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use super::*;
-
-    /// What a real client sends first.
-    fn hello(name: &str, protocols: &[&str]) -> Vec<u8> {
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let mut config = rustls::ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_root_certificates(rustls::RootCertStore::empty())
-            .with_no_client_auth();
-        config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
-        let name = name.to_owned().try_into().unwrap();
-        let mut client = rustls::ClientConnection::new(Arc::new(config), name).unwrap();
-        let mut bytes = Vec::new();
-        client.write_tls(&mut bytes).unwrap();
-        bytes
-    }
-
-    fn expected(name: Option<&str>, protocols: &[&str]) -> Sniffed {
-        Sniffed::Tls(ClientHello {
-            server_name: name.map(str::to_owned),
-            protocols: protocols.iter().map(|protocol| protocol.as_bytes().to_vec()).collect(),
-        })
-    }
-
-    /// The same message, in records of at most `size` bytes.
-    fn fragment(record: &[u8], size: usize) -> Vec<u8> {
-        let body = &record[RECORD_HEADER..];
-        let mut bytes = Vec::new();
-        for part in body.chunks(size) {
-            bytes.extend_from_slice(&record[..3]);
-            bytes.extend_from_slice(&(part.len() as u16).to_be_bytes());
-            bytes.extend_from_slice(part);
-        }
-        bytes
-    }
-
-    #[test]
-    fn a_name_with_control_characters_is_not_one() {
-        let hello = hello("forged.example.com", &[]);
-        let position = hello.windows(6).position(|window| window == b"forged").unwrap();
-        for byte in [b'\n', b'\r', b' ', 0x1b, 0, 0x7f, 0xc3] {
-            let mut changed = hello.clone();
-            changed[position + 3] = byte;
-            assert!(!matches!(sniff(&changed), Sniffed::Tls(_)), "{byte}");
-        }
-    }
-
-    #[test]
-    fn a_real_hello_is_read_and_every_prefix_is_incomplete() {
-        let bytes = hello("Shop.Example.com", &["h2", "http/1.1"]);
-        assert_eq!(sniff(&bytes), expected(Some("shop.example.com"), &["h2", "http/1.1"]));
-        for end in 0..bytes.len() {
-            assert_eq!(sniff(&bytes[..end]), Sniffed::Incomplete, "{end} bytes");
-        }
-    }
-
-    #[test]
-    fn a_hello_in_small_records_is_read() {
-        let bytes = hello("a.test", &["istio"]);
-        for size in [1, 3, 100] {
-            assert_eq!(sniff(&fragment(&bytes, size)), expected(Some("a.test"), &["istio"]), "{size}");
-        }
-    }
-
-    #[test]
-    fn an_address_sends_no_name() {
-        assert_eq!(sniff(&hello("127.0.0.1", &[])), expected(None, &[]));
-    }
-
-    #[test]
-    fn other_bytes_are_not_tls() {
-        for bytes in [
-            &b"GET / HTTP/1.1\r\n"[..],
-            b"\x16\x02\x01\x00\x05",
-            b"\x16\x03\x01\x00\x00",
-            b"\x16\x03\x01\x00\x04\x02\0\0\0",
-        ] {
-            assert_eq!(sniff(bytes), Sniffed::NotTls, "{bytes:?}");
-        }
-    }
-
-    #[test]
-    fn an_endless_hello_is_given_up() {
-        let mut bytes = b"\x16\x03\x01\x40\x00\x01\x00\x3f\xfc".to_vec();
-        bytes.resize(MAX_CLIENT_HELLO, 0);
-        assert_eq!(sniff(&bytes), Sniffed::NotTls);
-    }
-
-    #[test]
-    fn damaged_hellos_never_panic() {
-        let bytes = hello("a.test", &["h2"]);
-        for position in 0..bytes.len() {
-            for value in [0, 1, 0x7f, 0xff] {
-                let mut damaged = bytes.clone();
-                damaged[position] = value;
-                let _ = sniff(&damaged);
-            }
-        }
-    }
-
-    #[test]
-    fn before_the_bytes_that_are_wanted_nothing_more_is_known() {
-        let whole = hello("example.com", &["h2"]);
-        for bytes in [whole.clone(), fragment(&whole, 7)] {
-            for end in 1..bytes.len() {
-                let wanted = bytes_wanted(&bytes[..end]);
-                assert!(wanted > end && wanted <= bytes.len(), "{wanted} after {end} of {}", bytes.len());
-                assert_eq!(sniff(&bytes[..wanted - 1]), Sniffed::Incomplete);
-            }
-        }
-        // However much a record announces: a look at the most that is received decides.
-        assert_eq!(bytes_wanted(&[22, 3, 1, 0x40, 0]), MAX_CLIENT_HELLO);
-    }
-}
+mod tests;

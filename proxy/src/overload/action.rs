@@ -3,7 +3,7 @@
 /// What is done against overload. Workers read their states by index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Connections of HTTP close with their next answer, so that idle ones do not keep their memory.
+    /// Connections of HTTP close, idle ones at once and others with their next answer, so that they do not keep their memory.
     DisableHttpKeepalive,
     /// Requests are answered with 503.
     StopAcceptingRequests,
@@ -47,7 +47,7 @@ pub enum Monitor {
         max_heap_size_bytes: u64,
     },
     /// `envoy.resource_monitors.cgroup_memory`: memory of our control group that cannot be taken back, which includes that of
-    /// sockets and leaves out the cache of files.
+    /// sockets and leaves out the cache of files and of the file system.
     CgroupMemory {
         /// Its limit, bytes; the control group's own if it has a smaller one.
         max_memory_bytes: Option<u64>,

@@ -29,6 +29,8 @@ pub struct ConnectionLimitSettings {
 pub struct ConnectionLimits {
     settings: ConnectionLimitSettings,
     global: Limit,
+    /// Of those that are exempt from it.
+    none: Limit,
     /// By name. A listener that comes back counts on with the connections that it left.
     listeners: Mutex<HashMap<String, Limit>>,
     sources: Option<Arc<Sources>>,
@@ -37,7 +39,7 @@ pub struct ConnectionLimits {
 /// A connection's place among all and on its listener; given back when this is dropped.
 #[derive(Debug)]
 pub struct Place {
-    _global: Option<Permit>,
+    _global: Permit,
     _listener: Permit,
 }
 
@@ -54,10 +56,16 @@ impl ConnectionLimits {
     pub(super) fn new(settings: &ConnectionLimitSettings) -> Self {
         Self {
             global: Limit::new(settings.global.unwrap_or(u32::MAX)),
+            none: Limit::new(u32::MAX),
             listeners: Mutex::default(),
             sources: settings.source.map(|maximum| Arc::new(Sources::new(maximum))),
             settings: settings.clone(),
         }
+    }
+
+    /// What the limits are.
+    pub fn settings(&self) -> &ConnectionLimitSettings {
+        &self.settings
     }
 
     /// The limit of a listener; the same for all workers.
@@ -75,12 +83,10 @@ impl ConnectionLimits {
     /// # Errors
     /// There are enough.
     pub fn admit(&self, listener: &Limit, counts_globally: bool) -> Result<Place, Full> {
+        let global = if counts_globally { &self.global } else { &self.none };
         Ok(Place {
             _listener: listener.acquire().ok_or(Full::Listener)?,
-            _global: match counts_globally {
-                true => Some(self.global.acquire().ok_or(Full::Global)?),
-                false => None,
-            },
+            _global: global.acquire().ok_or(Full::Global)?,
         })
     }
 
@@ -94,8 +100,10 @@ impl ConnectionLimits {
 }
 
 /// One connection of a source; given back when this is dropped.
+///
+/// Boxed: where there is no limit, as by default, a connection has no room for it.
 #[derive(Debug)]
-pub struct SourcePermit(Option<(Arc<Sources>, IpAddr)>);
+pub struct SourcePermit(Option<Box<(Arc<Sources>, IpAddr)>>);
 
 /// Connections by source.
 #[derive(Debug)]
@@ -118,7 +126,7 @@ impl Sources {
             *open += u32::from(is_admitted);
             is_admitted
         });
-        is_admitted.then(|| SourcePermit(Some((self.clone(), network))))
+        is_admitted.then(|| SourcePermit(Some(Box::new((self.clone(), network)))))
     }
 
     fn release(&self, network: IpAddr) {
@@ -143,7 +151,7 @@ impl Sources {
 
 impl Drop for SourcePermit {
     fn drop(&mut self) {
-        if let Some((sources, network)) = &self.0 {
+        if let Some((sources, network)) = self.0.as_deref() {
             sources.release(*network);
         }
     }

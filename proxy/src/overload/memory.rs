@@ -28,11 +28,24 @@ struct Names {
     usage: &'static str,
     file: &'static str,
     shmem: &'static str,
+    /// Of version 2 alone.
+    slab: Option<&'static str>,
 }
 
-const VERSION_1: Names =
-    Names { limit: "memory.limit_in_bytes", usage: "memory.usage_in_bytes", file: "total_cache", shmem: "total_shmem" };
-const VERSION_2: Names = Names { limit: "memory.max", usage: "memory.current", file: "file", shmem: "shmem" };
+const VERSION_1: Names = Names {
+    limit: "memory.limit_in_bytes",
+    usage: "memory.usage_in_bytes",
+    file: "total_cache",
+    shmem: "total_shmem",
+    slab: None,
+};
+const VERSION_2: Names = Names {
+    limit: "memory.max",
+    usage: "memory.current",
+    file: "file",
+    shmem: "shmem",
+    slab: Some("slab_reclaimable"),
+};
 
 impl MemoryFiles {
     /// Those of this process.
@@ -100,7 +113,8 @@ impl Group {
         }
     }
 
-    /// Bytes that the kernel cannot take back: all but the cache of files. Memory that is shared counts as a file's, and stays.
+    /// Bytes that the kernel cannot take back: all but the cache of files, and what it remembers of the file system. Memory that is
+    /// shared counts as a file's, and stays.
     fn in_use(&self) -> io::Result<u64> {
         let usage = parse(std::fs::read_to_string(self.folder.join(self.names.usage))?.trim())?;
         let stat = std::fs::read_to_string(self.folder.join("memory.stat"))?;
@@ -108,7 +122,8 @@ impl Group {
             stat.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse::<u64>().ok()).unwrap_or(0)
         };
         let cache = entry(self.names.file).saturating_sub(entry(self.names.shmem));
-        Ok(usage.saturating_sub(cache))
+        let slab = self.names.slab.map_or(0, entry);
+        Ok(usage.saturating_sub(cache).saturating_sub(slab))
     }
 }
 
@@ -143,12 +158,15 @@ mod tests {
     }
 
     #[test]
-    fn in_a_container_the_cache_of_files_does_not_count_but_shared_memory_does() {
+    fn in_a_container_what_the_kernel_can_take_back_does_not_count_but_shared_memory_does() {
         let root = files(&[
             ("proc/self/cgroup", "0::/\n"),
             ("sys/fs/cgroup/memory.max", "1000\n"),
-            ("sys/fs/cgroup/memory.current", "900\n"),
-            ("sys/fs/cgroup/memory.stat", "anon 300\nfile 500\nkernel 100\nshmem 100\nfile_mapped 7\n"),
+            ("sys/fs/cgroup/memory.current", "950\n"),
+            (
+                "sys/fs/cgroup/memory.stat",
+                "anon 300\nfile 500\nkernel 150\nshmem 100\nfile_mapped 7\nslab_reclaimable 50\n",
+            ),
         ]);
         assert_eq!(pressure(&root, None), Some(0.5));
         assert_eq!(pressure(&root, Some(5000)), Some(0.5));

@@ -55,17 +55,23 @@ impl Watched {
         for source in &mut self.sources {
             source.update(&self.files);
         }
+        let pressures: Vec<_> = self.sources.iter().map(Source::describe).collect();
+        let because = pressures.join(", ");
         for action in &self.settings.actions {
             let shares = action.triggers.iter().map(|(name, trigger)| {
                 let source = self.sources.iter().find(|source| source.monitor.name() == *name);
                 trigger.share(source.map_or(0.0, |source| source.pressure))
             });
-            process.overload.set(action.action, shares.fold(0.0, f64::max));
+            process.overload.set(action.action, shares.fold(0.0, f64::max), &because);
         }
     }
 }
 
 impl Source {
+    fn describe(&self) -> String {
+        format!("{} is at {:.1} % of its limit", self.monitor.name(), self.pressure * 100.0)
+    }
+
     /// What cannot be measured is as it was.
     fn update(&mut self, files: &MemoryFiles) {
         match measure(self.monitor, files) {

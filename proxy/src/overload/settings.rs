@@ -4,12 +4,15 @@ use std::time::Duration;
 
 use super::action::{Action, Monitor, Trigger, TriggeredAction};
 use super::connections::ConnectionLimitSettings;
+use crate::http::MinimumRate;
 
 /// Everything about overload that is fixed for the life of the process.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct OverloadSettings {
     /// How many connections there may be.
     pub connections: ConnectionLimitSettings,
+    /// What clients must send and take of bodies, if anything.
+    pub minimum_rate: Option<MinimumRate>,
     /// What memory in use leads to.
     pub manager: OverloadManagerSettings,
 }

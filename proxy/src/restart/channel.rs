@@ -5,6 +5,7 @@
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
+use std::net::Shutdown;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::Path;
 
@@ -12,6 +13,7 @@ use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, SocketAddrUnix, SocketFlags, SocketType,
 };
+use socket2::SockRef;
 use tokio::io::Interest;
 use tokio::net::UnixStream;
 
@@ -118,6 +120,18 @@ impl Channel {
             _ => None,
         });
         Ok((received.bytes, received.flags, rights.flatten().collect()))
+    }
+
+    /// Says that nothing more will be said. The other process goes on being heard, by its end above all.
+    pub(super) fn say_no_more(&self) {
+        // If that fails the other process has gone.
+        drop(SockRef::from(&self.stream).shutdown(Shutdown::Write));
+    }
+
+    /// Returns when the other process has closed its end.
+    pub(super) async fn gone(&self) {
+        // What it may say before does not matter.
+        while self.receive().await.is_ok() {}
     }
 
     /// Returns when the other process has closed its end, or says anything more.

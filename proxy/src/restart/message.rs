@@ -3,7 +3,7 @@
 //! ```text
 //! new                              old
 //! hello {protocol, version}    ->
-//!                              <-  offer {version, epoch, served, sockets}, or refused {reason}
+//!                              <-  offer {version, epoch, served, lacking, sockets}, or refused {reason}
 //!                              <-  lacking {names}, as often as it takes
 //!                              <-  sockets {purpose, address}, with a descriptor each, as often as it takes
 //!         (gets ready, and accepts)

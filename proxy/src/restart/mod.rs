@@ -4,15 +4,15 @@
 //! sockets, and gets ready without accepting from them. Then it begins to accept and says so; the old one stops, and drains. The
 //! sockets are never closed in between, so what waits in their queues is served by one of the two.
 //!
-//! `predecessor` is what the new process does, `successor` what the old one does, `message` what they say to each other.
+//! `take_over` is what the new process does, `hand_over` what the old one does, `message` what they say to each other.
 
 mod channel;
+mod hand_over;
 mod lacking;
 mod message;
-mod predecessor;
 mod service_manager;
 mod socket_file;
-mod successor;
+mod take_over;
 
 use std::convert::Infallible;
 use std::future::pending;
@@ -20,10 +20,10 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::time::Duration;
 
-pub use self::predecessor::Predecessor;
+pub use self::hand_over::{Estate, HandedOver, MeetingPoint};
 pub use self::service_manager::notify_ready;
 pub use self::socket_file::SocketFile;
-pub use self::successor::{Estate, HandedOver};
+pub use self::take_over::Predecessor;
 
 /// How long either side may take to answer what it can answer at once.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
@@ -61,8 +61,8 @@ pub struct Inherited {
 pub enum Place {
     /// It is in none.
     Alone,
-    /// It is the one to take over from, by this file.
-    Last(SocketFile),
+    /// It is the one to take over from.
+    Last(MeetingPoint),
     /// It is to take over.
     After(Box<Predecessor>),
 }
@@ -74,7 +74,7 @@ pub enum Place {
 pub async fn begin(path: Option<&Path>) -> anyhow::Result<(Place, Inherited)> {
     let Some(path) = path else { return Ok((Place::Alone, Inherited::default())) };
     match socket_file::find(path).await? {
-        socket_file::Found::Nobody(file) => Ok((Place::Last(file), Inherited::default())),
+        socket_file::Found::Nobody(file) => Ok((Place::Last(MeetingPoint::new(file)), Inherited::default())),
         socket_file::Found::Somebody(channel) => {
             let (predecessor, inherited) = Predecessor::meet(channel, path).await?;
             Ok((Place::After(Box::new(predecessor)), inherited))
@@ -97,21 +97,36 @@ impl Place {
     /// # Errors
     /// This process cannot take over; the one before it goes on.
     pub async fn hold(&mut self, estate: &Estate) -> anyhow::Result<HandedOver> {
-        if let Self::After(predecessor) = self
-            && let Some(file) = predecessor.take_over(estate).await?
-        {
-            *self = Self::Last(file);
+        let mut before = None;
+        if let Self::After(predecessor) = self {
+            let (parting, file) = predecessor.take_over(estate).await?;
+            let place = file.map_or(Self::Alone, |file| Self::Last(MeetingPoint::new(file)));
+            if let Self::After(predecessor) = std::mem::replace(self, place) {
+                before = Some((predecessor, parting));
+            }
         }
-        match self {
-            Self::Last(file) => Ok(successor::serve(file, estate).await),
-            Self::Alone | Self::After(_) => pending().await,
+        let succeeded = async {
+            match self {
+                Self::Last(point) => point.serve(estate).await,
+                Self::Alone | Self::After(_) => pending().await,
+            }
+        };
+        let outlived = async {
+            match before {
+                Some((predecessor, parting)) => predecessor.outlive(parting, estate).await,
+                None => pending().await,
+            }
+        };
+        tokio::select! {
+            handed_over = succeeded => Ok(handed_over),
+            never = outlived => match never {},
         }
     }
 
-    /// Tells processes that want to take over why they cannot.
-    pub async fn refuse(&self, reason: &str) -> Infallible {
+    /// For the time of a drain that another process is no reason for: tells those that want to take over why they cannot.
+    pub async fn end(&self, estate: &Estate, reason: &str) -> Infallible {
         match self {
-            Self::Last(file) => successor::refuse_all(file, reason).await,
+            Self::Last(point) => point.end(estate, reason).await,
             Self::Alone | Self::After(_) => pending().await,
         }
     }

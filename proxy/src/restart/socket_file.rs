@@ -1,7 +1,8 @@
 //! The path behind which a process waits for the next one.
 //!
-//! Looking who is there, removing what a dead process left, and binding anew are one step: a lock on the folder keeps two processes
-//! that start together from doing it to each other.
+//! Looking who is there, removing what a dead process left, and binding anew are one step: a lock keeps two processes that start
+//! together from doing it to each other. It is on a file of our own beside the socket, which nobody else may open: whoever may
+//! read a file may lock it, and keep others from starting.
 
 use std::fs::File;
 use std::io;
@@ -10,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use rustix::fs::{FlockOperation, Mode};
+use rustix::fs::{FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::net::SocketAddrUnix;
 use tokio::net::UnixListener;
@@ -64,7 +65,7 @@ impl SocketFile {
         }
     }
 
-    /// The folder is locked, and what is there may go.
+    /// The path is locked, and what is there may go.
     fn bind(path: &Path) -> anyhow::Result<Self> {
         let context = || format!("cannot listen on the hand-over socket {}", path.display());
         match std::fs::remove_file(path) {
@@ -146,25 +147,24 @@ async fn lock(path: &Path) -> anyhow::Result<File> {
             Err(error) if Errno::from_io_error(&error) == Some(Errno::AGAIN) && Instant::now() < end => {
                 tokio::time::sleep(LOCK_POLL).await;
             }
-            locked => {
-                let folder = folder(path).display();
-                return locked.with_context(|| {
-                    format!("cannot lock {folder}, the folder of the hand-over socket {}", path.display())
-                });
+            Err(error) if Errno::from_io_error(&error) == Some(Errno::AGAIN) => {
+                bail!("another process holds the lock {}: is one starting that hangs?", lock_file(path).display())
             }
+            locked => return locked.with_context(|| format!("cannot lock {}", lock_file(path).display())),
         }
     }
 }
 
+/// The file stays: removing it would give the lock to two at once.
 fn try_lock(path: &Path) -> io::Result<File> {
-    let folder = File::open(folder(path))?;
-    rustix::fs::flock(&folder, FlockOperation::NonBlockingLockExclusive)?;
-    Ok(folder)
+    let flags = OFlags::CREATE | OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let file = File::from(rustix::fs::open(lock_file(path), flags, Mode::RUSR | Mode::WUSR)?);
+    rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive)?;
+    Ok(file)
 }
 
-fn folder(path: &Path) -> &Path {
-    match path.parent() {
-        Some(folder) if folder != Path::new("") => folder,
-        _ => Path::new("."),
-    }
+fn lock_file(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".lock");
+    name.into()
 }

@@ -8,16 +8,17 @@ use std::time::Duration;
 
 use super::TcpChain;
 use super::copy::{Ending, Limits, copy};
+use super::upstream::{self, Failure, Upstream};
 use crate::io::Stream;
 use crate::telemetry::access_log::{Record, UpstreamFacts};
 use crate::telemetry::response_flags::ResponseFlags;
-use crate::upstream::{Cluster, ClusterCounters, Http, ObtainFailure, Pick, PickFailure, UpstreamConnection, Wanted};
+use crate::upstream::ClusterCounters;
 use crate::worker::Worker;
 use crate::worker::connection::{Admission, Wish};
 use crate::worker::timer::Alarm;
 
 /// What is unsent when both sides are done may take this long to go out, unless the idle timeout is shorter.
-const LONGEST_FLUSH: Duration = Duration::from_secs(300);
+pub(crate) const LONGEST_FLUSH: Duration = Duration::from_secs(300);
 
 /// Serves a connection until it is closed. The chain that admitted it serves it to the end: a new configuration counts for the next
 /// connection.
@@ -25,7 +26,7 @@ pub async fn serve(mut stream: Stream, admission: Rc<Admission<TcpChain>>, worke
     let chain = admission.application();
     chain.counters.downstream_cx_total.increment();
     let mut summary = Summary::default();
-    match connect(&chain, &worker, &mut summary).await {
+    match connect(&chain, &admission, &worker, &mut summary).await {
         Ok(mut upstream) => relay(&mut stream, &mut upstream, &admission, &chain, &worker, &mut summary).await,
         Err(failure) => {
             if matches!(failure, Failure::NoCluster) {
@@ -56,23 +57,6 @@ struct Endpoint {
     local: Option<SocketAddr>,
 }
 
-/// The endpoint's side of the connection.
-struct Upstream {
-    cluster: Rc<Cluster>,
-    connection: Box<UpstreamConnection>,
-    /// The endpoint counts as busy until the end.
-    _busy: Pick,
-}
-
-/// Why there is no upstream connection.
-#[derive(Debug, PartialEq, Eq)]
-enum Failure {
-    NoCluster,
-    NoHealthyUpstream,
-    Overflow,
-    Connect(String),
-}
-
 impl Summary {
     /// With the flags that Envoy sets. A single attempt is made, so a failed one is also one too many (`UF,URX`).
     fn failed(&mut self, failure: Failure) {
@@ -88,39 +72,21 @@ impl Summary {
     }
 }
 
-async fn connect(chain: &TcpChain, worker: &Worker, summary: &mut Summary) -> Result<Upstream, Failure> {
+async fn connect(
+    chain: &TcpChain,
+    admission: &Admission<TcpChain>,
+    worker: &Worker,
+    summary: &mut Summary,
+) -> Result<Upstream, Failure> {
     let name = chain.pick_cluster(worker.random.next()).ok_or(Failure::NoCluster)?;
     summary.cluster = Some(name.clone());
-    let cluster = worker.clusters.get(name).ok_or(Failure::NoCluster)?;
-    let pick = pick(&cluster, worker).await?;
+    let chosen = upstream::choose(name, worker).await?;
     summary.attempts = 1;
-    let address = pick.pool.target().address.clone();
-    let endpoint = summary.upstream.insert(Endpoint { address, remote: None, local: None });
-    let connection =
-        pick.pool.dial(&Wanted { host: b"", protocols: None, http: Http::None, is_upgrade: false }).await.map_err(
-            |failure| match failure {
-                ObtainFailure::Overflow => Failure::Overflow,
-                ObtainFailure::Gone => Failure::NoHealthyUpstream,
-                ObtainFailure::Connect(failure) => Failure::Connect(failure.reason().to_owned()),
-            },
-        )?;
-    endpoint.remote = Some(connection.remote);
-    endpoint.local = connection.local;
-    Ok(Upstream { cluster, connection, _busy: pick })
-}
-
-/// An endpoint. Those of a cluster that is still warming are waited for as long as a connect may take.
-async fn pick(cluster: &Cluster, worker: &Worker) -> Result<Pick, Failure> {
-    match cluster.pick(&[], 0) {
-        Ok(pick) => return Ok(pick),
-        Err(PickFailure::NoHealthyUpstream) => return Err(Failure::NoHealthyUpstream),
-        Err(PickFailure::Warming) => {}
-    }
-    let alarm = Alarm::new(&worker.timers);
-    alarm.set_after(Some(cluster.model().connect_timeout));
-    alarm.limit(cluster.endpoints_known()).await;
-    worker.io.clock.invalidate();
-    cluster.pick(&[], 0).map_err(|_| Failure::NoHealthyUpstream)
+    let endpoint = summary.upstream.insert(Endpoint { address: chosen.address(), remote: None, local: None });
+    let upstream = chosen.connect(admission.facts.caller()).await?;
+    endpoint.remote = Some(upstream.connection.remote);
+    endpoint.local = upstream.connection.local;
+    Ok(upstream)
 }
 
 async fn relay(
@@ -172,7 +138,7 @@ fn count(chain: &TcpChain, cluster: &ClusterCounters, received: u64, returned: u
 }
 
 /// Lets both sides have what was meant for them. One that broke takes nothing, which must not keep the other from its bytes.
-async fn flush(downstream: &Stream, upstream: &Stream, alarm: &Alarm) {
+pub(crate) async fn flush(downstream: &Stream, upstream: &Stream, alarm: &Alarm) {
     downstream.finish();
     upstream.finish();
     for side in [downstream, upstream] {

@@ -2,15 +2,15 @@
 //!
 //! A side is read only while the other has room (at most [`HIGH_WATER`](crate::io::HIGH_WATER) bytes unsent, or what is in a
 //! pipe): a slow reader holds up its sender, and an idle connection holds no buffer at all. The end of one direction is passed on
-//! as a half-close while the other goes on. How bytes go is decided in [`direction`](super::direction).
+//! as a half-close while the other goes on. How bytes go is decided in [`Transfer`](crate::io::Transfer).
 
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use super::direction::{Broken, Direction};
-use crate::io::{Io, Stream};
+use super::direction::Direction;
+use crate::io::{Broken, Io, Stream};
 use crate::worker::timer::Alarm;
 
 /// How copying ended.
@@ -54,8 +54,8 @@ pub(crate) async fn copy(
     let (mut outward, mut inward) = (Direction::default(), Direction::default());
     limits.touch(io);
     let ending = poll_fn(|context| {
-        let sent = outward.advance(context, downstream, &to_upstream, io);
-        let answered = inward.advance(context, upstream, &to_downstream, io);
+        let sent = outward.advance(context, downstream, &to_upstream);
+        let answered = inward.advance(context, upstream, &to_downstream);
         let (received, returned) = (outward.take_count(), inward.take_count());
         if received + returned > 0 {
             moved(received, returned);
@@ -78,8 +78,8 @@ pub(crate) async fn copy(
         limits.alarm.poll_elapsed(context).map(|()| limits.reason(io))
     })
     .await;
-    outward.empty_pipe(&to_upstream, io);
-    inward.empty_pipe(&to_downstream, io);
+    outward.end(&to_upstream);
+    inward.end(&to_downstream);
     ending
 }
 

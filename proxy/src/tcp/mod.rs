@@ -7,7 +7,9 @@ mod connection;
 pub(crate) mod copy;
 mod counters;
 mod direction;
+pub(crate) mod upstream;
 
 pub use chain::TcpChain;
 pub use connection::serve;
+pub(crate) use connection::{LONGEST_FLUSH, flush};
 pub use counters::TcpCounters;

@@ -2,4 +2,7 @@
 
 pub mod access_log;
 pub mod counter;
+#[cfg(test)]
+mod limits_page;
 pub mod response_flags;
+pub mod seldom;

@@ -25,7 +25,7 @@ pub struct ServerTls {
     /// The same, agreeing on no protocol.
     without_protocols: Arc<ServerConfig>,
     clients: Option<Arc<PeerVerifier>>,
-    local: Option<CertificateFacts>,
+    local: Option<Arc<CertificateFacts>>,
     /// What it was built from: decides whether a live connection may stay when the configuration changes.
     model: DownstreamTls,
 }
@@ -52,7 +52,7 @@ impl ServerTls {
     pub fn build(model: &DownstreamTls, secrets: &dyn Secrets, tickets: &SessionTickets) -> Result<Self, TlsError> {
         let provider = Arc::new(parameters::provider(&model.parameters)?);
         let keys = KeysByType::build(model, secrets, &provider)?;
-        let local = keys.facts();
+        let local = keys.facts().map(Arc::new);
         let clients = client_verifier(model, secrets, &provider)?.map(Arc::new);
 
         let builder = ServerConfig::builder_with_provider(provider)
@@ -106,7 +106,7 @@ impl ServerTls {
     }
 
     /// The certificate that is shown; of several, for several key types, the first.
-    pub fn local_certificate(&self) -> Option<&CertificateFacts> {
+    pub fn local_certificate(&self) -> Option<&Arc<CertificateFacts>> {
         self.local.as_ref()
     }
 
@@ -166,7 +166,7 @@ impl KeysByType {
         Ok(Self { keys })
     }
 
-    /// Of the first. Without the certificate itself: nothing asks for it, and every connection holds these.
+    /// Of the first. Without the certificate itself: nothing asks for it.
     fn facts(&self) -> Option<CertificateFacts> {
         let facts = certificate_facts(&self.keys.first()?.cert)?;
         Some(CertificateFacts { chain: Vec::new(), ..facts })

@@ -9,6 +9,7 @@ use tokio::sync::Notify;
 use xds_model::cluster as model;
 
 use super::ClusterCounters;
+use super::outliers::Outliers;
 use super::pool::Pool;
 use crate::config::snapshot::{ClientTransport, ClusterSnapshot};
 use crate::worker::Core;
@@ -29,6 +30,9 @@ struct State {
     snapshot: Arc<ClusterSnapshot>,
     breaker: Breaker,
     balancer: Option<Balancer>,
+    /// As the control plane said last, before any are left out.
+    endpoints: Option<Arc<Endpoints>>,
+    outliers: Option<Outliers>,
     /// By endpoint index; made at first use.
     pools: Vec<Option<Rc<Pool>>>,
 }
@@ -55,7 +59,15 @@ impl Cluster {
     pub(super) fn new(name: Arc<str>, snapshot: Arc<ClusterSnapshot>, core: &Rc<Core>) -> Rc<Self> {
         let counters = core.process.registry.register(ClusterCounters::new(format!("cluster.{name}.")));
         let breaker = core.process.breaker(&name, snapshot.model.limits);
-        let mut state = State { snapshot: snapshot.clone(), breaker, balancer: None, pools: Vec::new() };
+        let mut state = State {
+            snapshot: snapshot.clone(),
+            breaker,
+            balancer: None,
+            endpoints: None,
+            outliers: None,
+            pools: Vec::new(),
+        };
+        state.watch_outliers(&name, core);
         state.use_endpoints(snapshot.endpoints.as_ref(), core);
         Rc::new(Self {
             name,
@@ -99,7 +111,7 @@ impl Cluster {
 
     /// The right to one more retry under way; `None` if its circuit breaker allows no more.
     pub fn admit_retry(&self) -> Option<Permit> {
-        self.state.borrow().breaker.retries.acquire()
+        self.state.borrow().breaker.admit_retry()
     }
 
     /// Whether it was removed; whoever holds it must look it up again.
@@ -114,6 +126,9 @@ impl Cluster {
     pub fn pick(&self, tried: &[Rc<Pool>], attempts: u32) -> Result<Pick, PickFailure> {
         let mut guard = self.state.borrow_mut();
         let state = &mut *guard;
+        if state.outliers.as_ref().is_some_and(|outliers| outliers.have_changed(&self.core)) {
+            state.arrange(&self.core);
+        }
         let balancer = state.balancer.as_mut().ok_or(PickFailure::Warming)?;
         let endpoints = balancer.endpoints().clone();
         let mut random = || self.core.random.next();
@@ -130,7 +145,8 @@ impl Cluster {
             let endpoint = endpoints.get(index)?;
             let slot = state.pools.get_mut(index.index())?;
             let pool = slot.get_or_insert_with(|| {
-                Pool::new(endpoint, &state.snapshot, &state.breaker, &self.counters, &self.core)
+                let monitor = state.outliers.as_ref().map(|outliers| outliers.monitor(endpoint, &self.core));
+                Pool::new(endpoint, &state.snapshot, &state.breaker, monitor, &self.counters, &self.core)
             });
             Some(Pick { pool: pool.clone(), _active: balancer.started(index) })
         });
@@ -154,11 +170,13 @@ impl Cluster {
             state.breaker = self.core.process.breaker(&self.name, snapshot.model.limits);
         }
         let same_balancer = state.snapshot.model.balancer == snapshot.model.balancer
-            && state.snapshot.model.panic_threshold == snapshot.model.panic_threshold;
+            && state.snapshot.model.panic_threshold == snapshot.model.panic_threshold
+            && state.snapshot.model.weighs_localities == snapshot.model.weighs_localities;
         if !same_balancer {
             state.rebuild_balancer(snapshot, &self.core);
         }
         state.snapshot = snapshot.clone();
+        state.watch_outliers(&self.name, &self.core);
         state.use_endpoints(snapshot.endpoints.as_ref(), &self.core);
         if state.balancer.is_some() {
             self.endpoints_arrived.notify_waiters();
@@ -184,17 +202,27 @@ impl Cluster {
 
 impl State {
     /// Goes on with these endpoints. Endpoints that were known once stay known while a newer set is on its way.
-    fn use_endpoints(&mut self, endpoints: Option<&Arc<Endpoints>>, core: &Core) {
-        let Some(endpoints) = endpoints else {
-            self.refresh_pools();
+    fn use_endpoints(&mut self, endpoints: Option<&Arc<Endpoints>>, core: &Rc<Core>) {
+        if let Some(endpoints) = endpoints {
+            self.endpoints = Some(endpoints.clone());
+        }
+        self.arrange(core);
+    }
+
+    /// Balances between those of the endpoints that are not left out.
+    fn arrange(&mut self, core: &Rc<Core>) {
+        let Some(endpoints) = &self.endpoints else {
+            self.refresh_pools(core);
             return;
+        };
+        let endpoints = &match &mut self.outliers {
+            Some(outliers) => outliers.arrange(endpoints),
+            None => endpoints.clone(),
         };
         let mut random = || core.random.next();
         match &mut self.balancer {
             None => {
-                let model = &self.snapshot.model;
-                let balancer = Balancer::new(endpoints.clone(), model.balancer, model.panic_threshold, &mut random);
-                self.balancer = Some(balancer);
+                self.balancer = Some(new_balancer(endpoints, &self.snapshot.model, &mut random));
                 self.pools = std::iter::repeat_with(|| None).take(endpoints.list().len()).collect();
             }
             Some(balancer) if Arc::ptr_eq(balancer.endpoints(), endpoints) => {}
@@ -208,25 +236,47 @@ impl State {
                 balancer.update(endpoints.clone(), &mut random);
             }
         }
-        self.refresh_pools();
+        self.refresh_pools(core);
+    }
+
+    /// Goes on with the outlier detection that is configured now.
+    fn watch_outliers(&mut self, name: &Arc<str>, core: &Rc<Core>) {
+        let config = self.snapshot.model.outlier_detection;
+        let detector = core.process.outliers(name, config, core.io.clock.now());
+        let is_known = match (&self.outliers, &detector) {
+            (Some(known), Some(detector)) => known.is(detector),
+            (None, None) => true,
+            _ => false,
+        };
+        if !is_known {
+            self.outliers = detector.map(|detector| Outliers::new(name, detector, core));
+        }
     }
 
     fn rebuild_balancer(&mut self, snapshot: &ClusterSnapshot, core: &Core) {
         if let Some(balancer) = &self.balancer {
             let endpoints = balancer.endpoints().clone();
-            let (policy, panic) = (snapshot.model.balancer, snapshot.model.panic_threshold);
-            self.balancer = Some(Balancer::new(endpoints, policy, panic, &mut || core.random.next()));
+            self.balancer = Some(new_balancer(&endpoints, &snapshot.model, &mut || core.random.next()));
         }
     }
 
     /// Tells the pools what their endpoint is like now.
-    fn refresh_pools(&self) {
+    fn refresh_pools(&self, core: &Rc<Core>) {
         let Some(balancer) = &self.balancer else { return };
         for (pool, endpoint) in self.pools.iter().zip(balancer.endpoints().list()) {
             if let Some(pool) = pool {
-                pool.refresh(endpoint, &self.snapshot, &self.breaker);
+                let monitor = self.outliers.as_ref().map(|outliers| outliers.monitor(endpoint, core));
+                pool.refresh(endpoint, &self.snapshot, &self.breaker, monitor);
             }
         }
+    }
+}
+
+fn new_balancer(endpoints: &Arc<Endpoints>, model: &model::Cluster, random: &mut impl FnMut() -> u64) -> Balancer {
+    let (endpoints, policy, panic_threshold) = (endpoints.clone(), model.balancer, model.panic_threshold);
+    match model.weighs_localities {
+        true => Balancer::weighing_localities(endpoints, policy, panic_threshold, random),
+        false => Balancer::new(endpoints, policy, panic_threshold, random),
     }
 }
 

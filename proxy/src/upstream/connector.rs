@@ -11,6 +11,7 @@ use xds_model::cluster as model;
 use xds_model::endpoint::EndpointAddress;
 
 use crate::config::snapshot::ClientTransport;
+use crate::edge::Way;
 use crate::io::Stream;
 use crate::tls::ClientTls;
 use crate::worker::Core;
@@ -27,6 +28,8 @@ pub struct Wanted<'a> {
     pub http: Http,
     /// The request switches protocols.
     pub is_upgrade: bool,
+    /// The client of another edge's service, as that edge is told; `None` for this gateway.
+    pub caller: Option<&'a str>,
 }
 
 /// Which version of HTTP a connection is wanted for.
@@ -46,6 +49,11 @@ impl Http {
     /// Whether requests may share a connection.
     pub(super) fn may_be_shared(self) -> bool {
         matches!(self, Self::Version2 | Self::Negotiated)
+    }
+
+    /// Whether a connection that carries one request at a time will do.
+    pub(super) fn may_be_exclusive(self) -> bool {
+        matches!(self, Self::Version1 | Self::Negotiated)
     }
 
     /// What to offer by ALPN where there is no list at all, as Envoy does.
@@ -125,6 +133,9 @@ async fn open(
     transport: &ClientTransport,
     wanted: &Wanted<'_>,
 ) -> Result<Connected, ConnectFailure> {
+    if let Some(connected) = open_overlay(core, endpoint, wanted).await {
+        return connected;
+    }
     let mut connected = open_any(core, cluster, endpoint).await?;
     match transport {
         ClientTransport::Raw => {}
@@ -134,6 +145,26 @@ async fn open(
         ClientTransport::Tls(tls) => secure(&mut connected.stream, tls, wanted).await?,
     }
     Ok(connected)
+}
+
+/// Over the overlay, if the endpoint stands for another edge. There is TLS with that edge already.
+async fn open_overlay(
+    core: &Rc<Core>,
+    endpoint: &Endpoint,
+    wanted: &Wanted<'_>,
+) -> Option<Result<Connected, ConnectFailure>> {
+    let edge = core.edge.get()?;
+    let EndpointAddress::Socket(remote) = endpoint.address else { return None };
+    let connected = match edge.way(remote)? {
+        Way::Edge(destination) => {
+            let connected = edge.connect(&destination, wanted.caller).await;
+            connected.map_err(|error| format!("edge {}: {error}", destination.edge))
+        }
+        Way::Nobody => Err("no edge offers it any more".to_owned()),
+    };
+    let connected =
+        connected.map(|stream| Connected { stream: Stream::overlay(stream, &core.io), local: None, remote });
+    Some(connected.map_err(ConnectFailure::Refused))
 }
 
 /// Tries the endpoint's addresses in order.
@@ -164,7 +195,7 @@ async fn open_tcp(core: &Rc<Core>, cluster: &model::Cluster, address: SocketAddr
     }
     let socket = socket.connect(address).await?;
     let local = socket.local_addr().ok();
-    Ok(Connected { stream: Stream::new(socket, &core.io), local, remote: address })
+    Ok(Connected { stream: Stream::new(socket, &core.io)?, local, remote: address })
 }
 
 fn tcp_keepalive(wanted: &model::TcpKeepalive) -> TcpKeepalive {

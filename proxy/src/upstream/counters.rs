@@ -21,7 +21,7 @@ counters! {
         upstream_cx_idle_timeout: Counter,
         /// Connections closed because they had served enough requests.
         upstream_cx_max_requests: Counter,
-        /// Times the connection circuit breaker was open.
+        /// Requests and TCP connections that found the connection circuit breaker open.
         upstream_cx_overflow: Counter,
         /// Connections closed, by whomever.
         upstream_cx_destroy: Counter,
@@ -31,7 +31,7 @@ counters! {
         upstream_cx_http2_keepalive_timeout: Counter,
         /// HTTP/2 connections closed because the endpoint asked for it.
         upstream_cx_close_notify: Counter,
-        /// Responses that broke the protocol.
+        /// Responses and HTTP/2 connections that broke the protocol.
         upstream_cx_protocol_error: Counter,
         /// Bytes received from upstream.
         upstream_cx_rx_bytes_total: Counter,
@@ -59,6 +59,8 @@ counters! {
         upstream_rq_rx_reset: Counter,
         /// Tries reset by us.
         upstream_rq_tx_reset: Counter,
+        /// Tries reset by us because their clients did not take what the endpoint sent, and too much of that was held.
+        upstream_rq_unread_overflow: Counter,
         /// Retries.
         upstream_rq_retry: Counter,
         /// Retries that succeeded.

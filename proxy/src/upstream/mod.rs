@@ -7,10 +7,12 @@ mod cluster;
 mod clusters;
 mod connector;
 mod counters;
+mod outliers;
 mod pool;
 
 pub use cluster::{Cluster, Pick, PickFailure};
 pub use clusters::Clusters;
 pub use connector::{ConnectFailure, Connected, Http, Wanted};
 pub use counters::ClusterCounters;
+pub use outliers::OutlierCounters;
 pub use pool::{Lent, ObtainFailure, Pool, SharedConnection, Target, UpstreamConnection};

@@ -4,7 +4,9 @@
 mod connection;
 mod count;
 mod http2;
+mod idle;
 mod lent;
+mod open;
 mod security;
 mod target;
 
@@ -13,23 +15,23 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use balance::{Breaker, Endpoint, Permit};
+use balance::outlier::Outcome;
+use balance::{Breaker, Endpoint};
 use tokio::sync::Notify;
 
 pub use self::connection::UpstreamConnection;
-use self::count::{Opening, Queued};
+use self::count::Queued;
 pub use self::http2::SharedConnection;
 use self::http2::SharedConnections;
+use self::idle::IdleConnections;
 pub use self::lent::Lent;
 pub use self::target::Target;
 use super::ClusterCounters;
-use super::connector::{self, ConnectFailure, Connected, Http, Wanted};
+use super::connector::{ConnectFailure, Http, Wanted};
+use super::outliers::Monitor;
 use crate::config::snapshot::ClusterSnapshot;
 use crate::worker::Core;
 use crate::worker::timer::Alarm;
-
-/// The endpoint may take this long to take what was sent last on a connection that closes.
-const LAST_FLUSH: Duration = Duration::from_secs(5);
 
 /// How often a request that waits for a connection asks the circuit breaker again.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
@@ -40,9 +42,10 @@ pub struct Pool {
     core: Rc<Core>,
     counters: Arc<ClusterCounters>,
     target: RefCell<Rc<Target>>,
-    #[allow(clippy::vec_box, reason = "a connection moves between the pool and its request")]
-    idle: RefCell<Vec<Box<UpstreamConnection>>>,
+    idle: IdleConnections,
     shared: SharedConnections,
+    /// The endpoint agreed on HTTP/1.1 when it was last asked by ALPN.
+    chose_http1: Cell<bool>,
     /// Of both protocols, idle ones included.
     open: Cell<u32>,
     /// The endpoint is gone.
@@ -68,15 +71,17 @@ impl Pool {
         endpoint: &Endpoint,
         snapshot: &ClusterSnapshot,
         breaker: &Breaker,
+        monitor: Option<Monitor>,
         counters: &Arc<ClusterCounters>,
         core: &Rc<Core>,
     ) -> Rc<Self> {
         Rc::new(Self {
             core: core.clone(),
             counters: counters.clone(),
-            target: RefCell::new(Rc::new(Target::new(endpoint, snapshot, breaker))),
-            idle: RefCell::default(),
+            target: RefCell::new(Rc::new(Target::new(endpoint, snapshot, breaker, monitor))),
+            idle: IdleConnections::default(),
             shared: SharedConnections::default(),
+            chose_http1: Cell::new(false),
             open: Cell::new(0),
             closed: Cell::new(false),
             queued: Cell::new(0),
@@ -87,6 +92,18 @@ impl Pool {
     /// What the endpoint is like now.
     pub fn target(&self) -> Rc<Target> {
         self.target.borrow().clone()
+    }
+
+    /// Whether anybody wants to know what becomes of tries with the endpoint.
+    pub fn is_monitored(&self) -> bool {
+        self.target.borrow().monitor.is_some()
+    }
+
+    /// Takes note of what became of a try with the endpoint.
+    pub fn report(&self, outcome: Outcome) {
+        if let Some(monitor) = &self.target.borrow().monitor {
+            monitor.report(outcome);
+        }
     }
 
     /// A connection that is free for a request, if there is one. No system call.
@@ -111,11 +128,12 @@ impl Pool {
         };
         self.counters.upstream_rq_pending_total.increment();
         let _waiting = self.counters.upstream_rq_pending_active.hold();
+        let mut overflowed = false;
         loop {
             if self.closed.get() {
                 return Err(ObtainFailure::Gone);
             }
-            if wanted.http.may_be_shared() && self.shared.wait().await.inspect_err(|_| self.ejected())? {
+            if self.expects_to_share(wanted) && self.shared.wait().await.inspect_err(|_| self.ejected())? {
                 if let Some(connection) = self.take_free(wanted) {
                     return Ok(connection);
                 }
@@ -123,13 +141,14 @@ impl Pool {
             }
             // As it is now: a request that has waited must not go out by rules that are not in force any more.
             let target = self.target();
-            if let Some(permit) = self.permit(&target) {
+            if let Some(permit) = self.permit(&target, &mut overflowed) {
                 let connected = self.open(&target, wanted, permit).await;
                 return connected.inspect_err(|_| self.ejected()).map_err(ObtainFailure::Connect);
             }
-            if self.drop_unfit_idle(&target, wanted) {
+            if self.idle.drop_unfit(&target, wanted) {
                 continue;
             }
+            self.shared.retire_unfit(&target, wanted);
             self.shared.tell_of_room();
             self.next_return().await;
             if let Some(connection) = self.take_free(wanted) {
@@ -143,34 +162,21 @@ impl Pool {
         self.counters.upstream_rq_pending_failure_eject.increment();
     }
 
-    /// A connection of its own for a TCP client, never one that served requests. It is closed by dropping it.
-    ///
-    /// # Errors
-    /// There is none to be had; nothing is waited for when the circuit breaker is open.
-    pub async fn dial(self: &Rc<Self>, wanted: &Wanted<'_>) -> Result<Box<UpstreamConnection>, ObtainFailure> {
-        if self.closed.get() {
-            return Err(ObtainFailure::Gone);
-        }
-        let target = self.target();
-        let Some(permit) = target.breaker.connections.acquire() else {
-            self.counters.upstream_cx_overflow.increment();
-            return Err(ObtainFailure::Overflow);
-        };
-        let connected = self.connect(&target, wanted).await.map_err(ObtainFailure::Connect)?;
-        let mut connection = UpstreamConnection::new(self, &target, wanted, connected, permit);
-        connection.counted = true;
-        Ok(connection)
-    }
-
     /// Tells it what its endpoint is like now.
-    pub(super) fn refresh(&self, endpoint: &Endpoint, snapshot: &ClusterSnapshot, breaker: &Breaker) {
-        *self.target.borrow_mut() = Rc::new(Target::new(endpoint, snapshot, breaker));
+    pub(super) fn refresh(
+        &self,
+        endpoint: &Endpoint,
+        snapshot: &ClusterSnapshot,
+        breaker: &Breaker,
+        monitor: Option<Monitor>,
+    ) {
+        *self.target.borrow_mut() = Rc::new(Target::new(endpoint, snapshot, breaker, monitor));
     }
 
     /// The endpoint is gone: idle connections close now, the others after their request.
     pub(super) fn close(&self) {
         self.closed.set(true);
-        self.drop_idle(|_| true);
+        self.idle.drop_where(|_| true);
         self.shared.retire();
         self.returned.notify_waiters();
     }
@@ -179,7 +185,7 @@ impl Pool {
     pub(super) fn sweep(&self) {
         let timeout = self.target.borrow().model.idle_timeout;
         let now = self.core.io.clock.now();
-        self.drop_idle(|connection| {
+        self.idle.drop_where(|connection| {
             let expired =
                 timeout.is_some_and(|timeout| now.saturating_duration_since(connection.idle_since) >= timeout);
             if expired {
@@ -189,31 +195,6 @@ impl Pool {
         });
     }
 
-    fn drop_idle(&self, mut doomed: impl FnMut(&UpstreamConnection) -> bool) {
-        let mut dropped = Vec::new();
-        let mut idle = self.idle.borrow_mut();
-        let mut index = 0;
-        while index < idle.len() {
-            if idle.get(index).is_some_and(|connection| doomed(connection)) {
-                dropped.push(idle.swap_remove(index));
-            } else {
-                index += 1;
-            }
-        }
-        drop(idle);
-        drop(dropped); // a dropped connection looks at its pool
-    }
-
-    /// Closes the oldest idle connection if it is of no use for the request; `true` if there was one.
-    fn drop_unfit_idle(&self, target: &Target, wanted: &Wanted<'_>) -> bool {
-        let unfit = {
-            let mut idle = self.idle.borrow_mut();
-            let index = idle.iter().position(|connection| !connection.fits(&target.transport, wanted));
-            index.map(|index| idle.remove(index))
-        };
-        unfit.is_some() // dropped here: a dropped connection looks at its pool
-    }
-
     fn take_free(&self, wanted: &Wanted<'_>) -> Option<Lent> {
         let target = self.target.borrow();
         if wanted.http.may_be_shared()
@@ -221,83 +202,17 @@ impl Pool {
         {
             return Some(Lent::Http2(connection));
         }
+        if wanted.http.may_be_exclusive() { self.idle.take(&target, wanted).map(Lent::Http1) } else { None }
+    }
+
+    /// Whether a request waits for the connection that another one opens. Of an endpoint whose protocol ALPN decides HTTP/2 is assumed until it
+    /// chose HTTP/1.1, as in Envoy: then each request needs a connection of its own.
+    fn expects_to_share(&self, wanted: &Wanted<'_>) -> bool {
         match wanted.http {
-            Http::Version2 | Http::None => None,
-            Http::Version1 | Http::Negotiated => self.take_idle(&target, wanted).map(Lent::Http1),
-        }
-    }
-
-    fn take_idle(&self, target: &Target, wanted: &Wanted<'_>) -> Option<Box<UpstreamConnection>> {
-        loop {
-            let connection = {
-                let mut idle = self.idle.borrow_mut();
-                let index = idle.iter().rposition(|connection| connection.fits(&target.transport, wanted))?;
-                idle.remove(index)
-            };
-            if connection.stream.is_quiet() {
-                return Some(connection);
-            }
-        }
-    }
-
-    /// The right to open another connection. An endpoint without any always gets one, as in Envoy, so that requests get somewhere.
-    fn permit(&self, target: &Target) -> Option<Permit> {
-        if let Some(permit) = target.breaker.connections.acquire() {
-            return Some(permit);
-        }
-        self.counters.upstream_cx_overflow.increment();
-        (self.open.get() == 0).then(|| target.breaker.connections.acquire_beyond())
-    }
-
-    /// Opens a connection for a request, and more if others can share it.
-    async fn open(
-        self: &Rc<Self>,
-        target: &Target,
-        wanted: &Wanted<'_>,
-        permit: Permit,
-    ) -> Result<Lent, ConnectFailure> {
-        let begun = wanted.http.may_be_shared().then(|| self.shared.begin());
-        let connected = match self.connect(target, wanted).await {
-            Ok(connected) => connected,
-            Err(failure) => {
-                if let Some(begun) = begun {
-                    begun.failed(&failure);
-                }
-                return Err(failure);
-            }
-        };
-        let is_http2 = match wanted.http {
-            Http::Version1 | Http::None => false,
             Http::Version2 => true,
-            Http::Negotiated => {
-                connected.stream.session(|session| session.alpn_protocol() == Some(b"h2")) == Some(true)
-            }
-        };
-        if is_http2 {
-            let shared = self.share(target, wanted, connected, permit);
-            if wanted.is_upgrade {
-                // Extended CONNECT must be offered before it is used (RFC 8441 section 3).
-                shared.settled().await;
-            }
-            return Ok(Lent::Http2(shared));
+            Http::Negotiated => !self.chose_http1.get(),
+            Http::Version1 | Http::None => false,
         }
-        self.counters.upstream_cx_http1_total.increment();
-        Ok(Lent::Http1(UpstreamConnection::new(self, target, wanted, connected, permit)))
-    }
-
-    async fn connect(self: &Rc<Self>, target: &Target, wanted: &Wanted<'_>) -> Result<Connected, ConnectFailure> {
-        let opening = Opening::new(self);
-        // Boxed: connecting is rare and its state is large.
-        let connected =
-            Box::pin(connector::connect(&self.core, &target.model, &target.endpoint, &target.transport, wanted)).await;
-        let connected = connected.inspect_err(|failure| {
-            self.counters.upstream_cx_connect_fail.increment();
-            if *failure == ConnectFailure::Timeout {
-                self.counters.upstream_cx_connect_timeout.increment();
-            }
-        })?;
-        opening.succeeded();
-        Ok(connected)
     }
 
     /// Waits for a connection of this pool, but not for ever: the circuit breaker may have room again thanks to another one.

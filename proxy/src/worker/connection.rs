@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
@@ -15,8 +16,8 @@ pub struct ConnectionFacts {
     pub id: u64,
     /// The client: the peer of the socket, or what the PROXY protocol said.
     pub remote: SocketAddr,
-    /// The peer of the socket.
-    pub direct_remote: SocketAddr,
+    /// The peer of the socket, if the PROXY protocol said that the client is somebody else.
+    pub proxy: Option<Box<SocketAddr>>,
     /// Our side: of the socket, or what the PROXY protocol said.
     pub local: SocketAddr,
     /// When it was accepted.
@@ -25,12 +26,47 @@ pub struct ConnectionFacts {
     pub accepted_unix: Duration,
     /// What its first bytes are.
     pub transport: TransportProtocol,
-    /// Server name of the ClientHello, lower case, as sniffed or as TLS saw it.
-    pub server_name: Option<Box<str>>,
-    /// Protocols of the ClientHello's ALPN extension.
-    pub offered_protocols: Vec<Vec<u8>>,
+    /// What memory in use leads to concerns it (`Listener.bypass_overload_manager`).
+    pub obeys_overload_manager: bool,
+    /// It came through an entrance of an edge (`Listener.entrance`).
+    pub is_at_entrance: bool,
+    /// What its ClientHello says, as sniffed or as TLS saw it. Boxed: a clear connection has none.
+    pub client_hello: Option<Box<ClientHelloFacts>>,
     /// The outcome of the handshake, where we terminate TLS.
     pub tls: Option<Box<TlsFacts>>,
+}
+
+impl ConnectionFacts {
+    /// The peer of the socket.
+    pub fn direct_remote(&self) -> SocketAddr {
+        self.proxy.as_deref().copied().unwrap_or(self.remote)
+    }
+
+    /// Who calls, if it came through an entrance: the one URI name of its certificate.
+    pub fn caller(&self) -> Option<&str> {
+        let certificate = self.tls.as_ref().filter(|_| self.is_at_entrance)?.peer.as_ref()?;
+        let [name] = certificate.uri_names.as_slice() else { return None };
+        Some(name)
+    }
+
+    /// The server name that the client asks for by TLS.
+    pub fn server_name(&self) -> Option<&str> {
+        self.client_hello.as_ref()?.server_name.as_deref()
+    }
+
+    /// The protocols that the client offers by ALPN.
+    pub fn offered_protocols(&self) -> &[Vec<u8>] {
+        self.client_hello.as_ref().map_or(&[], |hello| &hello.protocols)
+    }
+}
+
+/// What a ClientHello says.
+#[derive(Clone, Debug, Default)]
+pub struct ClientHelloFacts {
+    /// The server name, lower case.
+    pub server_name: Option<Box<str>>,
+    /// Protocols of the ALPN extension.
+    pub protocols: Vec<Vec<u8>>,
 }
 
 /// The outcome of a TLS handshake.
@@ -45,7 +81,7 @@ pub struct TlsFacts {
     /// The certificate that the peer showed.
     pub peer: Option<Box<CertificateFacts>>,
     /// The certificate that we showed.
-    pub local: Option<Box<CertificateFacts>>,
+    pub local: Option<Arc<CertificateFacts>>,
     /// The peer's certificate was checked and accepted.
     pub peer_validated: bool,
 }
@@ -82,6 +118,8 @@ pub enum Wish {
     LastRequest,
     /// Finish what is under way, then close.
     Drain,
+    /// As [`Self::Drain`], because memory is short: also where nothing was ever asked.
+    Shed,
     /// Close now.
     Close,
 }
@@ -121,9 +159,14 @@ impl<A> Admission<A> {
     pub fn ask(&self, wish: Wish) {
         if wish > self.wish.get() {
             self.wish.set(wish);
-            if let Some(task) = self.task.take() {
-                task.wake();
-            }
+            self.wake();
+        }
+    }
+
+    /// Lets whoever serves the connection look again.
+    pub fn wake(&self) {
+        if let Some(task) = self.task.take() {
+            task.wake();
         }
     }
 

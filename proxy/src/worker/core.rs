@@ -1,21 +1,28 @@
 //! What every part of a worker needs.
 
+use std::cell::OnceCell;
+use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
+use balance::outlier::Detector;
 use balance::{Breaker, Limit};
-use hashbrown::HashMap;
-use xds_model::cluster::CircuitBreaker;
+use hashbrown::{HashMap, HashSet};
+use xds_model::cluster::{CircuitBreaker, OutlierDetection};
+use xds_model::endpoint::EndpointAddress;
 
 use super::clock::Clock;
 use super::random::Random;
 use super::tasks::Tasks;
 use super::timer::Timers;
-use crate::http::replay_limit;
-use crate::io::Io;
+use crate::edge::EdgeNode;
+use crate::http::{MinimumRate, replay_limit};
+use crate::io::{Driver, Io};
 use crate::overload::{ConnectionLimitSettings, Overload};
 use crate::telemetry::counter::Registry;
+use crate::telemetry::seldom::Seldom;
 
 /// What all workers of the process share.
 #[derive(Debug)]
@@ -28,10 +35,16 @@ pub struct Process {
     pub host_name: String,
     /// What is kept of request bodies for another try.
     pub replay_limit: Limit,
+    /// What clients must send and take of bodies.
+    pub minimum_rate: Option<MinimumRate>,
+    /// What drives sockets.
+    pub driver: Driver,
     /// What there is too much of.
     pub overload: Overload,
     /// Circuit breakers count over the whole process.
     breakers: Mutex<HashMap<Arc<str>, (CircuitBreaker, Breaker)>>,
+    /// So do failures of endpoints.
+    outliers: Mutex<HashMap<Arc<str>, Arc<Detector>>>,
 }
 
 impl Process {
@@ -46,10 +59,13 @@ impl Process {
         Self {
             overload: Overload::new(limits, &registry),
             registry,
+            driver: Driver::default(),
             local_address,
             host_name,
             replay_limit: replay_limit(),
+            minimum_rate: None,
             breakers: Mutex::default(),
+            outliers: Mutex::default(),
         }
     }
 
@@ -68,6 +84,40 @@ impl Process {
                 breaker
             }
         }
+    }
+
+    /// The outlier detection of a cluster; the same for every worker as long as it is configured alike.
+    pub fn outliers(
+        &self,
+        cluster: &Arc<str>,
+        config: Option<OutlierDetection>,
+        now: Instant,
+    ) -> Option<Arc<Detector>> {
+        let mut outliers = self.outliers.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(config) = config else {
+            outliers.remove(cluster);
+            return None;
+        };
+        match outliers.get(cluster) {
+            Some(known) if *known.config() == config => Some(known.clone()),
+            _ => {
+                let detector = Arc::new(Detector::new(config, now));
+                outliers.insert(cluster.clone(), detector.clone());
+                Some(detector)
+            }
+        }
+    }
+
+    /// Endpoints of a cluster that are left out now.
+    pub fn ejected(&self, cluster: &str) -> HashSet<EndpointAddress> {
+        let outliers = self.outliers.lock().unwrap_or_else(PoisonError::into_inner);
+        outliers.get(cluster).map(|detector| detector.ejected()).unwrap_or_default()
+    }
+
+    /// Forgets what is known of endpoints of clusters that no worker has any more.
+    pub fn forget_unused_outliers(&self) {
+        let mut outliers = self.outliers.lock().unwrap_or_else(PoisonError::into_inner);
+        outliers.retain(|_, detector| Arc::strong_count(detector) > 1);
     }
 
     /// Forgets the circuit breakers that no worker holds any more. Until the last request of a removed cluster has ended they
@@ -100,22 +150,40 @@ pub struct Core {
     pub tasks: Tasks,
     /// The tasks that drive shared connections to endpoints; nobody waits for their end.
     pub background: Tasks,
+    /// Clients whose HTTP/2 connections were closed because they passed a limit.
+    pub client_floods: Seldom,
+    /// Endpoints, likewise.
+    pub endpoint_floods: Seldom,
+    /// Endpoints whose HTTP/2 connections were closed because they broke the protocol.
+    pub endpoint_protocol_errors: Seldom,
+    /// Endpoints that closed HTTP/2 connections because of something that we did.
+    pub endpoint_complaints: Seldom,
+    /// The way to other edges, if this process is an edge.
+    pub edge: OnceCell<Rc<EdgeNode>>,
     /// What all workers share.
     pub process: Arc<Process>,
 }
 
 impl Core {
     /// For one worker.
-    pub fn new(process: Arc<Process>) -> Rc<Self> {
+    ///
+    /// # Errors
+    /// The system refuses what drives sockets.
+    pub fn new(process: Arc<Process>) -> io::Result<Rc<Self>> {
         let clock = Rc::new(Clock::new());
-        Rc::new(Self {
-            io: Io::new(clock.clone()),
+        Ok(Rc::new(Self {
+            io: Io::new(clock.clone(), process.driver)?,
             timers: Timers::new(clock),
             random: Random::new(),
             tasks: Tasks::default(),
             background: Tasks::default(),
+            client_floods: Seldom::default(),
+            endpoint_floods: Seldom::default(),
+            endpoint_protocol_errors: Seldom::default(),
+            endpoint_complaints: Seldom::default(),
+            edge: OnceCell::new(),
             process,
-        })
+        }))
     }
 }
 

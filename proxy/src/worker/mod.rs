@@ -3,6 +3,7 @@
 pub mod clock;
 pub mod connection;
 mod core;
+pub mod futures;
 pub mod random;
 mod routes;
 mod runtime;
@@ -11,6 +12,7 @@ pub mod timer;
 mod vital;
 mod workers;
 
+use std::io;
 use std::ops::Deref;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -22,7 +24,7 @@ pub(crate) use self::vital::vital;
 pub use self::workers::{Workers, WorkersOptions};
 
 use crate::config::publish::Changes;
-use crate::http::MemoryPool;
+use crate::http::{MemoryPool, RequestPool};
 use crate::telemetry::access_log::LogBuffers;
 use crate::telemetry::counter::counters;
 use crate::upstream::Clusters;
@@ -39,6 +41,8 @@ pub struct Worker {
     pub logs: LogBuffers,
     /// Memory for requests under way.
     pub memory: MemoryPool,
+    /// Room for the state of requests over HTTP/1.
+    pub requests: RequestPool,
     /// Counters of the worker itself.
     pub counters: Arc<WorkerCounters>,
 }
@@ -53,17 +57,21 @@ counters! {
 
 impl Worker {
     /// One that has no configuration yet.
-    pub fn new(process: Arc<Process>) -> Rc<Self> {
+    ///
+    /// # Errors
+    /// The system refuses what drives sockets.
+    pub fn new(process: Arc<Process>) -> io::Result<Rc<Self>> {
         let counters = process.registry.register(WorkerCounters::new("server."));
-        let core = Core::new(process);
-        Rc::new(Self {
+        let core = Core::new(process)?;
+        Ok(Rc::new(Self {
             clusters: Clusters::new(&core),
             routes: RouteTables::default(),
             logs: LogBuffers::default(),
             memory: MemoryPool::default(),
+            requests: RequestPool::default(),
             counters,
             core,
-        })
+        }))
     }
 
     /// What this has in common with parts that know of no configuration.

@@ -42,7 +42,7 @@ where
 {
     let runtime = Builder::new_current_thread().enable_io().enable_time().build_local(LocalOptions::default())?;
     runtime.block_on(async move {
-        let worker = Worker::new(process);
+        let worker = Worker::new(process)?;
         let mut upkeep = JoinSet::new();
         upkeep.spawn_local(vital("flusher", Flusher::run(worker.io.clone())));
         upkeep.spawn_local(vital("timers", worker.timers.clone().run()));
@@ -59,8 +59,8 @@ where
         worker.background.abort();
         worker.background.finished().await;
         worker.logs.flush();
-    });
-    Ok(())
+        Ok(())
+    })
 }
 
 async fn supervise(worker: Rc<Worker>) {
@@ -81,6 +81,7 @@ async fn sweep(worker: Rc<Worker>) {
         worker.io.clock.invalidate();
         worker.clusters.sweep();
         worker.process.forget_unused_breakers();
+        worker.process.forget_unused_outliers();
     }
 }
 

@@ -15,6 +15,7 @@ use super::{Process, Worker};
 use crate::bootstrap::DrainSettings;
 use crate::config::publish::Mailbox;
 use crate::drain::Phase;
+use crate::edge::{EdgeNode, EdgeShare};
 use crate::listener::{Listeners, TotalCounters};
 
 /// How often [`Workers::stop`] looks whether the threads have ended.
@@ -31,6 +32,8 @@ pub struct WorkersOptions {
     pub drain: watch::Receiver<Phase>,
     /// How long connections get to finish.
     pub settings: DrainSettings,
+    /// What connects them with other edges, if this process is an edge.
+    pub edge: Option<EdgeShare>,
 }
 
 /// Running workers. They end at once when this is dropped.
@@ -56,7 +59,8 @@ impl Workers {
             workers.totals.push(totals.clone());
             let (drain, stopped, settings) = (options.drain.clone(), stopped.clone(), options.settings);
             let accept_loops = workers.accept_loops.clone();
-            let start = Start { index, mailbox, totals, accept_loops, drain, stopped, settings };
+            let edge = options.edge.clone();
+            let start = Start { index, mailbox, totals, accept_loops, drain, stopped, settings, edge };
             let serve = move |worker| start.serve(worker);
             workers.threads.push(runtime::start(&format!("worker-{index}"), options.process.clone(), serve)?);
         }
@@ -108,13 +112,21 @@ struct Start {
     drain: watch::Receiver<Phase>,
     stopped: watch::Receiver<bool>,
     settings: DrainSettings,
+    edge: Option<EdgeShare>,
 }
 
 impl Start {
     /// Applies what comes until the worker has to end.
     async fn serve(mut self, worker: Rc<Worker>) {
+        // Its tasks end with this.
+        let _edge = self.edge.take().map(|share| {
+            let (edge, tasks) = EdgeNode::start(&worker, self.index, share);
+            let _ = worker.edge.set(edge);
+            tasks
+        });
         let (drain_time, phase) = (self.settings.drain_duration, self.drain.clone());
         let listeners = Listeners::new(worker.clone(), self.index, drain_time, self.totals, phase, self.accept_loops);
+        let mut keepalive = worker.process.overload.keepalive_disabled();
         loop {
             tokio::select! {
                 mut changes = self.mailbox.take() => {
@@ -130,6 +142,13 @@ impl Start {
                     Phase::Closing => listeners.stop_accepting(),
                     Phase::HandedOver => listeners.hand_over(drain_time),
                 },
+                // The sender is the process's.
+                Ok(()) = keepalive.changed() => {
+                    let since = *keepalive.borrow_and_update();
+                    if let Some(since) = since {
+                        listeners.shed(since.into_std());
+                    }
+                }
                 // An error means that nobody is left who could stop us.
                 _ = self.stopped.wait_for(|stopped| *stopped) => return,
             }

@@ -1,6 +1,6 @@
 //! What is on disk when the process has ended.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::process::{Child, Command};
@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use selvedge::admin::LogLevels;
 use selvedge::bootstrap::DrainSettings;
 use selvedge::gateway::{Gateway, GatewayOptions, SourceOptions};
+use selvedge::io::DriverChoice;
 use selvedge::overload::OverloadSettings;
 use serde_json::Value;
 use tracing_subscriber::{EnvFilter, reload};
@@ -37,6 +38,7 @@ async fn gateway_of_a_control_plane() {
         },
         node: node(),
         snapshot_directory: Some(state.into()),
+        needed_clusters: tokio::sync::watch::channel(BTreeSet::new()).1,
         timing: Timing::default(),
     };
     let drain = Duration::from_secs(5);
@@ -50,6 +52,7 @@ async fn gateway_of_a_control_plane() {
             minimum_drain_duration: Duration::ZERO,
         },
         handover_socket: None,
+        io_driver: DriverChoice::default(),
         overload: OverloadSettings::default(),
         node: Value::Null,
         command_line: Value::Null,
@@ -58,7 +61,7 @@ async fn gateway_of_a_control_plane() {
         local_address: IpAddr::V4(Ipv4Addr::LOCALHOST),
         host_name: String::new(),
     };
-    let source = SourceOptions::ControlPlane { session: Box::new(session), certificates: None };
+    let source = SourceOptions::ControlPlane { session: Box::new(session), certificates: None, edge: None };
     Gateway::start(options, source).await.unwrap().run().await.unwrap();
 }
 

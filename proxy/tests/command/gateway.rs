@@ -46,6 +46,15 @@ pub(crate) fn get_from(address: &str, port: u16, path: &str) -> Option<String> {
     Some(answer)
 }
 
+/// Waits for a condition.
+pub(crate) fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
+    let end = Instant::now() + PATIENCE;
+    while !condition() {
+        assert!(Instant::now() < end, "{what} did not happen");
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
 /// `selvedge run`; killed when dropped.
 pub(crate) struct Gateway {
     process: Child,
@@ -210,7 +219,9 @@ fn serve(mut socket: TcpStream, word: &str, gate: &Mutex<()>, count: &AtomicUsiz
         if line == "\r\n" {
             count.fetch_add(1, Ordering::SeqCst);
             drop(gate.lock().unwrap());
-            if write!(socket, "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{word}", word.len()).is_err() {
+            // In one piece: in several, each would wait until the one before has arrived.
+            let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{word}", word.len());
+            if socket.write_all(answer.as_bytes()).is_err() {
                 return;
             }
         }

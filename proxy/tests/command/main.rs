@@ -2,9 +2,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
+mod authority;
 mod control_plane;
+mod edges;
 mod end;
+mod endpoint;
+mod entrance;
 mod gateway;
+mod hub;
 mod overload;
 mod restart;
 

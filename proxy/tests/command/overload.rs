@@ -35,6 +35,13 @@ impl Setup {
         client
     }
 
+    /// Waits until nothing is open. The connection that found out that it listens may be accepted a moment later, but not after one
+    /// that is answered.
+    fn rests(&self) {
+        self.gateway.eventually("it answers", || is_answered(&mut self.connect()));
+        self.gateway.eventually("nothing is open", || self.counts("server.total_connections", 0));
+    }
+
     /// Whether a counter whose name ends like this has this value.
     fn counts(&self, name: &str, value: u64) -> bool {
         let page = self.gateway.admin_get("/stats").unwrap_or_default();
@@ -60,17 +67,31 @@ fn is_answered(client: &mut TcpStream) -> bool {
 
 #[test]
 fn connections_have_a_limit_and_the_admin_interface_has_its_own() {
-    let setup = start(&["--max-connections=2"]);
-    // The one that found out that it listens may be open a moment longer.
-    setup.gateway.eventually("nothing is open", || setup.counts("server.total_connections", 0));
+    let setup = start(&["--max-connections=2", "--concurrency=1"]);
+    setup.rests();
     let (mut first, mut second) = (setup.connect(), setup.connect());
     assert!(is_answered(&mut first) && is_answered(&mut second));
     assert!(!is_answered(&mut setup.connect()));
     assert!(setup.counts(".downstream_global_cx_overflow", 1), "{:?}", setup.gateway.admin_get("/stats"));
+    let warning = |log: String| log.lines().filter(|line| line.contains("all listeners together have as many")).count();
+    setup.gateway.eventually("the log says so", || warning(setup.gateway.log()) > 0);
+    assert!(!is_answered(&mut setup.connect()));
     assert!(is_answered(&mut first));
+    assert_eq!(warning(setup.gateway.log()), 1, "the same is said once in a minute");
     drop(second);
     setup.gateway.eventually("there is room again", || is_answered(&mut setup.connect()));
     assert!(is_answered(&mut first));
+}
+
+#[test]
+fn a_source_that_has_enough_connections_is_named_in_the_log() {
+    let setup = start(&["--max-connections-per-source=1", "--concurrency=1"]);
+    setup.rests();
+    let mut first = setup.connect();
+    assert!(is_answered(&mut first));
+    assert!(!is_answered(&mut setup.connect()));
+    let is_named = |line: &str| line.contains("its source has as many") && line.contains("127.0.0.1");
+    setup.gateway.eventually("the log says so", || setup.gateway.log().lines().any(is_named));
 }
 
 #[test]
@@ -88,5 +109,9 @@ fn a_process_that_is_too_large_accepts_nothing_but_can_be_asked_why() {
     }
     assert!(setup.counts("server.total_connections", 0), "nothing was let in");
     assert!(setup.gateway.log().contains("overload: envoy.overload_actions.stop_accepting_connections is active"));
+    setup.gateway.eventually("load balancers look elsewhere", || {
+        let answer = setup.gateway.admin_get("/ready").unwrap();
+        answer.starts_with("HTTP/1.1 503") && answer.ends_with("overloaded: no connections are accepted\n")
+    });
     drop(client);
 }

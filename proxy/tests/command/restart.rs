@@ -5,7 +5,7 @@ mod load;
 
 use std::collections::BTreeSet;
 use std::io::IoSlice;
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::{UnixDatagram, UnixListener};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -98,19 +98,15 @@ impl Site {
         lines.filter(listening).map(|fields| format!("socket:[{}]", fields[9])).collect()
     }
 
-    /// A copy of the folder with one more port whose certificate is missing: whoever serves it lacks something.
-    fn lacking_folder(&self) -> TempDir {
-        let other = folder(&[]);
-        let missing = format!(
-            "    - port: {{number: {}, name: https, protocol: HTTPS}}\n      bind: 127.0.0.1\n      hosts: [\"*\"]\n      tls: {{mode: SIMPLE, \
-             credentialName: nowhere}}\n",
-            free_port()
-        );
+    /// A copy of the folder with one more port, and who has that port: as long as it does, whoever serves the folder lacks something.
+    fn lacking_folder(&self) -> (TempDir, TcpListener) {
+        let (other, taken) = (folder(&[]), TcpListener::bind("127.0.0.1:0").unwrap());
+        let missing = server(taken.local_addr().unwrap().port(), "TCP").replace("name: tcp", "name: taken");
         let now = std::fs::read_to_string(self.config().join("site.yaml")).unwrap();
-        let with_tls = now.replacen("  servers:\n", &format!("  servers:\n{missing}"), 1);
-        assert_ne!(now, with_tls);
-        std::fs::write(other.path().join("site.yaml"), with_tls).unwrap();
-        other
+        let with_missing = now.replacen("  servers:\n", &format!("  servers:\n{missing}"), 1);
+        assert_ne!(now, with_missing);
+        std::fs::write(other.path().join("site.yaml"), with_missing).unwrap();
+        (other, taken)
     }
 }
 
@@ -203,7 +199,7 @@ fn a_new_process_that_fails_changes_nothing() {
     assert!(!new.wait().success());
     old.eventually("the complaint", || old.log().contains(&format!("process {} does not take over", new.pid())));
 
-    let lacking = site.lacking_folder();
+    let (lacking, _taken) = site.lacking_folder();
     for signal in ["KILL", "TERM"] {
         let mut new = site.restart_with(&old, 3, lacking.path());
         new.eventually("it waits", || new.log().contains("taking over"));
@@ -231,7 +227,7 @@ fn an_old_process_that_ends_meanwhile_leaves_its_sockets_to_the_new_one() {
     for signal in ["KILL", "TERM"] {
         let site = Site::new();
         let mut old = site.start(2);
-        let lacking = site.lacking_folder();
+        let (lacking, _taken) = site.lacking_folder();
         let new = site.restart_with(&old, 1, lacking.path());
         // It holds the sockets by then.
         new.eventually("it waits", || new.log().contains("taking over"));
@@ -245,6 +241,43 @@ fn an_old_process_that_ends_meanwhile_leaves_its_sockets_to_the_new_one() {
         let next = site.restart(&new, 1);
         next.eventually("it has taken over", || has_taken_over(&next));
     }
+}
+
+#[test]
+fn sockets_of_an_old_process_that_ends_wait_for_the_configuration_of_the_new_one() {
+    let site = Site::new();
+    let mut old = site.start(2);
+    let (lacking, _taken) = site.lacking_folder();
+    let path = lacking.path().join("site.yaml");
+    let both = std::fs::read_to_string(&path).unwrap();
+    let without_tcp = both.replacen(&server(site.tcp, "TCP"), "", 1);
+    assert_ne!(both, without_tcp);
+    std::fs::write(&path, without_tcp).unwrap();
+    let new = site.restart_with(&old, 1, lacking.path());
+    new.eventually("it waits", || new.log().contains("taking over"));
+    old.signal("KILL");
+    old.wait();
+    new.eventually("it serves", || new.log().contains("serving without it") && is_ready(&new));
+    let mut early = Stream::tcp(site.tcp);
+    std::fs::write(&path, both).unwrap();
+    assert!(early.echoes() && Stream::tcp(site.tcp).echoes());
+}
+
+#[test]
+fn clients_are_refused_when_both_processes_go() {
+    let site = Site::new();
+    let mut old = site.start(2);
+    let mut stream = Stream::tcp(site.tcp);
+    let (lacking, _taken) = site.lacking_folder();
+    let mut new = site.restart_with(&old, 1, lacking.path());
+    new.eventually("it waits", || new.log().contains("taking over"));
+    old.terminate();
+    new.eventually("it serves", || new.log().contains("serving without it"));
+    assert!(Stream::tcp(site.tcp).echoes(), "the new one accepts");
+    new.signal("KILL");
+    new.wait();
+    old.eventually("the port refuses", || TcpStream::connect(("127.0.0.1", site.tcp)).is_err());
+    assert!(stream.echoes() && old.ended().is_none(), "the old one drains still: {}", old.log());
 }
 
 #[test]

@@ -6,9 +6,10 @@ use tokio::task::JoinSet;
 use xds_model::cluster::CircuitBreaker;
 use xds_model::route::RetryOn;
 
-use crate::kit::{Site, retry_policy, within};
+use crate::kit::{Plan, Site, retry_policy, within};
 
 const GET: &str = "GET / HTTP/1.1\r\nhost: a\r\n\r\n";
+const QUICK: &str = "GET /quick HTTP/1.1\r\nhost: a\r\n\r\n";
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 /// As [`OK`], on a connection that is not used again.
 const LAST_OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok";
@@ -24,6 +25,15 @@ async fn ask(site: &Site, count: usize) -> JoinSet<u16> {
         asked.spawn(async move { client.ask(GET).await.0.status() });
     }
     asked
+}
+
+/// A request of [`QUICK`] waits no longer than this.
+fn give_up_at(plan: &mut Plan, timeout: Duration) {
+    let mut quick = plan.routes()[0].clone();
+    quick.matches.path = xds_model::route::PathMatch::Exact("/quick".to_owned());
+    plan.routes().push(quick);
+    plan.forward().timeout = Some(timeout);
+    plan.routes().rotate_right(1);
 }
 
 async fn next(answers: &mut JoinSet<u16>) -> u16 {
@@ -53,20 +63,40 @@ async fn of_six_requests_at_once_one_is_served_one_waits_and_four_are_refused() 
 }
 
 #[tokio::test]
+async fn a_request_that_waits_for_a_connection_counts_once_however_often_it_looks() {
+    let limits = CircuitBreaker { max_connections: 1, ..UNLIMITED };
+    let site = Site::with(|plan| {
+        plan.cluster.limits = limits;
+        give_up_at(plan, Duration::from_millis(500));
+    })
+    .await;
+    let (mut first, mut upstream, _) = site.sent(GET).await;
+    let mut others = ask(&site, 2).await;
+    site.edge.counts("cluster.b.upstream_rq_pending_active", 2).await;
+    // Whoever waits looks again all the time, and this one waits until its timeout.
+    assert_eq!(site.answer(QUICK).await.0.status(), 504);
+    assert_eq!(site.edge.count("cluster.b.upstream_cx_overflow"), 3);
+    upstream.send(OK).await;
+    assert_eq!(first.message().await.0.status(), 200);
+    for _ in 0..2 {
+        upstream.head().await;
+        upstream.send(OK).await;
+        assert_eq!(next(&mut others).await, 200);
+    }
+    assert_eq!(site.edge.count("cluster.b.upstream_cx_overflow"), 3);
+    site.stop().await;
+}
+
+#[tokio::test]
 async fn a_request_that_waits_for_a_connection_is_given_up_at_its_timeout() {
     let limits = CircuitBreaker { max_connections: 1, ..UNLIMITED };
     let site = Site::with(|plan| {
         plan.cluster.limits = limits;
-        let mut quick = plan.routes()[0].clone();
-        quick.matches.path = xds_model::route::PathMatch::Exact("/quick".to_owned());
-        plan.routes().push(quick);
-        plan.forward().timeout = Some(Duration::from_millis(200));
-        plan.routes().rotate_right(1);
+        give_up_at(plan, Duration::from_millis(200));
     })
     .await;
     let (_first, _upstream, _) = site.sent(GET).await;
-    let (head, _) = site.answer("GET /quick HTTP/1.1\r\nhost: a\r\n\r\n").await;
-    assert_eq!(head.status(), 504);
+    assert_eq!(site.answer(QUICK).await.0.status(), 504);
     site.logs(&["504 UT response_timeout 0 24"]).await;
     assert_eq!(site.edge.count("cluster.b.upstream_rq_pending_active"), 0);
     site.stop().await;

@@ -14,7 +14,7 @@ fn rbac(filter: Option<HttpFilter>) -> TypedFilter {
 }
 
 fn with_filter(default: Option<TypedFilter>) -> HttpConnectionManager {
-    let filter = DiscoveredFilter { name: "guard".to_owned(), types: vec![RBAC.to_owned()], default, is_awaited: true };
+    let filter = DiscoveredFilter { name: "guard".to_owned(), types: vec![RBAC.to_owned()], default, warming: None };
     HttpConnectionManager { filters: vec![HttpFilter::Discovered(Box::new(filter))], ..manager() }
 }
 

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use crate::kit::{Refusing, Site, cluster, eventually};
+use tokio::io::AsyncReadExt as _;
+
+use crate::kit::{Refusing, Site, cluster, eventually, within};
 
 const GET: &str = "GET / HTTP/1.1\r\nhost: a\r\n\r\n";
 const START: &str = "upstream connect error or disconnect/reset before headers. reset reason: ";
@@ -211,4 +213,37 @@ async fn an_answer_without_a_length_that_is_cut_by_a_reset_is_not_complete() {
         }
         site.stop().await;
     }
+}
+
+#[tokio::test]
+async fn an_answer_that_ends_with_the_connection_ends_with_a_reset_where_it_is_not_complete() {
+    let site = Site::with(|plan| plan.manager.accept_http_10 = true).await;
+    let (mut client, mut upstream, _) = site.sent("GET / HTTP/1.0\r\nhost: a\r\n\r\n").await;
+    upstream.send("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4\r\nhalf\r\n").await;
+    assert_eq!(client.head().await.get("transfer-encoding"), None);
+    client.says("half").await;
+    drop(upstream);
+    let end = within("the end", client.stream.read_to_end(&mut Vec::new())).await;
+    assert_eq!(end.unwrap_err().kind(), std::io::ErrorKind::ConnectionReset);
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_behind_more_than_is_read_ahead_is_seen_to_be_gone() {
+    let site = Site::start().await;
+    let junk = "x".repeat(100_000);
+    for leaves_by_reset in [false, true] {
+        let mut client = site.client().await;
+        client.send(format!("GET / HTTP/1.1\r\nhost: a\r\n\r\n{junk}")).await;
+        let mut upstream = site.backend.accept().await;
+        upstream.head().await;
+        if leaves_by_reset {
+            client.reset();
+        } else {
+            drop(client);
+        }
+        assert_eq!(upstream.closes().await, "", "the request is given up");
+        site.edge.counts("downstream_cx_active", 0).await;
+    }
+    site.stop().await;
 }

@@ -1,6 +1,8 @@
 //! How messages are delimited, on the way to the backend and back.
 
-use crate::kit::Site;
+use tokio::net::TcpSocket;
+
+use crate::kit::{Site, Wire};
 
 const GET: &str = "GET / HTTP/1.1\r\nhost: a\r\n\r\n";
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
@@ -171,6 +173,32 @@ async fn early_hints_are_relayed_before_the_answer() {
     upstream.send(OK).await;
     let (head, body) = client.message().await;
     assert_eq!((head.status(), head.get("link"), body.as_str()), (200, None, "ok"));
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn hints_that_the_client_does_not_take_are_left_out() {
+    const HINTS: usize = 100;
+    let site = Site::start().await;
+    let slow = TcpSocket::new_v4().unwrap();
+    slow.set_recv_buffer_size(4096).unwrap();
+    let mut client = Wire::new(slow.connect(site.address).await.unwrap());
+    client.send(GET).await;
+    let mut upstream = site.backend.accept().await;
+    upstream.head().await;
+    let hint = format!("HTTP/1.1 103 Early Hints\r\nlink: <{}>\r\n\r\n", "x".repeat(59 * 1024));
+    upstream.send(hint.repeat(HINTS) + OK).await;
+    site.edge.counts("cluster.b.upstream_rq_completed", 1).await;
+    let mut hints = 0;
+    let head = loop {
+        let head = client.head().await;
+        if head.status() != 103 {
+            break head;
+        }
+        hints += 1;
+    };
+    assert_eq!((head.status(), client.body(&head).await.as_str()), (200, "ok"));
+    assert!((1..HINTS).contains(&hints), "{hints}");
     site.stop().await;
 }
 

@@ -2,15 +2,19 @@
 
 mod abuse;
 mod bodies;
+mod crowds;
 mod drain;
 mod endings;
 mod grpc;
 mod live;
 mod memory;
 mod messages;
+mod negotiated;
 mod pairs;
 mod pool;
 mod protocols;
 mod resets;
 mod retries;
+mod room;
+mod tails;
 mod tunnels;

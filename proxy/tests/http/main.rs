@@ -5,6 +5,8 @@
 mod access_log;
 mod bad_requests;
 mod breakers;
+mod bulk;
+mod connect;
 mod extensions;
 mod failures;
 mod framing;
@@ -13,6 +15,7 @@ mod http2;
 mod kit;
 mod live;
 mod memory;
+mod outliers;
 mod overload;
 mod retries;
 mod routing;

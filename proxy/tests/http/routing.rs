@@ -1,5 +1,6 @@
 //! Which route takes a request, and what routes answer themselves.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use xds_model::matcher::{QueryCondition, QueryMatcher, StringMatcher, StringPattern};
@@ -173,7 +174,7 @@ async fn the_next_request_on_an_open_connection_sees_a_new_table() {
     assert_eq!(client.ask(GET).await.1, "new");
     // The host of the connection's requests moves to another place in the table.
     let mut moved = table(vec![prefix("/", direct(200, "another host"))]);
-    moved.virtual_hosts.push(virtual_host("a", vec![prefix("/", direct(200, "moved"))]));
+    moved.virtual_hosts.push(Arc::new(virtual_host("a", vec![prefix("/", direct(200, "moved"))])));
     site.edge.routes(moved).await;
     eventually("the hosts have moved", async || client.ask(GET).await.1 == "moved").await;
     site.edge.routes(table(Vec::new())).await;

@@ -20,18 +20,11 @@ async fn upgraded(site: &Site) -> (Wire, Wire) {
     (client, upstream)
 }
 
-async fn talk(client: &mut Wire, upstream: &mut Wire) {
-    client.send("ping").await;
-    upstream.says("ping").await;
-    upstream.send("pong").await;
-    client.says("pong").await;
-}
-
 #[tokio::test]
 async fn a_websocket_is_a_tunnel_both_ways() {
     let site = Site::start().await;
     let (mut client, mut upstream) = upgraded(&site).await;
-    talk(&mut client, &mut upstream).await;
+    client.talks_with(&mut upstream).await;
     // Things that would mean something to HTTP.
     client.send("GET / HTTP/1.1\r\n\r\n").await;
     upstream.says("GET / HTTP/1.1\r\n\r\n").await;
@@ -41,6 +34,55 @@ async fn a_websocket_is_a_tunnel_both_ways() {
     drop(client);
     site.logs(&["101 UC upstream_reset_after_response_started{connection_termination} 22 4"]).await;
     assert_eq!(site.edge.count("downstream_cx_upgrades_active"), 0);
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn who_ends_a_websocket_is_named_and_the_other_side_sees_an_end() {
+    let site = Site::start().await;
+    let (client, mut upstream) = upgraded(&site).await;
+    drop(client);
+    assert!(!upstream.is_reset_after("").await);
+    site.logs(&["101 DC downstream_remote_disconnect 0 0"]).await;
+    assert_eq!(site.edge.count("http.test.downstream_rq_rx_reset"), 1);
+    let (mut client, upstream) = upgraded(&site).await;
+    drop(upstream);
+    assert!(!client.is_reset_after("").await);
+    site.edge.counts("cluster.b.upstream_rq_rx_reset", 1).await;
+    assert_eq!(site.edge.count("http.test.downstream_rq_rx_reset"), 1);
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn a_reset_of_either_side_is_a_reset_for_the_other() {
+    let site = Site::start().await;
+    let (mut client, mut upstream) = upgraded(&site).await;
+    client.talks_with(&mut upstream).await;
+    client.reset();
+    assert!(upstream.is_reset_after("").await);
+    site.logs(&["101 DC downstream_remote_disconnect 4 4"]).await;
+
+    let (mut client, mut upstream) = upgraded(&site).await;
+    upstream.send("bye").await;
+    client.says("bye").await;
+    upstream.reset();
+    assert!(client.is_reset_after("").await);
+    let closed = "upstream_reset_after_response_started{connection_termination}";
+    site.logs(&["101 DC downstream_remote_disconnect 4 4", &format!("101 UC {closed} 0 3")]).await;
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn a_side_that_closes_with_a_reset_while_it_is_sent_to_is_named() {
+    let site = Site::start().await;
+    let (mut client, upstream) = upgraded(&site).await;
+    // Bytes that it does not read make its end a reset, which who sends to it may hear of first.
+    client.send("unread").await;
+    upstream.bytes_come().await;
+    drop(upstream);
+    client.sends_until_the_end().await;
+    let lines = site.log.lines(1).await;
+    assert!(lines[0].starts_with("101 UC upstream_reset_after_response_started{connection_termination} "), "{lines:?}");
     site.stop().await;
 }
 
@@ -64,7 +106,7 @@ async fn a_websocket_outlives_changes_of_its_route_listener_cluster_and_endpoint
 
     site.edge.routes(table(vec![prefix("/", direct(200, "changed"))])).await;
     eventually("the table is in force", async || witness.ask(get).await.1 == "changed").await;
-    talk(&mut client, &mut upstream).await;
+    client.talks_with(&mut upstream).await;
 
     let mut listener = site.listener.clone();
     if let xds_model::listener::TerminalFilter::Http(manager) = &mut listener.filter_chains[0].terminal {
@@ -73,17 +115,17 @@ async fn a_websocket_outlives_changes_of_its_route_listener_cluster_and_endpoint
     }
     site.edge.listener(listener).await;
     eventually("the listener is in force", async || witness.ask(get).await.0.get("server") == Some("another")).await;
-    talk(&mut client, &mut upstream).await;
+    client.talks_with(&mut upstream).await;
 
     let other = Server::start("other").await;
     site.edge.cluster(cluster("b", &[other.address])).await;
     site.edge.routes(table(vec![prefix("/", forward("b"))])).await;
     eventually("the endpoints are in force", async || site.answer(get).await.1 == "other").await;
-    talk(&mut client, &mut upstream).await;
+    client.talks_with(&mut upstream).await;
 
     site.edge.remove_cluster("b").await;
     eventually("the cluster is gone", async || site.answer(get).await.0.status() == 503).await;
-    talk(&mut client, &mut upstream).await;
+    client.talks_with(&mut upstream).await;
     assert!(!client.is_closed() && !upstream.is_closed());
     site.stop().await;
 }
@@ -125,11 +167,12 @@ async fn a_silent_websocket_closes_at_the_stream_idle_timeout_and_a_busy_one_doe
     let site = Site::with(|plan| plan.manager.stream_idle_timeout = Some(Duration::from_secs(1))).await;
     let (mut client, mut upstream) = upgraded(&site).await;
     for _ in 0..15 {
-        talk(&mut client, &mut upstream).await;
+        client.talks_with(&mut upstream).await;
         tokio::time::sleep(Duration::from_millis(80)).await;
     }
     assert_eq!(client.closes().await, "");
     assert_eq!(upstream.closes().await, "");
+    site.edge.counts("http.test.downstream_rq_idle_timeout", 1).await;
     site.stop().await;
 }
 

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use tokio::io::AsyncWriteExt as _;
+use selvedge::http::MinimumRate;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use crate::kit::{Site, within};
+use crate::kit::{Open, Site, Wire, http2_upstream, post, within};
 
 const SHORT: Option<Duration> = Some(Duration::from_millis(200));
 const LONG: Option<Duration> = Some(Duration::from_secs(600));
@@ -157,12 +158,115 @@ async fn a_client_that_stops_sending_its_request_gets_408_at_the_stream_idle_tim
 
 #[tokio::test]
 async fn a_client_that_stops_reading_a_response_is_cut_off_at_the_stream_idle_timeout() {
-    let site = Site::with(|plan| plan.manager.stream_idle_timeout = SHORT).await;
-    let (_client, mut upstream, _) = site.sent(GET).await;
+    // Longer than a busy machine keeps the upstream from pouring: it must be the client that is waited for.
+    let site = Site::with(|plan| plan.manager.stream_idle_timeout = Some(Duration::from_secs(2))).await;
+    let (mut client, mut upstream, _) = site.sent(GET).await;
     upstream.send("HTTP/1.1 200 OK\r\ncontent-length: 1000000000\r\n\r\n").await;
     let block = vec![b'x'; 64 * 1024];
     let pouring = async { while upstream.stream.write_all(&block).await.is_ok() {} };
     within("the upstream is let go", pouring).await;
     site.edge.counts("downstream_rq_idle_timeout", 1).await;
+    // Nothing is kept for it any more, and it can tell that something is missing.
+    let end = within("the end", client.stream.read_to_end(&mut Vec::new())).await;
+    assert_eq!(end.unwrap_err().kind(), std::io::ErrorKind::ConnectionReset);
+    site.edge.counts("http.test.downstream_cx_active", 0).await;
+    site.stop().await;
+}
+
+/// More than a byte now and then, in a time that does not make tests long.
+const RATE: MinimumRate = MinimumRate { bytes: 10_000, period: Duration::from_millis(200) };
+
+const POST: &str = "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 100000\r\n";
+
+/// Sends a byte now and then until that is too slow.
+async fn drips(site: &Site, client: &mut Wire) {
+    within("it is too slow", async {
+        while site.edge.count("downstream_rq_too_slow") == 0 {
+            // It may be closed by now.
+            drop(client.stream.write_all(b"x").await);
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_body_that_drips_gets_408_at_the_minimum_rate() {
+    let site = Site::with(|plan| plan.options.minimum_rate = Some(RATE)).await;
+    let (mut client, mut upstream, _) = site.sent(&format!("{POST}\r\n")).await;
+    drips(&site, &mut client).await;
+    let (head, body) = client.message().await;
+    assert_eq!((head.status(), head.get("connection"), body.as_str()), (408, Some("close"), "request too slow"));
+    assert!(upstream.closes().await.len() < 10_000);
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn an_answer_that_is_read_too_slowly_is_cut_off_at_the_minimum_rate() {
+    let site = Site::with(|plan| plan.options.minimum_rate = Some(RATE)).await;
+    // What the client calls itself does not make the answer gRPC.
+    let (mut client, mut upstream, _) =
+        site.sent("GET / HTTP/1.1\r\nhost: a\r\ncontent-type: application/grpc\r\n\r\n").await;
+    upstream.send("HTTP/1.1 200 OK\r\ncontent-length: 1000000000\r\n\r\n").await;
+    let block = vec![b'x'; 64 * 1024];
+    let pouring = async { while upstream.stream.write_all(&block).await.is_ok() {} };
+    within("the upstream is let go", pouring).await;
+    site.edge.counts("downstream_rq_too_slow", 1).await;
+    let end = within("the end", client.stream.read_to_end(&mut Vec::new())).await;
+    // A reset, or an end where the system had taken everything: less than was announced in any case.
+    assert!(
+        end.as_ref()
+            .map_or_else(|error| error.kind() == std::io::ErrorKind::ConnectionReset, |count| *count < 500_000_000),
+        "{end:?}"
+    );
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn messages_of_grpc_have_no_minimum_rate() {
+    let site = Site::with(|plan| {
+        http2_upstream(plan);
+        plan.options.minimum_rate = Some(RATE);
+    })
+    .await;
+    let mut head = post("/");
+    head.headers_mut().insert("content-type", "application/grpc".parse().unwrap());
+    let Open { client: _client, mut asked, upstream: _upstream, mut request } = site.asked(head, false).await;
+    asked.body.send_data("one".into(), false).unwrap();
+    tokio::time::sleep(3 * RATE.period).await;
+    asked.body.send_data("two".into(), true).unwrap();
+    assert_eq!(request.read().await.body, "onetwo");
+    request.says("ok");
+    assert_eq!(asked.message().await.text(), "ok");
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn what_calls_itself_grpc_over_http1_has_a_minimum_rate() {
+    let site = Site::with(|plan| plan.options.minimum_rate = Some(RATE)).await;
+    let (mut client, _upstream, _) = site.sent(&format!("{POST}content-type: application/grpc\r\n\r\n")).await;
+    drips(&site, &mut client).await;
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn a_client_is_not_too_slow_while_the_other_side_is_waited_for() {
+    let site = Site::with(|plan| plan.options.minimum_rate = Some(RATE)).await;
+    const LENGTH: usize = 10_000_000;
+    let (mut client, mut upstream, _) =
+        site.sent(&format!("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: {LENGTH}\r\n\r\n")).await;
+    let body = vec![b'x'; LENGTH];
+    let reading = async {
+        // It takes nothing, then everything, then it thinks about the answer, of which it says a part at first.
+        tokio::time::sleep(3 * RATE.period).await;
+        upstream.discard(LENGTH as u64).await;
+        tokio::time::sleep(3 * RATE.period).await;
+        upstream.send("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\no").await;
+        tokio::time::sleep(3 * RATE.period).await;
+        upstream.send("k").await;
+    };
+    tokio::join!(client.send(&body), reading);
+    assert_eq!(client.message().await.1, "ok");
+    assert_eq!(site.edge.count("downstream_rq_too_slow"), 0);
     site.stop().await;
 }

@@ -13,6 +13,43 @@ async fn served(site: &Site) -> (Wire, Wire) {
     (client, upstream)
 }
 
+#[tokio::test]
+async fn a_connection_is_used_again_after_an_answer_that_says_the_length_of_a_body_it_has_not() {
+    let site = Site::start().await;
+    let (mut client, mut upstream) = served(&site).await;
+    for (method, answer) in [("HEAD", "200 OK"), ("GET", "304 Not Modified"), ("GET", "200 OK")] {
+        client.send(format!("{method} / HTTP/1.1\r\nhost: a\r\n\r\n")).await;
+        upstream.head().await;
+        let length = if method == "GET" && answer == "200 OK" { 0 } else { 77 };
+        upstream.send(format!("HTTP/1.1 {answer}\r\ncontent-length: {length}\r\n\r\n")).await;
+        assert!(client.head().await.line.ends_with(answer));
+    }
+    assert_eq!(site.edge.count("cluster.b.upstream_cx_total"), 1);
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn a_body_where_there_must_be_none_is_nobodys_answer() {
+    let site = Site::start().await;
+    let smuggled = "HTTP/1.1 200 OK\r\ncontent-length: 8\r\n\r\nsmuggled";
+    let mut client = site.client().await;
+    for (method, status) in [("HEAD", "200 OK"), ("GET", "304 Not Modified")] {
+        for at_once in [true, false] {
+            client.send(format!("{method} / HTTP/1.1\r\nhost: a\r\n\r\n")).await;
+            let mut upstream = site.backend.accept().await;
+            upstream.head().await;
+            let head = format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\n\r\n", smuggled.len());
+            upstream.send(head + if at_once { smuggled } else { "" }).await;
+            assert_eq!(client.head().await.line, format!("HTTP/1.1 {status}"), "{method}, {at_once}");
+            if !at_once {
+                upstream.send(smuggled).await;
+            }
+            assert_eq!(upstream.closes().await, "", "{method} {status}");
+        }
+    }
+    site.stop().await;
+}
+
 fn with_eds(plan: &mut Plan) {
     plan.cluster = eds_cluster("b");
 }

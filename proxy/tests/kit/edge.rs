@@ -11,6 +11,8 @@ use selvedge::config::dns::DnsResolver;
 use selvedge::config::publish::{Mailbox, Publisher};
 use selvedge::config::{ConfigStatus, Control, ControlInputs, ControlOptions};
 use selvedge::drain::Drain;
+use selvedge::http::MinimumRate;
+use selvedge::io::Driver;
 use selvedge::listener::socket::SocketTable;
 use selvedge::overload::{ConnectionLimitSettings, Overload};
 use selvedge::telemetry::access_log::AccessLogSinks;
@@ -47,6 +49,8 @@ pub(crate) struct Options {
     pub(crate) replay_blocks: u32,
     /// How many connections there may be.
     pub(crate) connections: ConnectionLimitSettings,
+    /// What clients must send and take of bodies.
+    pub(crate) minimum_rate: Option<MinimumRate>,
 }
 
 impl Default for Options {
@@ -57,6 +61,7 @@ impl Default for Options {
             drain: Duration::from_secs(600),
             replay_blocks: u32::MAX,
             connections: ConnectionLimitSettings::default(),
+            minimum_rate: None,
         }
     }
 }
@@ -67,10 +72,12 @@ impl Edge {
         Self::with(Options { workers, ..Options::default() })
     }
 
-    pub(crate) fn with(Options { workers, drain, replay_blocks, connections }: Options) -> Self {
+    pub(crate) fn with(Options { workers, drain, replay_blocks, connections, minimum_rate }: Options) -> Self {
         let mailboxes: Vec<Arc<Mailbox>> = (0..workers).map(|_| Arc::default()).collect();
         let publisher = Publisher::new(mailboxes.iter().cloned());
         let mut process = Process::with_limits([10, 1, 2, 3].into(), "edge-1".to_owned(), &connections);
+        process.minimum_rate = minimum_rate;
+        process.driver = Driver::of_tests();
         process.replay_limit = Limit::new(replay_blocks);
         let process = Arc::new(process);
         let settings = DrainSettings {
@@ -80,7 +87,8 @@ impl Edge {
             minimum_drain_duration: Duration::ZERO,
         };
         let phase = Drain::default();
-        let options = WorkersOptions { mailboxes, process: process.clone(), drain: phase.subscribe(), settings };
+        let options =
+            WorkersOptions { mailboxes, process: process.clone(), drain: phase.subscribe(), settings, edge: None };
         let running = Workers::start(options).unwrap();
         let (resolved_sender, resolved) = mpsc::channel(8);
         let (_agent_sender, agent_secrets) = mpsc::channel(1);

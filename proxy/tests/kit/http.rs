@@ -1,5 +1,6 @@
 //! Models of HTTP as istiod's resources become them.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use xds_model::format::Format;
@@ -12,8 +13,8 @@ use xds_model::http2::Http2Options;
 use xds_model::listener::{Listener, TerminalFilter};
 use xds_model::matcher::{HeaderCondition, HeaderMatcher, StringMatcher, StringPattern};
 use xds_model::route::{
-    DirectResponse, Forward, PathMatch, Redirect, RetryOn, RetryPolicy, Route, RouteAction, RouteConfiguration,
-    RouteHeaders, RouteMatch, VirtualHost,
+    ConnectMode, DirectResponse, Forward, PathMatch, Redirect, RetryOn, RetryPolicy, Route, RouteAction,
+    RouteConfiguration, RouteHeaders, RouteMatch, VirtualHost,
 };
 
 use super::model::{self, filter_chain, weighted_clusters};
@@ -76,7 +77,7 @@ pub(crate) fn manager() -> HttpConnectionManager {
 pub(crate) fn table(routes: Vec<Route>) -> RouteConfiguration {
     RouteConfiguration {
         name: "table".to_owned(),
-        virtual_hosts: vec![virtual_host("*", routes)],
+        virtual_hosts: vec![Arc::new(virtual_host("*", routes))],
         ignore_port_in_host_matching: true,
         headers: RouteHeaders::default(),
     }
@@ -129,6 +130,7 @@ pub(crate) fn weighted(clusters: &[(&str, u32)]) -> RouteAction {
         path_rewrite: None,
         host_rewrite: None,
         append_x_forwarded_host: false,
+        connect: ConnectMode::Inherited,
     }))
 }
 

@@ -27,6 +27,7 @@ pub(crate) fn listener(name: &str, filter_chains: Vec<FilterChain>) -> Listener 
         filter_chains,
         default_filter_chain: None,
         access_log: Vec::new(),
+        entrance: None,
     }
 }
 
@@ -83,6 +84,8 @@ fn discovered(name: &str, discovery: Discovery) -> Cluster {
         discovery,
         balancer: Balancer::RoundRobin,
         panic_threshold: 0,
+        outlier_detection: None,
+        weighs_localities: false,
         connect_timeout: Duration::from_secs(10),
         protocol: UpstreamProtocol::Http1,
         http2: Http2Options::UPSTREAM,

@@ -134,7 +134,7 @@ async fn while_accepting_is_stopped_new_clients_wait_and_others_are_served() {
     exempt.bypass_overload_manager = true;
     let exempt = setup.edge.listener(exempt).await;
     let mut first = served(address).await;
-    setup.edge.overload().set(Action::StopAcceptingConnections, 1.0);
+    setup.edge.overload().set(Action::StopAcceptingConnections, 1.0, "a test");
     let mut waiting = Vec::new();
     for _ in 0..10 {
         waiting.push(connect(address).await); // into the kernel's queue
@@ -145,7 +145,7 @@ async fn while_accepting_is_stopped_new_clients_wait_and_others_are_served() {
     }
     let waiting_is_served = waiting.iter().any(|client| client.try_read(&mut [0; 1]).is_ok());
     assert!(!waiting_is_served);
-    setup.edge.overload().set(Action::StopAcceptingConnections, 0.0);
+    setup.edge.overload().set(Action::StopAcceptingConnections, 0.0, "a test");
     for client in &mut waiting {
         says(client, b"b\n").await;
     }
@@ -157,11 +157,11 @@ async fn connections_are_rejected_while_that_action_is_active() {
     let setup = Setup::new(ConnectionLimitSettings::default()).await;
     let address = setup.listener("one").await;
     let mut first = served(address).await;
-    setup.edge.overload().set(Action::RejectIncomingConnections, 1.0);
+    setup.edge.overload().set(Action::RejectIncomingConnections, 1.0, "a test");
     refused(address).await;
     setup.edge.counts("downstream_cx_overload_reject", 1).await;
     echoes(&mut first).await;
-    setup.edge.overload().set(Action::RejectIncomingConnections, 0.0);
+    setup.edge.overload().set(Action::RejectIncomingConnections, 0.0, "a test");
     drop(served(address).await);
     setup.stop().await;
 }

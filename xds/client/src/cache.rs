@@ -1,7 +1,7 @@
 //! What one session knows, by kind and name: the encoded resources that were accepted, and what was refused since.
 //!
 //! Resources are kept as bytes. istiod sends every cluster to every gateway, and most are never used: bytes are the smallest form
-//! in which they can wait.
+//! in which they can wait. Route tables alone are asked for only when they are needed, and are kept as they were read, too.
 
 use std::collections::HashMap;
 use std::collections::hash_map::DefaultHasher;
@@ -13,6 +13,7 @@ use bytes::Bytes;
 
 use crate::ResourceType;
 use crate::delta::{Held, Name, Received};
+use crate::route_table::RouteTable;
 
 /// Resources of one kind that are kept at most; istiod's largest users have some ten thousand.
 pub const MAX_RESOURCES_PER_KIND: usize = 250_000;
@@ -47,6 +48,8 @@ pub struct Accepted {
     pub confidential: bool,
     /// The server has removed it; it stays because something in force still refers to it.
     pub withdrawn: bool,
+    /// Of a route table: what `body` says.
+    pub(crate) table: Option<Arc<RouteTable>>,
 }
 
 /// A version that was refused. Its bytes are not kept.
@@ -97,19 +100,33 @@ impl Cache {
         }
     }
 
-    /// Keeps a resource that was accepted.
+    /// Keeps a resource that was accepted, and its bytes as they are: they should not be a slice of a larger message, which would
+    /// stay alive as a whole.
     pub fn accept(&mut self, kind: ResourceType, received: &Received, confidential: bool, faults: &[String]) {
         let accepted = Accepted {
-            // A copy: the received bytes are a slice of the whole response, and would keep all of it alive.
-            body: Bytes::copy_from_slice(&received.body),
+            body: received.body.clone(),
             version: received.version.clone(),
             at: SystemTime::now(),
             faults: faults.into(),
             confidential,
             withdrawn: false,
+            table: None,
         };
         let entry = self.kinds[kind.index()].entry(received.name.clone()).or_default();
         *entry = Entry { accepted: Some(accepted), refused: None };
+    }
+
+    /// Keeps what the accepted bytes of a route table say.
+    pub(crate) fn keep_table(&mut self, name: &str, table: RouteTable) {
+        let entry = self.kinds[ResourceType::Route.index()].get_mut(name);
+        if let Some(accepted) = entry.and_then(|entry| entry.accepted.as_mut()) {
+            accepted.table = Some(Arc::new(table));
+        }
+    }
+
+    /// The route table that the accepted bytes are.
+    pub(crate) fn table(&self, name: &str) -> Option<&Arc<RouteTable>> {
+        self.accepted(ResourceType::Route, name)?.table.as_ref()
     }
 
     /// Notes a refusal; what was accepted before stays.

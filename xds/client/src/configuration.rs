@@ -10,6 +10,7 @@
 //! No I/O and no clock: the caller passes the time.
 
 mod hold;
+mod reading;
 #[cfg(test)]
 mod simulation;
 #[cfg(test)]
@@ -25,10 +26,12 @@ use crate::ResourceType;
 use crate::cache::{Cache, Novelty};
 use crate::delta::{Name, Received, Refused};
 use crate::event::Event;
-use crate::references::{Change, Key, References};
+use crate::references::{Change, Key, References, Targets};
 use crate::resource::Resource;
+use crate::route_table::RouteTable;
 
 use hold::{HeldBack, Patience};
+use reading::{Decoded, of_its_own, union};
 
 /// The state. [`Configuration::take_events`] and [`Configuration::take_subscriptions`] collect what follows from each change.
 #[derive(Debug, Default)]
@@ -81,10 +84,20 @@ impl Configuration {
     pub fn restore(&mut self, resources: Vec<(ResourceType, Received)>, now: Instant) {
         self.patience = Patience::None;
         for (kind, received) in &resources {
-            self.cache.accept(*kind, received, false, &[]);
+            let received = of_its_own(received);
+            self.cache.accept(*kind, &received, false, &[]);
+            if *kind == ResourceType::Route
+                && let Ok((table, _)) = RouteTable::decode(&received.name, &received.body, None)
+            {
+                self.cache.keep_table(&received.name, table);
+            }
         }
-        for (_, received) in resources.iter().filter(|(kind, _)| *kind == ResourceType::Listener) {
-            self.admit_known(&(ResourceType::Listener, received.name.clone()), now);
+        let keys = resources.iter().map(|(kind, received)| (*kind, received.name.clone()));
+        // What these refer to follows.
+        let first: Vec<Key> =
+            keys.filter(|key| key.0 == ResourceType::Listener || self.references.is_needed(key)).collect();
+        for key in &first {
+            self.admit_known(key, now);
         }
         self.settle(now);
         self.cache
@@ -94,6 +107,15 @@ impl Configuration {
 
     /// Time has passed: what was held back long enough is let go.
     pub fn tick(&mut self, now: Instant) {
+        self.settle(now);
+    }
+
+    /// Clusters that are needed although no resource refers to them, in place of those that were named before.
+    pub fn need_clusters(&mut self, names: impl IntoIterator<Item = Name>, now: Instant) {
+        // No resource has an empty name.
+        let nobody = (ResourceType::Cluster, Name::default());
+        let needed: Targets = names.into_iter().map(|name| (ResourceType::Cluster, name)).collect();
+        self.references.set(&nobody, needed);
         self.settle(now);
     }
 
@@ -157,31 +179,38 @@ impl Configuration {
             Novelty::Unchanged { faults } => faults.iter().flat_map(|fault| refused(fault.to_string())).collect(),
             Novelty::RefusedBefore(reason) => refused(reason.to_string()),
             Novelty::Full => refused("there are too many resources of this kind".to_owned()),
-            Novelty::Changed => match Resource::decode(kind, &received.name, &received.body) {
-                Ok((resource, report)) => {
-                    for (no_op, count) in report.no_ops {
-                        *self.no_ops.entry(no_op).or_default() += count;
+            Novelty::Changed => {
+                let received = of_its_own(received);
+                match self.decode(kind, &received) {
+                    Ok((decoded, report)) => {
+                        for (no_op, count) in report.no_ops {
+                            *self.no_ops.entry(no_op).or_default() += count;
+                        }
+                        let faults = faults(report.refusals);
+                        self.accept(decoded, &received, &faults, now);
+                        faults.into_iter().flat_map(refused).collect()
                     }
-                    let faults = faults(report.refusals);
-                    self.accept(resource, received, &faults, now);
-                    faults.into_iter().flat_map(refused).collect()
+                    Err(refusal) => {
+                        let reason = reason(&refusal);
+                        self.cache.refuse(kind, &received, &reason);
+                        self.do_without((kind, received.name.clone()));
+                        refused(reason)
+                    }
                 }
-                Err(refusal) => {
-                    let reason = reason(&refusal);
-                    self.cache.refuse(kind, received, &reason);
-                    self.do_without((kind, received.name.clone()));
-                    refused(reason)
-                }
-            },
+            }
         }
     }
 
-    fn accept(&mut self, resource: Resource, received: &Received, faults: &[String], now: Instant) {
+    fn accept(&mut self, decoded: Decoded, received: &Received, faults: &[String], now: Instant) {
+        let Decoded { resource, table } = decoded;
         let kind = resource.kind();
         let key = (kind, received.name.clone());
         let used = self.in_force.contains(&key) || self.held_back.contains_key(&key);
         let same = used && self.decode_accepted(kind, &received.name).is_some_and(|before| before == resource);
         self.cache.accept(kind, received, resource.is_confidential(), faults);
+        if let Some(table) = table {
+            self.cache.keep_table(&received.name, table);
+        }
         if !same {
             self.admit(resource, now);
         }
@@ -198,12 +227,12 @@ impl Configuration {
             self.drop_if_hollow(&key.1);
             return;
         }
-        let targets = resource.targets();
+        let targets = self.targets(&resource);
         let before = match self.held_back.remove(&key) {
             Some(earlier) => earlier.before,
             None => self.references.targets(&key).cloned().unwrap_or_default(),
         };
-        self.references.set(&key, before.union(&targets).cloned().collect());
+        self.references.set(&key, union(&before, &targets));
         self.held_back.insert(key, HeldBack::new(resource, targets, before, self.patience, now));
     }
 
@@ -302,11 +331,6 @@ impl Configuration {
                 self.events.push(Event::Synced(*kind));
             }
         }
-    }
-
-    fn decode_accepted(&self, kind: ResourceType, name: &str) -> Option<Resource> {
-        let accepted = self.cache.accepted(kind, name)?;
-        Resource::decode(kind, name, &accepted.body).ok().map(|(resource, _)| resource)
     }
 }
 

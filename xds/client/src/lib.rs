@@ -16,6 +16,7 @@ pub mod node;
 pub mod references;
 pub mod resource;
 mod resource_type;
+mod route_table;
 pub mod session;
 pub mod small_file;
 pub mod snapshot;

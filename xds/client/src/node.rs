@@ -167,15 +167,22 @@ impl Node {
             id: self.id.clone(),
             cluster: self.cluster.clone(),
             metadata: Some(to_struct(&self.metadata)),
-            locality: self.locality(),
+            locality: self.locality_message(),
             user_agent_name: "selvedge".to_owned(),
             user_agent_version_type: Some(core::node::UserAgentVersionType::UserAgentBuildVersion(build)),
             ..core::Node::default()
         }
     }
 
+    /// Where it is, as Istio writes it: region, zone and sub-zone with `/` between them; empty if the pod has no label `istio-locality`.
+    #[must_use]
+    pub fn locality(&self) -> String {
+        let Some(core::Locality { region, zone, sub_zone }) = self.locality_message() else { return String::new() };
+        format!("{region}/{zone}/{sub_zone}").trim_end_matches('/').to_owned()
+    }
+
     /// The label `istio-locality`, in which dots stand for slashes unless there are slashes.
-    fn locality(&self) -> Option<core::Locality> {
+    fn locality_message(&self) -> Option<core::Locality> {
         let label = label(&self.metadata, "istio-locality")?;
         let separator = if label.contains('/') { '/' } else { '.' };
         let mut parts = label.splitn(3, separator).map(str::to_owned);

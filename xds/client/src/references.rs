@@ -8,11 +8,12 @@ mod targets;
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use crate::ResourceType;
 use crate::delta::Name;
 
-pub use targets::{of_cluster, of_listener, of_route};
+pub use targets::{of_cluster, of_listener, of_route, refer_to_the_same};
 
 /// A resource by kind and name.
 pub type Key = (ResourceType, Name);
@@ -23,7 +24,7 @@ pub type Targets = BTreeSet<Key>;
 /// Who refers to what.
 #[derive(Debug, Default)]
 pub struct References {
-    sources: HashMap<Key, Targets>,
+    sources: HashMap<Key, Arc<Targets>>,
     counts: HashMap<Key, usize>,
     /// Targets whose count has moved since the last [`References::take_changes`], and whether they were needed before.
     touched: BTreeMap<Key, bool>,
@@ -40,16 +41,22 @@ pub struct Change {
 
 impl References {
     /// Replaces what a resource refers to.
-    pub fn set(&mut self, source: &Key, targets: Targets) {
-        for target in &targets {
-            self.touch(target);
-            *self.counts.entry(target.clone()).or_default() += 1;
+    pub fn set(&mut self, source: &Key, targets: impl Into<Arc<Targets>>) {
+        let targets = targets.into();
+        let before = self.sources.remove(source).unwrap_or_default();
+        // Most versions of a large resource refer to what the one before did.
+        if !Arc::ptr_eq(&before, &targets) {
+            for target in targets.difference(&before) {
+                self.touch(target);
+                *self.counts.entry(target.clone()).or_default() += 1;
+            }
+            for target in before.difference(&targets) {
+                self.touch(target);
+                self.release(target);
+            }
         }
-        let before =
-            if targets.is_empty() { self.sources.remove(source) } else { self.sources.insert(source.clone(), targets) };
-        for target in before.unwrap_or_default() {
-            self.touch(&target);
-            self.release(&target);
+        if !targets.is_empty() {
+            self.sources.insert(source.clone(), targets);
         }
     }
 
@@ -60,7 +67,7 @@ impl References {
 
     /// What a resource refers to.
     #[must_use]
-    pub fn targets(&self, source: &Key) -> Option<&Targets> {
+    pub fn targets(&self, source: &Key) -> Option<&Arc<Targets>> {
         self.sources.get(source)
     }
 

@@ -1,6 +1,7 @@
 //! Resources as validated models.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use xds_model::cluster::{Cluster, TransportSocket};
@@ -49,11 +50,16 @@ impl Resource {
             Model::Secret(secret) => Self::Secret(Arc::from(secret)),
             Model::ExtensionConfig(extension) => Self::ExtensionConfig(Arc::from(extension)),
         };
-        if resource.name() != name {
-            let reason = format!("is {:?} in the resource itself", resource.name());
-            return Err(Refusal { resource: name.to_owned(), field: "name".to_owned(), reason });
+        Ok((resource.named(name)?, report))
+    }
+
+    /// The resource, if it has the name under which it was sent.
+    pub(crate) fn named(self, name: &str) -> Result<Self, Refusal> {
+        if self.name() == name {
+            return Ok(self);
         }
-        Ok((resource, report))
+        let reason = format!("is {:?} in the resource itself", self.name());
+        Err(Refusal { resource: name.to_owned(), field: "name".to_owned(), reason })
     }
 
     /// Its kind.
@@ -93,11 +99,12 @@ impl Resource {
         }
     }
 
-    /// Whether it can go into force without one of its targets that was not received yet.
-    pub(crate) fn serves_without(&self, target: &Key) -> bool {
-        let Self::Listener(listener) = self else { return false };
-        let mut named = listener.discovered_filters().filter(|filter| *filter.name == *target.1);
-        target.0 == ResourceType::ExtensionConfig && named.all(|filter| !filter.is_awaited)
+    /// The extension configurations that it waits for, and how long.
+    pub(crate) fn warming(&self) -> impl Iterator<Item = (Key, Duration)> {
+        let listener = if let Self::Listener(listener) = self { Some(listener) } else { None };
+        let filters = listener.into_iter().flat_map(|listener| listener.discovered_filters());
+        filters
+            .filter_map(|filter| Some(((ResourceType::ExtensionConfig, filter.name.as_str().into()), filter.warming?)))
     }
 
     /// Whether it holds a private key or another secret.

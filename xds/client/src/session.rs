@@ -12,6 +12,7 @@ mod stream;
 mod tests;
 mod wire;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -40,6 +41,8 @@ pub struct SessionOptions {
     pub node: Node,
     /// Where the last good state is kept; `None` keeps none.
     pub snapshot_directory: Option<PathBuf>,
+    /// Clusters that are needed although no resource refers to them; see [`Configuration::need_clusters`].
+    pub needed_clusters: watch::Receiver<BTreeSet<String>>,
     /// Intervals and bounds.
     pub timing: Timing,
 }

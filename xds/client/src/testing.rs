@@ -68,6 +68,16 @@ pub(crate) fn filtered_listener(name: &str, route: &str, filter: &str, default: 
         discovery["defaultConfig"] = json!({"@type": RBAC});
         discovery["applyDefaultConfigWithoutWarming"] = json!(true);
     }
+    discovering_listener(name, route, filter, &discovery)
+}
+
+/// Waits for its filter as long as `timeout` says.
+pub(crate) fn patient_listener(name: &str, route: &str, filter: &str, timeout: &str) -> Received {
+    let source = json!({"ads": {}, "initialFetchTimeout": timeout});
+    discovering_listener(name, route, filter, &json!({"configSource": source, "typeUrls": [RBAC]}))
+}
+
+fn discovering_listener(name: &str, route: &str, filter: &str, discovery: &Value) -> Received {
     let mut chain = http_chain(route);
     let filters = chain.pointer_mut("/filters/0/typedConfig/httpFilters").and_then(Value::as_array_mut).unwrap();
     filters.insert(0, json!({"name": filter, "configDiscovery": discovery}));

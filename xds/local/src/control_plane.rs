@@ -8,16 +8,17 @@ use crate::convert;
 use crate::delegates;
 use crate::generate::{self, Resource};
 use crate::load;
-use crate::mesh::Mesh;
 use crate::mesh::destination_rules::DestinationRules;
 use crate::mesh::ports::GatewayPorts;
 use crate::mesh::services::Services;
 use crate::mesh::virtual_services::VirtualServices;
+use crate::mesh::{GatewayPlace, Mesh};
 use crate::object::Objects;
 use crate::object::gateway::Gateway;
 use crate::object::service::TargetPort;
 use crate::problem::{Place, Problem, Problems};
 use crate::refusal;
+use crate::services::{self, Service};
 use crate::summary::Summary;
 use crate::watch::Watch;
 
@@ -31,6 +32,8 @@ pub struct Options {
     /// Its namespace: secrets of Istio's Gateways are looked for there, and `exportTo` is seen from there. Without it that of the
     /// first served Gateway counts.
     pub namespace: Option<String>,
+    /// Where it is, as Istio writes it: `region/zone/sub-zone`. By that it is decided which endpoints are near.
+    pub locality: String,
 }
 
 /// What a folder comes to.
@@ -40,6 +43,8 @@ pub struct Generated {
     pub resources: Vec<Resource>,
     /// What is served, for a person.
     pub summary: Summary,
+    /// The services that there are, sorted by host.
+    pub services: Vec<Service>,
     /// What is served only in part, or not at all; sorted by file and line.
     pub warnings: Vec<Problem>,
 }
@@ -95,7 +100,8 @@ impl LocalControlPlane {
             return Err(problems.into_sorted());
         }
         let summary = Summary::new(&resources, &mesh);
-        Ok(Generated { resources, summary, warnings: problems.into_sorted() })
+        let services = services::services(&mesh.services);
+        Ok(Generated { resources, summary, services, warnings: problems.into_sorted() })
     }
 
     /// Watches the folder.
@@ -135,6 +141,10 @@ fn mesh(objects: &Objects, options: &Options, problems: &Problems) -> Mesh {
         destination_rules: DestinationRules::new(objects.destination_rules.clone(), &namespace),
         virtual_services: VirtualServices::new(virtual_services, &namespace),
         namespace,
+        gateway: GatewayPlace {
+            locality: options.locality.clone(),
+            labels: options.labels.clone().unwrap_or_default(),
+        },
     }
 }
 

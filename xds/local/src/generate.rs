@@ -3,10 +3,12 @@
 mod cluster;
 mod connection_manager;
 mod endpoint;
+mod failover_priority;
 mod filter_chain;
 mod header;
 mod http_filter;
 mod listener;
+mod locality;
 mod retry;
 mod route;
 mod route_match;

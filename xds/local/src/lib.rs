@@ -20,11 +20,13 @@ mod object;
 mod problem;
 mod refusal;
 mod secret;
+mod services;
 mod summary;
 mod watch;
 
 pub use control_plane::{Changes, Generated, LocalControlPlane, Options};
 pub use generate::Resource;
 pub use problem::{Place, Problem, Severity};
+pub use services::{Service, ServicePort};
 pub use summary::{Host, Listener, Route, Summary};
 pub use watch::{Event, Watch};

@@ -8,6 +8,8 @@ pub(crate) mod service;
 pub(crate) mod services;
 pub(crate) mod virtual_services;
 
+use std::collections::BTreeMap;
+
 use destination_rules::DestinationRules;
 use ports::GatewayPorts;
 use services::Services;
@@ -17,10 +19,19 @@ use virtual_services::VirtualServices;
 pub(crate) struct Mesh {
     /// The namespace that the gateway process belongs to.
     pub(crate) namespace: String,
+    pub(crate) gateway: GatewayPlace,
     pub(crate) ports: GatewayPorts,
     pub(crate) services: Services,
     pub(crate) destination_rules: DestinationRules,
     pub(crate) virtual_services: VirtualServices,
+}
+
+/// What decides which endpoints are near to the gateway.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct GatewayPlace {
+    /// Where it is: `region/zone/sub-zone`.
+    pub(crate) locality: String,
+    pub(crate) labels: BTreeMap<String, String>,
 }
 
 /// Whether something with this `exportTo` can be seen from `namespace`; without an `exportTo` it can be seen from everywhere.

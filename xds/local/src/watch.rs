@@ -11,8 +11,11 @@ use crate::control_plane::{Generated, LocalControlPlane};
 use crate::problem::Problem;
 use look::Look;
 
-/// How often the folder is looked at, and how long it must have been as it is to be read.
+/// How often the folder is looked at.
 const INTERVAL: Duration = Duration::from_millis(500);
+/// How long it must have been as it is to be read. A service that one edge offers is waited for here at both edges, and is to be there within two
+/// seconds.
+const SETTLED_AFTER: Duration = Duration::from_millis(200);
 
 /// What a look at the folder showed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,7 +29,7 @@ pub enum Event {
 /// Watches a folder by asking for the size, times and identity of its files. That also sees files that are replaced by renaming and
 /// links that are turned to another folder, as a mounted ConfigMap does it, on every file system.
 ///
-/// A change is read when two looks in a row show the same; when a file has vanished or is empty, only once it has been so for three
+/// A change is read when two looks in a row, the second soon after the first, show the same; when a file has vanished or is empty, only once it has been so for three
 /// seconds.
 #[derive(Debug)]
 pub struct Watch {
@@ -62,7 +65,8 @@ impl Watch {
             });
             let looked = under_way.await;
             self.under_way = None;
-            self.next = Instant::now() + INTERVAL;
+            let pause = self.look.lock().unwrap_or_else(PoisonError::into_inner).pause();
+            self.next = Instant::now() + pause;
             match looked {
                 Ok(Some(event)) => return event,
                 Ok(None) => {}

@@ -11,7 +11,7 @@ use xds_local::{Generated, LocalControlPlane, Options};
 
 fn load(folder: &Path) -> Generated {
     let labels = BTreeMap::from([("istio".to_owned(), "edge".to_owned())]);
-    let options = Options { labels: Some(labels), namespace: Some("edge".into()) };
+    let options = Options { labels: Some(labels), namespace: Some("edge".into()), ..Options::default() };
     LocalControlPlane::new(folder.join("config"), options).load().unwrap_or_else(|problems| {
         let problems: Vec<_> = problems.iter().map(ToString::to_string).collect();
         panic!("{}: {}", folder.display(), problems.join("\n"))

@@ -1,9 +1,11 @@
 //! Clusters: named groups of endpoints and how to reach them (`envoy.config.cluster.v3`).
 
+mod outlier;
 pub(crate) mod wire;
 
 use std::time::Duration;
 
+pub use self::outlier::{Consecutive, OutlierDetection};
 use crate::endpoint::ClusterLoadAssignment;
 use crate::http2::Http2Options;
 use crate::tls::UpstreamTls;
@@ -19,6 +21,10 @@ pub struct Cluster {
     pub balancer: Balancer,
     /// Below this share of healthy hosts (percent) health is ignored; 0 switches that off. Envoy's default is 50.
     pub panic_threshold: u8,
+    /// Localities of a priority share by their own weights first, endpoints within each.
+    pub weighs_localities: bool,
+    /// Which endpoints are left out for a while; `None` for none.
+    pub outlier_detection: Option<OutlierDetection>,
     /// Bound on a TCP connect; Envoy's default is 5 s, istiod sends 10 s.
     pub connect_timeout: Duration,
     /// What HTTP version is spoken to it.
@@ -119,7 +125,7 @@ pub struct TcpKeepalive {
 }
 
 /// `CircuitBreakers.Thresholds`, counted over the whole process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct CircuitBreaker {
     /// Connections.
     pub max_connections: u32,
@@ -129,6 +135,17 @@ pub struct CircuitBreaker {
     pub max_requests: u32,
     /// Retries under way.
     pub max_retries: u32,
+    /// In place of `max_retries`.
+    pub retry_budget: Option<RetryBudget>,
+}
+
+/// `CircuitBreakers.Thresholds.RetryBudget`: so many retries as requests allow.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RetryBudget {
+    /// Retries under way, in percent of the requests under way.
+    pub percent: f64,
+    /// So many are allowed however few requests there are.
+    pub min_retry_concurrency: u32,
 }
 
 impl CircuitBreaker {
@@ -138,6 +155,7 @@ impl CircuitBreaker {
         max_pending_requests: u32::MAX,
         max_requests: u32::MAX,
         max_retries: u32::MAX,
+        retry_budget: None,
     };
 }
 

@@ -47,6 +47,11 @@ impl<'a> Context<'a> {
         wire.iter().enumerate().map(item).collect()
     }
 
+    /// Converts one item of a repeated field.
+    pub(crate) fn item<T>(&mut self, field: &'static str, index: usize, convert: impl FnOnce(&mut Self) -> T) -> T {
+        self.step(Step::Item(field, index), convert)
+    }
+
     /// Converts a message that may be absent.
     pub(crate) fn optional<W, T>(
         &mut self,

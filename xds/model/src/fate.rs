@@ -71,7 +71,7 @@ impl Extension {
 }
 
 /// What a conversion has to say besides its result.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
     /// The no-op fields and extensions that were set, and how often.
     pub no_ops: BTreeMap<NoOp, u64>,

@@ -5,7 +5,7 @@ pub(crate) mod wire;
 use crate::format::Format;
 
 /// Changes of a header block: removals first, then additions, in order.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HeaderMutations {
     /// Lower-case names to remove.
     pub remove: Vec<String>,
@@ -21,7 +21,7 @@ impl HeaderMutations {
 }
 
 /// One value to write.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HeaderAddition {
     /// Lower-case name; `:path`, `:authority` and `host` are special, as in Envoy.
     pub name: String,

@@ -121,8 +121,9 @@ pub struct DiscoveredFilter {
     pub types: Vec<String>,
     /// What serves where there is no configuration (`default_config`).
     pub default: Option<TypedFilter>,
-    /// The listener waits for the first configuration (not `apply_default_config_without_warming`).
-    pub is_awaited: bool,
+    /// For how long the listener waits for the first configuration (`initial_fetch_timeout`); `None` if it does not
+    /// (`apply_default_config_without_warming`).
+    pub warming: Option<Duration>,
 }
 
 impl DiscoveredFilter {

@@ -14,7 +14,8 @@ pub struct Http2Options {
     pub initial_stream_window_size: u32,
     /// Bytes of all streams that the peer may send before we took them.
     pub initial_connection_window_size: u32,
-    /// Extended CONNECT (RFC 8441): offered to clients, used towards upstreams that offer it.
+    /// Extended CONNECT (RFC 8441) is offered to clients. Upstreams get it if they offer it; there this says nothing, and is never set
+    /// (Envoy 1.40: they get it in any case).
     pub allow_connect: bool,
     /// A malformed message ends its stream, not the connection (`override_stream_error_on_invalid_http_message`).
     pub stream_error_on_invalid_message: bool,

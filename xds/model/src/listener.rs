@@ -38,6 +38,22 @@ pub struct Listener {
     pub default_filter_chain: Option<FilterChain>,
     /// Logs of connections that no filter chain took.
     pub access_log: Vec<AccessLog>,
+    /// It lets clients of the mesh call services of other edges, which are told who calls. The control plane sends none.
+    pub entrance: Option<Entrance>,
+}
+
+/// What is behind a listener that an edge has for services of other edges.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Entrance {
+    /// A port of a service. A server name must be the one by which istiod lets clients ask for it.
+    Service {
+        /// Its host, lower case.
+        host: String,
+        /// The port.
+        port: u16,
+    },
+    /// Tunnels (HBONE), each of which says where it leads.
+    Tunnels,
 }
 
 impl Listener {

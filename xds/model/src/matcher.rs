@@ -10,7 +10,7 @@ use regex::bytes::{Regex, RegexBuilder};
 pub const REGEX_SIZE_LIMIT: usize = 1 << 20;
 
 /// A string condition.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StringMatcher {
     /// What must hold.
     pub pattern: StringPattern,
@@ -19,7 +19,7 @@ pub struct StringMatcher {
 }
 
 /// The forms of `StringMatcher.match_pattern`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StringPattern {
     /// Equal.
     Exact(String),
@@ -103,8 +103,10 @@ impl PartialEq for FullRegex {
     }
 }
 
+impl Eq for FullRegex {}
+
 /// A condition on one request header (`envoy.config.route.v3.HeaderMatcher`). Repeated headers count as one value joined by `,`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HeaderMatcher {
     /// Lower-case name, or a pseudo-header such as `:method`.
     pub name: String,
@@ -117,7 +119,7 @@ pub struct HeaderMatcher {
 }
 
 /// The forms of `HeaderMatcher.header_match_specifier`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HeaderCondition {
     /// It is there (`true`) or not (`false`).
     Present(bool),
@@ -133,7 +135,7 @@ pub enum HeaderCondition {
 }
 
 /// A condition on one query parameter: its first occurrence, raw (`QueryParameterMatcher`).
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QueryMatcher {
     /// Name, case-sensitive.
     pub name: String,
@@ -142,7 +144,7 @@ pub struct QueryMatcher {
 }
 
 /// The forms of `QueryParameterMatcher`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum QueryCondition {
     /// It is there (`true`) or not (`false`).
     Present(bool),

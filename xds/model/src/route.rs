@@ -1,7 +1,9 @@
 //! Route tables (`envoy.config.route.v3`).
 
+mod sections;
 pub(crate) mod wire;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -9,13 +11,15 @@ use bytes::Bytes;
 use crate::header::HeaderMutations;
 use crate::matcher::{FullRegex, HeaderMatcher, QueryMatcher};
 
+pub use sections::SectionedTable;
+
 /// A route table, chosen by an HTTP connection manager.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RouteConfiguration {
     /// Resource name.
     pub name: String,
-    /// The hosts.
-    pub virtual_hosts: Vec<VirtualHost>,
+    /// The hosts. Versions of a table share those that are the same.
+    pub virtual_hosts: Vec<Arc<VirtualHost>>,
     /// A port in the request's authority does not count (`ignore_port_in_host_matching`).
     pub ignore_port_in_host_matching: bool,
     /// Header changes for all hosts.
@@ -23,7 +27,7 @@ pub struct RouteConfiguration {
 }
 
 /// The routes of some host names.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VirtualHost {
     /// Name, for statistics.
     pub name: String,
@@ -42,7 +46,7 @@ pub struct VirtualHost {
 }
 
 /// Header changes in both directions.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RouteHeaders {
     /// On the way to the upstream.
     pub request: HeaderMutations,
@@ -51,7 +55,7 @@ pub struct RouteHeaders {
 }
 
 /// A condition and what follows from it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Route {
     /// Name, for logs.
     pub name: String,
@@ -68,7 +72,7 @@ pub struct Route {
 }
 
 /// `RouteMatch`: all conditions must hold.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RouteMatch {
     /// On the path.
     pub path: PathMatch,
@@ -81,7 +85,7 @@ pub struct RouteMatch {
 }
 
 /// The forms of `RouteMatch.path_specifier`; they see the path without its query.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PathMatch {
     /// Starts with.
     Prefix(String),
@@ -91,10 +95,12 @@ pub enum PathMatch {
     PathSeparatedPrefix(String),
     /// Matches from beginning to end.
     Regex(FullRegex),
+    /// CONNECT requests, which have no path and match nothing else (`connect_matcher`).
+    Connect,
 }
 
 /// What a route does.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RouteAction {
     /// Forward.
     Forward(Box<Forward>),
@@ -107,7 +113,7 @@ pub enum RouteAction {
 }
 
 /// `RouteAction` with a cluster.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Forward {
     /// Where to, by weight. May be empty, or of weight 0 in all: then `cluster_not_found_status` is answered.
     pub clusters: Vec<WeightedCluster>,
@@ -129,6 +135,22 @@ pub struct Forward {
     pub host_rewrite: Option<String>,
     /// Append the old authority to `x-forwarded-host` when it is changed.
     pub append_x_forwarded_host: bool,
+    /// What becomes of a CONNECT request.
+    pub connect: ConnectMode,
+}
+
+/// What a route does with a CONNECT request (`upgrade_configs` of type CONNECT).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ConnectMode {
+    /// What the connection manager does: refuses it, or forwards it if CONNECT is among its upgrades.
+    #[default]
+    Inherited,
+    /// Refuses it.
+    Refused,
+    /// Forwards it: the endpoint opens the tunnel.
+    Forwarded,
+    /// Opens the tunnel itself: its bytes go to the endpoint as they are (`connect_config`).
+    Terminated,
 }
 
 /// `max_grpc_timeout` and `grpc_timeout_offset`: the bound on the response to a gRPC request is what its `grpc-timeout` says.
@@ -152,7 +174,7 @@ pub struct MaxStreamDuration {
 }
 
 /// One target of several.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WeightedCluster {
     /// Name of a cluster.
     pub name: String,
@@ -165,7 +187,7 @@ pub struct WeightedCluster {
 }
 
 /// How a path is changed.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PathRewrite {
     /// The matched prefix (or the whole matched path) is replaced.
     Prefix(String),
@@ -179,7 +201,7 @@ pub enum PathRewrite {
 }
 
 /// `RedirectAction`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Redirect {
     /// Scheme; `None` keeps it.
     pub scheme: Option<String>,
@@ -196,7 +218,7 @@ pub struct Redirect {
 }
 
 /// How a redirect changes the path.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RedirectPath {
     /// The whole path (and query, if it has one).
     Full(String),
@@ -212,7 +234,7 @@ pub enum RedirectPath {
 }
 
 /// `DirectResponseAction`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DirectResponse {
     /// Status.
     pub status: u16,
@@ -221,7 +243,7 @@ pub struct DirectResponse {
 }
 
 /// `RetryPolicy`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RetryPolicy {
     /// Further tries.
     pub num_retries: u32,

@@ -47,10 +47,33 @@ fn threads_share_a_limit() {
 
 #[test]
 fn each_threshold_has_its_own_limit() {
-    let thresholds =
-        CircuitBreaker { max_connections: 1, max_pending_requests: 2, max_requests: 3, max_retries: u32::MAX };
-    let breaker = Breaker::new(thresholds);
+    let breaker = Breaker::new(CircuitBreaker {
+        max_connections: 1,
+        max_pending_requests: 2,
+        max_requests: 3,
+        max_retries: u32::MAX,
+        retry_budget: None,
+    });
     let fill = |limit: &Limit| std::iter::from_fn(|| limit.acquire()).take(10).collect::<Vec<_>>().len();
     let limits = [&breaker.connections, &breaker.pending_requests, &breaker.requests, &breaker.retries];
     assert_eq!(limits.map(fill), [1, 2, 3, 10]);
+}
+
+#[test]
+fn a_budget_grows_with_the_requests_under_way() {
+    let retry_budget = Some(RetryBudget { percent: 20.0, min_retry_concurrency: 2 });
+    // The other limit does not count beside it.
+    let breaker = Breaker::new(CircuitBreaker { max_retries: 0, retry_budget, ..CircuitBreaker::UNLIMITED });
+    let retries = || std::iter::from_fn(|| breaker.admit_retry()).take(100).collect::<Vec<_>>().len();
+    assert_eq!(retries(), 2);
+    let requests: Vec<_> = (0..24).map(|_| breaker.requests.acquire().unwrap()).collect();
+    assert_eq!(retries(), 4, "four fifths of a retry are none");
+    let held = breaker.admit_retry().unwrap();
+    assert_eq!(retries(), 3);
+    drop((requests, held));
+    assert_eq!(retries(), 2);
+    let nothing = Some(RetryBudget { percent: 0.0, min_retry_concurrency: 0 });
+    assert!(
+        Breaker::new(CircuitBreaker { retry_budget: nothing, ..CircuitBreaker::UNLIMITED }).admit_retry().is_none()
+    );
 }

@@ -1,5 +1,3 @@
-use xds_model::endpoint::LocalityEndpoints;
-
 use super::*;
 
 fn endpoint(port: u16, weight: u32, health: Health) -> endpoint::Endpoint {

@@ -129,11 +129,12 @@ fn total_panic_follows_the_number_of_endpoints() {
 #[test]
 fn without_panic_nothing_unhealthy_is_used() {
     let shares = |priorities: &[_]| shares(&sized_endpoints(priorities), 0);
+    let whole = |endpoints, priority| Share { percent: 100, endpoints, priority, in_panic: false };
     assert_eq!(shares(&[(4, 0, 0), (4, 0, 0)]), []);
     assert_eq!(shares(&[]), []);
-    assert_eq!(shares(&[(4, 1, 0)]), [Share { percent: 100, endpoints: 0..1 }]);
+    assert_eq!(shares(&[(4, 1, 0)]), [whole(0..1, 0..4)]);
     // One in 200 is less than a percent of availability.
-    assert_eq!(shares(&[(200, 0, 0), (200, 1, 0)]), [Share { percent: 100, endpoints: 200..201 }]);
+    assert_eq!(shares(&[(200, 0, 0), (200, 1, 0)]), [whole(200..201, 200..400)]);
 }
 
 #[test]

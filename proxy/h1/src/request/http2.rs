@@ -63,6 +63,11 @@ impl RequestHead {
         }
     }
 
+    /// Bytes of the section so far, as its limits count them.
+    pub fn section_bytes(&self) -> usize {
+        self.progress.section.size.bytes()
+    }
+
     fn pseudo_header(&mut self, pseudo: PseudoHeader, value: &[u8]) -> Result<(), SectionError> {
         let section = &mut self.progress.section;
         if section.fields {

@@ -89,6 +89,13 @@ impl ResponseHead {
         &mut self.fields
     }
 
+    /// Answers a CONNECT request: 200, and a tunnel behind it (RFC 9110 section 9.3.6).
+    pub fn open_tunnel(&mut self) {
+        self.clear();
+        self.status = 200;
+        self.tunnel = true;
+    }
+
     /// Whether another response to the same request follows: 1xx but 101.
     #[inline]
     pub fn is_interim(&self) -> bool {

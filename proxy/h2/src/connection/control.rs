@@ -7,7 +7,8 @@ use crate::connection::Connection;
 use crate::error::{Code, ConnectionError};
 use crate::event::Event;
 use crate::frame::{self, FrameHeader, MAX_WINDOW, flag, kind};
-use crate::streams::{Key, Known, Progress, Side};
+use crate::stream::{Progress, Side};
+use crate::streams::{Key, Known};
 
 type Outcome = Result<Option<Event>, ConnectionError>;
 
@@ -23,6 +24,10 @@ impl<T> Connection<T> {
             if !payload.is_empty() {
                 return Err(FRAME_SIZE);
             }
+            // There is one for each that we sent, which is one.
+            if std::mem::replace(&mut self.settings_acknowledged, true) {
+                self.abuse.ignored_frame(now)?;
+            }
             self.window_grace = 0;
             return Ok(None);
         }
@@ -30,7 +35,6 @@ impl<T> Connection<T> {
             return Err(FRAME_SIZE);
         }
         self.abuse.settings(now)?;
-        self.abuse.reply(out.len())?;
         if !self.has_settings() {
             self.peer = self.peer.after_first_frame();
         }
@@ -65,14 +69,18 @@ impl<T> Connection<T> {
         out: &mut Vec<u8>,
     ) -> Outcome {
         let increment = i64::from(frame::stream_id(*payload.as_array().ok_or(FRAME_SIZE)?));
-        self.abuse.window_update(header.stream == 0, now)?;
         if header.stream == 0 {
+            self.abuse.window_update(true, now)?;
             return self.connection_window_update(increment);
         }
-        let key = match self.streams.known(header.stream) {
+        let known = self.streams.known(header.stream);
+        if known != Known::Ours {
+            self.abuse.window_update(false, now)?;
+        }
+        let key = match known {
             Known::Live(key) => key,
             Known::Idle => return Err(ConnectionError::protocol("WINDOW_UPDATE on an idle stream")),
-            Known::Closed { .. } => return Ok(None),
+            Known::Ours | Known::Closed(_) => return Ok(None),
         };
         let Some(stream) = self.streams.get_mut(key).filter(|stream| stream.reset.is_none()) else { return Ok(None) };
         if increment == 0 {
@@ -108,12 +116,12 @@ impl<T> Connection<T> {
         let key = match self.streams.known(header.stream) {
             Known::Live(key) => key,
             Known::Idle => return Err(ConnectionError::protocol("RST_STREAM on an idle stream")),
-            Known::Closed { .. } => return self.abuse.ignored_frame(now).map(|()| None),
+            Known::Ours | Known::Closed(_) => return self.frame_on_gone_stream(now).map(|()| None),
         };
         let Some(stream) = self.streams.get_mut(key) else { return Ok(None) };
         let is_over = stream.is_over();
         if stream.reset.is_some() || is_over {
-            return self.abuse.ignored_frame(now).map(|()| None);
+            return self.frame_on_gone_stream(now).map(|()| None);
         }
         stream.reset = Some(Side::Peer);
         if self.role == Role::Server {
@@ -140,32 +148,32 @@ impl<T> Connection<T> {
             return Ok(Some(Event::Pong(payload)));
         }
         self.abuse.ping(now)?;
-        self.abuse.reply(out.len())?;
         frame::write_ping(payload, flag::ACK, out);
         Ok(None)
     }
 
     /// RFC 9113 6.8
-    pub(super) fn go_away_frame(&mut self, header: FrameHeader, payload: &[u8]) -> Outcome {
+    pub(super) fn go_away_frame(&mut self, header: FrameHeader, payload: &[u8], now: Instant) -> Outcome {
         if header.stream != 0 {
             return Err(ConnectionError::protocol("GOAWAY on a stream"));
         }
         let ([last, code], _) = payload.as_chunks::<4>().0.split_first_chunk::<2>().ok_or(FRAME_SIZE)?;
         let (last, code) = (frame::stream_id(*last), Code(u32::from_be_bytes(*code)));
+        self.abuse.ignored_frame(now)?;
         // What was refused stays so, whatever a later one says.
-        self.refused_beyond = Some(self.refused_beyond.map_or(last, |before| before.min(last)));
-        self.resetting_refused = self.role == Role::Client;
+        if self.refused_beyond.is_none_or(|before| last < before) {
+            self.refused_beyond = Some(last);
+            self.refused_from = (self.role == Role::Client).then_some(0);
+        }
         Ok(Some(Event::GoAway { last, code }))
     }
 
     /// The next of our streams that GOAWAY refused.
     pub(super) fn reset_next_refused(&mut self) -> Option<Event> {
-        let last = self.refused_beyond?;
-        let key = self.streams.find(|stream| stream.id > last && stream.reset.is_none());
-        let Some(key) = key else {
-            self.resetting_refused = false;
-            return None;
-        };
+        let (last, from) = (self.refused_beyond?, self.refused_from.take()?);
+        // None is opened any more, so that there are none before the last one that was found.
+        let (key, next) = self.streams.find(from, |stream| stream.id > last && stream.reset.is_none())?;
+        self.refused_from = Some(next);
         if let Some(stream) = self.streams.get_mut(key) {
             // Ours, because what is under way on it is no mistake of the peer.
             stream.reset = Some(Side::Us);
@@ -190,6 +198,12 @@ impl<T> Connection<T> {
         }
     }
 
+    /// A frame on a stream that is gone. A server may have sent it before it heard that we gave the stream up, which clients that leave
+    /// together make us do with many at once: it is not to blame.
+    pub(super) fn frame_on_gone_stream(&mut self, now: Instant) -> Result<(), ConnectionError> {
+        if self.role == Role::Client { Ok(()) } else { self.abuse.ignored_frame(now) }
+    }
+
     /// Resets a stream because of what the peer did, and tells the user.
     #[cold]
     pub(super) fn stream_error(&mut self, key: Key, code: Code, reason: &'static str, out: &mut Vec<u8>) -> Outcome {
@@ -211,7 +225,6 @@ impl<T> Connection<T> {
         out: &mut Vec<u8>,
     ) -> Result<(), ConnectionError> {
         self.abuse.reset_sent()?;
-        self.abuse.reply(out.len())?;
         frame::write_reset(stream, code, out);
         Ok(())
     }

@@ -4,11 +4,13 @@ use std::time::Instant;
 
 use h1::SectionError;
 
+use crate::config::Role;
 use crate::connection::{Connection, Reading};
 use crate::error::{Code, ConnectionError};
 use crate::event::{Event, Received};
 use crate::frame::{self, FrameHeader, HEADER, flag};
-use crate::streams::{Key, Known, Progress, Side};
+use crate::stream::{Progress, Side};
+use crate::streams::{Closed, Key, Known};
 
 /// A frame of which the header was read.
 #[derive(Clone, Copy)]
@@ -47,17 +49,15 @@ impl<T> Connection<T> {
             return Err(ConnectionError::new(Code::FLOW_CONTROL_ERROR, "more data than the connection's window"));
         }
         let end = header.has(flag::END_STREAM);
-        if !end {
-            self.abuse.data(content, now)?;
-        }
-        match self.begin_data(header, content, end, out)? {
+        match self.begin_data(header, content, end, now, out)? {
             Ok(key) => {
-                self.credit(key, prefix + padding, out);
+                self.credit_connection(prefix + padding, out);
+                self.credit_stream(key, prefix + padding, out);
                 Ok(self.deliver(DataFrame { key, left: content, padding, end }, HEADER + prefix, input, out))
             }
             Err(event) => {
                 if header.length == 0 {
-                    self.abuse.ignored_frame(now)?;
+                    self.frame_on_gone_stream(now)?;
                 }
                 self.credit_connection(header.length, out);
                 self.reading = if header.length == 0 { Reading::Frame } else { Reading::Skip(header.length) };
@@ -73,9 +73,14 @@ impl<T> Connection<T> {
         header: FrameHeader,
         content: usize,
         end: bool,
+        now: Instant,
         out: &mut Vec<u8>,
     ) -> Result<Result<Key, Option<Event>>, ConnectionError> {
-        let key = match self.streams.known(header.stream) {
+        let known = self.streams.known(header.stream);
+        if !end && known != Known::Ours {
+            self.abuse.data(content, now)?;
+        }
+        let key = match known {
             Known::Live(key) => key,
             other => return self.data_without_stream(header, other, out).map(|()| Err(None)),
         };
@@ -118,7 +123,8 @@ impl<T> Connection<T> {
     ) -> Result<(), ConnectionError> {
         let was_ended = match known {
             Known::Idle => return Err(ConnectionError::protocol("DATA on an idle stream")),
-            Known::Closed { reset_by_us, .. } => !reset_by_us && !self.is_ignored(header.stream),
+            Known::Ours => return Ok(()),
+            Known::Closed(closed) => closed != Closed::ResetByUs && !self.is_ignored(header.stream),
             Known::Live(_) => false,
         };
         if was_ended {
@@ -161,6 +167,10 @@ impl<T> Connection<T> {
         if end {
             stream.receiving = Progress::Ended;
         }
+        self.held += there;
+        if self.role == Role::Client {
+            self.credit_connection(there, out);
+        }
         let data = Event::Data { key: frame.key, range: start..behind, end };
         Some(Received { consumed, event: (there > 0 || end).then_some(data) })
     }
@@ -172,16 +182,23 @@ impl<T> Connection<T> {
         let Some(stream) = self.streams.get_mut(key) else { return };
         let bytes = bytes.min(stream.held);
         stream.held -= bytes;
-        self.credit(key, bytes, out);
+        self.no_longer_held(bytes, out);
+        self.credit_stream(key, bytes, out);
     }
 
-    /// Gives back so many bytes to the connection, and to the stream if it may receive more.
+    /// The window of a client's connection was given back when its content arrived: users of its streams have nothing to do with
+    /// each other, and one that takes nothing must not hold up the others.
     #[inline]
-    fn credit(&mut self, key: Key, bytes: usize, out: &mut Vec<u8>) {
-        if bytes == 0 {
-            return;
+    pub(super) fn no_longer_held(&mut self, bytes: usize, out: &mut Vec<u8>) {
+        self.held -= bytes;
+        if self.role == Role::Server {
+            self.credit_connection(bytes, out);
         }
-        self.credit_connection(bytes, out);
+    }
+
+    /// Gives back so many bytes to a stream, if it may receive more.
+    #[inline]
+    fn credit_stream(&mut self, key: Key, bytes: usize, out: &mut Vec<u8>) {
         let stream = self.streams.get_mut(key);
         if let Some(stream) = stream.filter(|stream| stream.receiving == Progress::Content && stream.reset.is_none())
             && let Some(increment) = stream.receive_window.give_back(bytes)

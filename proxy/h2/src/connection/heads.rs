@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use h1::{BodyLength, Method, SectionError, SectionExpectation, SectionSize};
+use h1::{BodyLength, Method, SectionExpectation, SectionSize};
 
 use crate::config::Role;
 use crate::connection::Connection;
@@ -11,7 +11,8 @@ use crate::error::{Code, ConnectionError};
 use crate::event::Event;
 use crate::frame::{self, FrameHeader, flag};
 use crate::hpack::CompressionError;
-use crate::streams::{Key, Known, Progress, Side, Stream};
+use crate::stream::{Progress, Side, Stream};
+use crate::streams::{Closed, Key, Known};
 use crate::window::ReceiveWindow;
 
 /// A field section that goes on in further frames.
@@ -31,8 +32,8 @@ enum Section {
     Ignored,
     /// The same, and answered by RST_STREAM.
     OnEndedStream(Key),
-    OnForgottenStream,
-    TooManyStreams,
+    /// Of streams, or of bytes of their heads: this is the reason in words for logs.
+    TooMany(&'static str),
 }
 
 const ON_CLOSED_STREAM: ConnectionError = ConnectionError::new(Code::STREAM_CLOSED, "HEADERS on a closed stream");
@@ -79,15 +80,17 @@ impl<T> Connection<T> {
         now: Instant,
         out: &mut Vec<u8>,
     ) -> Outcome {
+        // No honest encoder makes a section longer than it is, nor its frames shorter than they may be.
+        let most_bytes = self.config.heads.max_head_bytes.saturating_mul(2);
+        let most_frames = self.config.abuse.continuations.max((most_bytes / frame::MAX_PAYLOAD) as u32);
         let Some(open) = &mut self.open_block else {
             return Err(ConnectionError::protocol("CONTINUATION of nothing"));
         };
         open.continuations += 1;
-        if open.continuations > self.config.abuse.continuations {
+        if open.continuations > most_frames {
             return Err(ConnectionError::new(Code::ENHANCE_YOUR_CALM, "continuations of a field section"));
         }
-        // No honest encoder makes a section longer than it is.
-        if self.block.len() + payload.len() > self.config.heads.max_head_bytes.saturating_mul(2) {
+        if self.block.len() + payload.len() > most_bytes {
             return Err(ConnectionError::new(Code::ENHANCE_YOUR_CALM, "bytes of a field section"));
         }
         self.block.extend_from_slice(payload);
@@ -111,7 +114,7 @@ impl<T> Connection<T> {
             Section::Response(key) => self.response_section(key, end, block, out),
             Section::Trailers(key) => self.trailer_section(key, end, block, out),
             Section::Ignored => {
-                self.abuse.ignored_frame(now)?;
+                self.frame_on_gone_stream(now)?;
                 self.decoder.decode(block, |_| ())?;
                 Ok(None)
             }
@@ -119,17 +122,11 @@ impl<T> Connection<T> {
                 self.decoder.decode(block, |_| ())?;
                 self.stream_error(key, Code::STREAM_CLOSED, "HEADERS behind the end", out)
             }
-            Section::OnForgottenStream => {
-                self.decoder.decode(block, |_| ())?;
-                self.write_forced_reset(stream, Code::STREAM_CLOSED, out)?;
-                self.streams.remember(stream, true);
-                Ok(None)
-            }
-            Section::TooManyStreams => {
+            Section::TooMany(reason) => {
                 self.decoder.decode(block, |_| ())?;
                 self.write_forced_reset(stream, Code::REFUSED_STREAM, out)?;
                 self.pass_over(stream);
-                let (code, reason) = (Code::REFUSED_STREAM, "too many streams");
+                let code = Code::REFUSED_STREAM;
                 Ok(Some(Event::Refused { code, reason, detail: "http2.too_many_streams" }))
             }
         }
@@ -153,15 +150,20 @@ impl<T> Connection<T> {
                     self.pass_over(id);
                     return Ok(Section::Ignored);
                 }
-                let full = self.streams.len() >= self.config.max_concurrent_streams as usize;
-                Ok(if full { Section::TooManyStreams } else { Section::Request })
+                if self.streams.len() >= self.config.max_concurrent_streams as usize {
+                    return Ok(Section::TooMany("too many streams"));
+                }
+                if self.head_bytes > self.config.most_head_bytes {
+                    return Ok(Section::TooMany("too many bytes of heads"));
+                }
+                Ok(Section::Request)
             }
             Known::Idle => Err(ConnectionError::protocol("HEADERS on a stream that the peer may not open")),
-            Known::Closed { reset_by_us: true, .. } => Ok(Section::Ignored),
-            Known::Closed { .. } if self.is_ignored(id) => Ok(Section::Ignored),
-            Known::Closed { remembered: true, .. } => Err(ON_CLOSED_STREAM),
-            Known::Closed { .. } if self.role == Role::Client => Ok(Section::OnForgottenStream),
-            Known::Closed { .. } => Err(ConnectionError::protocol("stream numbers went back")),
+            // Trailers may have been under way when we gave the stream up.
+            Known::Ours | Known::Closed(Closed::ResetByUs | Closed::Forgotten) => Ok(Section::Ignored),
+            Known::Closed(_) if self.is_ignored(id) => Ok(Section::Ignored),
+            Known::Closed(Closed::Ended) => Err(ON_CLOSED_STREAM),
+            Known::Closed(Closed::Skipped) => Err(ConnectionError::protocol("stream numbers went back")),
         }
     }
 
@@ -187,12 +189,14 @@ impl<T> Connection<T> {
             send_window: self.peer.initial_window,
             receive_window: ReceiveWindow::new(self.config.initial_stream_window),
             held: 0,
+            head_bytes: head.section_bytes(),
             content_left: fixed_length(head.body),
             since: Some(now),
             method: if tunnel { Method::Connect } else { head.method },
             protocol: None,
         };
         self.last_accepted = id;
+        self.head_bytes += stream.head_bytes;
         let key = self.streams.insert(stream);
         Ok(Some(Event::Request { key, end }))
     }
@@ -238,50 +242,16 @@ impl<T> Connection<T> {
         if stream.content_left.is_some_and(|left| left > 0) {
             return self.stream_error(key, Code::PROTOCOL_ERROR, LENGTH_MISMATCH, out);
         }
+        if self.role == Role::Server {
+            if self.head_bytes > self.config.most_head_bytes {
+                return self.stream_error(key, Code::ENHANCE_YOUR_CALM, "too many bytes of heads", out);
+            }
+            stream.head_bytes += size.bytes();
+            self.head_bytes += size.bytes();
+        }
         stream.receiving = Progress::Ended;
         Ok(Some(Event::Trailers { key }))
     }
-
-    /// A section on a stream that the user knows is refused.
-    #[cold]
-    fn section_error(&mut self, key: Key, error: SectionError, out: &mut Vec<u8>) -> Outcome {
-        if error.is_malformed() && error != SectionError::LengthMismatch {
-            return self.malformed(key, error.message(), out);
-        }
-        self.stream_error(key, code_of(error), error.message(), out)
-    }
-
-    /// A request is refused.
-    #[cold]
-    fn refuse_section(&mut self, stream: u32, error: SectionError, out: &mut Vec<u8>) -> Outcome {
-        let is_malformed = error.is_malformed() && error != SectionError::LengthMismatch;
-        if is_malformed && self.config.close_on_malformed_message {
-            // The user is told first; the connection ends with the next call.
-            self.doomed = Some(ConnectionError::protocol(error.message()));
-            return Ok(Some(Event::Refused {
-                code: Code::PROTOCOL_ERROR,
-                reason: error.message(),
-                detail: error.detail(),
-            }));
-        }
-        self.write_forced_reset(stream, code_of(error), out)?;
-        self.pass_over(stream);
-        Ok(Some(Event::Refused { code: code_of(error), reason: error.message(), detail: error.detail() }))
-    }
-
-    /// A message is malformed (RFC 9113 8.1.1).
-    #[cold]
-    pub(super) fn malformed(&mut self, key: Key, reason: &'static str, out: &mut Vec<u8>) -> Outcome {
-        if self.config.close_on_malformed_message {
-            return Err(ConnectionError::protocol(reason));
-        }
-        self.stream_error(key, Code::PROTOCOL_ERROR, reason, out)
-    }
-}
-
-/// What a stream with such a section is reset with: what is beyond our limits gets what Envoy says then.
-fn code_of(error: SectionError) -> Code {
-    if error.is_limit() { Code::INTERNAL_ERROR } else { Code::PROTOCOL_ERROR }
 }
 
 /// What content-length said.

@@ -4,7 +4,8 @@ use crate::config::Role;
 use crate::connection::Connection;
 use crate::error::Code;
 use crate::frame;
-use crate::streams::{Key, Progress, Side};
+use crate::stream::{Progress, Side};
+use crate::streams::Key;
 
 impl<T> Connection<T> {
     /// Server: keeps `value` for the stream of a request.
@@ -34,13 +35,14 @@ impl<T> Connection<T> {
         };
         self.reset(key, code, out);
         let stream = self.streams.remove(key)?;
-        self.credit_connection(stream.held, out);
+        self.no_longer_held(stream.held, out);
+        self.head_bytes -= stream.head_bytes;
         if stream.is_over() && stream.reset.is_none() {
             self.abuse.stream_ended();
         }
         let by_us = stream.reset == Some(Side::Us);
         self.streams.remember(stream.id, by_us);
-        if by_us && stream.receiving != Progress::Ended {
+        if by_us && self.role == Role::Server && stream.receiving != Progress::Ended {
             self.under_way += stream.receive_window.available().max(0) + self.window_grace;
         }
         stream.value

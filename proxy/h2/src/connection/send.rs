@@ -7,7 +7,8 @@ use crate::connection::Connection;
 use crate::error::OpenError;
 use crate::frame::{self, HEADER, flag, kind};
 use crate::hpack::Encoder;
-use crate::streams::{Key, Progress, Stream};
+use crate::stream::{Progress, Stream};
+use crate::streams::Key;
 use crate::window::ReceiveWindow;
 
 impl<T> Connection<T> {
@@ -57,6 +58,7 @@ impl<T> Connection<T> {
             send_window: self.peer.initial_window,
             receive_window: ReceiveWindow::new(self.config.initial_stream_window),
             held: 0,
+            head_bytes: 0,
             content_left: None,
             since: None,
             method: head.method,
@@ -106,10 +108,16 @@ impl<T> Connection<T> {
         usize::try_from(window).unwrap_or(0)
     }
 
+    /// Whether the peer takes no content now, on whichever stream.
+    pub fn is_blocked(&self) -> bool {
+        self.send_window <= 0
+    }
+
     /// Writes as much of `data` as the peer takes now and returns how much that was. `end` ends the message with the last of
     /// `data`, at once if that is empty. Takes nothing on a stream that is gone, or before its head.
     pub fn send_data(&mut self, key: Key, data: &[u8], end: bool, out: &mut Vec<u8>) -> usize {
-        let taken = data.len().min(self.send_window(key));
+        let window = self.send_window(key);
+        let taken = data.len().min(window);
         let end = end && taken == data.len();
         let Some(stream) = self.sending_stream(key).filter(|_| taken > 0 || end) else { return 0 };
         stream.send_window -= taken as i64;
@@ -118,7 +126,7 @@ impl<T> Connection<T> {
         }
         self.send_window -= taken as i64;
         let frames = write_data(data.get(..taken).unwrap_or_default(), key, end, self.peer.max_payload, out);
-        self.abuse.sent_data(frames);
+        self.abuse.sent_data(frames, taken, taken > 0 && taken == window);
         taken
     }
 

@@ -16,7 +16,7 @@ pub(crate) struct Decoder {
     decoded: Vec<u8>,
 }
 
-const BEYOND_TABLE: CompressionError = CompressionError("index beyond the dynamic table");
+pub(crate) const BEYOND_TABLE: CompressionError = CompressionError("index beyond the dynamic table");
 
 /// Where a string lies.
 enum Text<'a> {

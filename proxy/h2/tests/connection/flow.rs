@@ -5,7 +5,8 @@ use selvedge_h2::{Code, Config, Key, Role};
 
 use crate::support::{End, Pair, get, response};
 use crate::wire::{
-    ACK, DATA, END_STREAM, PADDED, PREFACE, SETTINGS, describe_frames, frame, request, reset, setting, window_update,
+    ACK, DATA, END_STREAM, HEADERS, PADDED, PREFACE, SETTINGS, describe_frames, frame, request, reset, setting,
+    window_update,
 };
 
 const SMALL: fn() -> Config =
@@ -202,6 +203,50 @@ fn a_large_body_passes_through_small_windows() {
     }
     assert_eq!(received.as_bytes(), body);
     assert_eq!(pair.client.connection.send_window(key), 0);
+}
+
+#[test]
+fn streams_that_nobody_reads_do_not_hold_up_the_others_of_a_client() {
+    const STALLED: u32 = 100;
+    let config = Config { initial_stream_window: 64 << 10, initial_connection_window: 1 << 20, ..Config::default() };
+    let mut end = End::new(Role::Client, config);
+    end.receive(&frame(SETTINGS, 0, 0, &[])).unwrap();
+    let mut window = i64::from(config.initial_connection_window);
+    let mut keys = Vec::new();
+    for _ in 0..=STALLED {
+        keys.push(end.connection.open(&get("/"), Scheme::Http, true, (), &mut end.out).unwrap());
+    }
+    let victim = keys.pop().unwrap();
+    // The server sends all that the windows of the streams allow; whoever asked takes nothing of it.
+    for key in &keys {
+        let stream = key.stream_id();
+        let content: Vec<u8> = (0..4).flat_map(|_| frame(DATA, 0, stream, &[b'x'; 16 << 10])).collect();
+        let input = [frame(HEADERS, 4, stream, &[0x88]), content].concat();
+        let mut at = 0;
+        end.out.clear();
+        while let Some(received) = end.connection.receive(&input[at..], end.now, &mut end.out).unwrap() {
+            at += received.consumed;
+        }
+        let said = describe_frames(&end.out);
+        assert!(said.iter().all(|line| line.starts_with("WINDOW_UPDATE 0 ")), "no more for the stream: {said:?}");
+        let credit = said.iter().map(|line| line.rsplit_once(' ').unwrap().1.parse::<i64>().unwrap());
+        window += credit.sum::<i64>() - (64 << 10);
+        assert!(window >= 512 << 10, "{window}");
+    }
+    assert_eq!(end.connection.held(), STALLED as usize * (64 << 10));
+    let answer = [frame(HEADERS, 4, victim.stream_id(), &[0x88]), frame(DATA, END_STREAM, victim.stream_id(), b"here")];
+    assert_eq!(end.receive(&answer.concat()).unwrap().len(), 2);
+    // What is taken is given back to its stream, and once only.
+    end.out.clear();
+    end.connection.consumed(keys[0], 64 << 10, &mut end.out);
+    assert_eq!(describe_frames(&end.out), ["WINDOW_UPDATE 1 65536"]);
+    assert_eq!(end.connection.held(), (STALLED as usize - 1) * (64 << 10));
+    end.out.clear();
+    for key in keys {
+        end.connection.release(key, &mut end.out);
+    }
+    assert!(!describe_frames(&end.out).iter().any(|line| line.starts_with("WINDOW_UPDATE")));
+    assert_eq!(end.connection.held(), 0);
 }
 
 #[test]

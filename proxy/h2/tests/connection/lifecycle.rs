@@ -4,7 +4,10 @@ use h1::{BodyLength, Fields, Scheme};
 use selvedge_h2::{Code, Config, Key, OpenError, Role};
 
 use crate::support::{End, Pair, get, request as parsed, response};
-use crate::wire::{DATA, END_STREAM, GOAWAY, PREFACE, SETTINGS, describe_frames, frame, request, reset, setting};
+use crate::wire::{
+    CONTINUATION, DATA, END_HEADERS, END_STREAM, GET, GOAWAY, HEADERS, PREFACE, SETTINGS, block, describe_frames,
+    frame, request, reset, setting, window_update,
+};
 
 fn go_away(last: u32, code: u32) -> Vec<u8> {
     frame(GOAWAY, 0, 0, &[last.to_be_bytes(), code.to_be_bytes()].concat())
@@ -145,14 +148,75 @@ fn a_client_that_gave_up_ignores_the_answer() {
     assert_eq!(describe_frames(&end.out), ["RST_STREAM 1 CANCEL"]);
     let answer = [frame(1, 4, 1, &[0x88]), frame(DATA, END_STREAM, 1, b"late")].concat();
     assert_eq!(end.receive(&answer).unwrap(), [""; 0]);
-    // Long after that nobody knows of it any more.
+    // So it does however many others it gave up since.
     for _ in 0..200 {
         let key = open(&mut end).unwrap();
         end.connection.release(key, &mut end.out);
     }
     end.out.clear();
     assert_eq!(end.receive(&answer).unwrap(), [""; 0]);
-    assert_eq!(describe_frames(&end.out), ["RST_STREAM 1 STREAM_CLOSED"]);
+    assert!(end.out.is_empty());
+}
+
+#[test]
+fn streams_that_are_given_up_together_are_no_harm_to_the_others() {
+    const GIVEN_UP: u32 = 1_000;
+    let mut end = client(GIVEN_UP as usize + 1, &setting(3, 2 * GIVEN_UP));
+    let survivor = GIVEN_UP * 2 + 1;
+    for number in 0..GIVEN_UP {
+        end.connection.release(end.key(number * 2 + 1), &mut end.out);
+    }
+    end.out.clear();
+    // What the server had on its way to them: more than the window of the connection in all, and whatever frames there are.
+    for number in 0..GIVEN_UP {
+        let stream = number * 2 + 1;
+        let answer = [
+            frame(1, 4, stream, &[0x88]),
+            frame(DATA, 0, stream, &[b'x'; 16_000]),
+            frame(DATA, 0, stream, b""),
+            frame(DATA, 0, stream, b"x"),
+            window_update(stream, 1),
+            frame(DATA, END_STREAM, stream, b""),
+            reset(stream, 0),
+        ];
+        assert_eq!(end.receive(&answer.concat()).unwrap(), [""; 0]);
+    }
+    let said = describe_frames(&end.out);
+    assert!(said.iter().all(|line| line.starts_with("WINDOW_UPDATE 0")), "{said:?}");
+    let back: u32 = said.iter().map(|line| line.rsplit_once(' ').unwrap().1.parse::<u32>().unwrap()).sum();
+    assert!(back > GIVEN_UP * 16_000 - Config::default().initial_connection_window / 2, "{back}");
+    let answer = [frame(1, 4, survivor, &[0x88]), frame(DATA, END_STREAM, survivor, b"here")].concat();
+    let told = end.receive(&answer).unwrap();
+    assert_eq!(told, [format!("{survivor}: 200 Chunked"), format!("{survivor}: data \"here\" end")]);
+}
+
+#[test]
+fn what_was_begun_is_owed_until_it_is_there() {
+    let mut end = End::new(Role::Server, Config::default());
+    let nothing = end.connection.owed(false);
+    assert!(nothing.is_some(), "the preface");
+    end.receive(PREFACE).unwrap();
+    assert_eq!(end.connection.owed(false), nothing, "settings are owed with it");
+    end.receive(&frame(SETTINGS, 0, 0, &[])).unwrap();
+    assert_eq!(end.connection.owed(false), None);
+    let part = end.connection.owed(true);
+    assert!(part.is_some() && part != nothing);
+    // A head in pieces is one, however many there are.
+    end.receive(&frame(HEADERS, END_STREAM, 1, &block(&GET[..2]))).unwrap();
+    let head = end.connection.owed(false);
+    assert_eq!(head, part);
+    end.receive(&frame(CONTINUATION, 0, 1, &block(&GET[2..]))).unwrap();
+    assert_eq!((end.connection.owed(false), end.connection.owed(true)), (head, head));
+    end.receive(&frame(CONTINUATION, END_HEADERS, 1, &[])).unwrap();
+    assert_eq!(end.connection.owed(false), None);
+    assert_ne!(end.connection.owed(true), head);
+    // Each frame is another one.
+    for frame in [request(3, 0), frame(DATA, 0, 3, b"abc"), frame(0x77, 0, 0, b"abc"), frame(0x77, 0, 0, b"")] {
+        let before = end.connection.owed(true);
+        end.receive(&frame).unwrap();
+        assert_eq!(end.connection.owed(false), None);
+        assert_ne!(end.connection.owed(true), before);
+    }
 }
 
 #[test]

@@ -4,8 +4,10 @@
 mod abuse;
 mod flow;
 mod heads;
+mod late_frames;
 mod lifecycle;
 mod messages;
 mod rules;
 mod support;
+mod window_abuse;
 mod wire;

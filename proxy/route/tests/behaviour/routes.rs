@@ -185,6 +185,23 @@ fn a_position_finds_the_route_again() {
     assert!(smaller.at(position).is_none(), "a position of another table is no panic");
 }
 
+#[test]
+fn connect_has_no_path_and_matches_nothing_but_its_own_routes() {
+    let any = || regex(".*");
+    let connect = Request { method: "CONNECT".to_owned(), ..Request::get("h", "") };
+    let table = compile(vec![
+        reply("empty", PathMatch::Prefix(String::new())),
+        reply("any", any()),
+        reply("connect", PathMatch::Connect),
+    ]);
+    assert_eq!(found(&table, &connect), Some("connect"));
+    let table = compile(vec![reply("connect", PathMatch::Connect), reply("any", any())]);
+    assert_eq!(found(&table, &Request::get("h", "/")), Some("any"));
+    let many = (0..30).map(|number| reply(&number.to_string(), exact(&format!("/{number}"))));
+    let table = compile(many.chain([reply("connect", PathMatch::Connect)]).collect());
+    assert_eq!(found(&table, &connect), Some("connect"));
+}
+
 /// Whether a path condition of the random test holds, by definition.
 fn slow_match(route: &Route, path: &str) -> bool {
     let fold = |text: &str| if route.matches.case_sensitive { text.to_owned() } else { text.to_ascii_lowercase() };
@@ -196,6 +213,7 @@ fn slow_match(route: &Route, path: &str) -> bool {
             folded.strip_prefix(&fold(text)).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         }
         PathMatch::Regex(regex) => regex.is_match(path.as_bytes()),
+        PathMatch::Connect => path.is_empty(),
     }
 }
 

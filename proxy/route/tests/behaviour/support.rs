@@ -1,12 +1,14 @@
 //! Requests and small models for the tests.
 
+use std::sync::Arc;
+
 use selvedge_route::{RequestView, RouteTable};
 use xds_model::format::{Format, Segment};
 use xds_model::header::{HeaderAddition, HeaderAppend, HeaderMutations};
 use xds_model::matcher::{FullRegex, StringMatcher, StringPattern};
 use xds_model::route::{
-    DirectResponse, Forward, PathMatch, Route, RouteAction, RouteConfiguration, RouteHeaders, RouteMatch, VirtualHost,
-    WeightedCluster,
+    ConnectMode, DirectResponse, Forward, PathMatch, Route, RouteAction, RouteConfiguration, RouteHeaders, RouteMatch,
+    VirtualHost, WeightedCluster,
 };
 
 /// A request head.
@@ -57,7 +59,7 @@ impl RequestView for Request {
 pub(crate) fn table(hosts: Vec<VirtualHost>) -> RouteConfiguration {
     RouteConfiguration {
         name: "http.8080".into(),
-        virtual_hosts: hosts,
+        virtual_hosts: hosts.into_iter().map(Arc::new).collect(),
         ignore_port_in_host_matching: true,
         headers: RouteHeaders::default(),
     }
@@ -103,6 +105,7 @@ pub(crate) fn forward(clusters: &[(&str, u32)]) -> Forward {
         path_rewrite: None,
         host_rewrite: None,
         append_x_forwarded_host: false,
+        connect: ConnectMode::Inherited,
     }
 }
 

@@ -6,8 +6,8 @@ use crate::support::{Request, forward, found, host, prefix, reply, route, table}
 use rand::rngs::SmallRng;
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
-use selvedge_route::{CompileError, RouteTable};
-use xds_model::route::{RouteAction, RouteConfiguration};
+use selvedge_route::{Action, CompileError, RouteTable};
+use xds_model::route::{RouteAction, RouteConfiguration, VirtualHost};
 
 fn with_domains(domains: &[&str]) -> RouteConfiguration {
     table(domains.iter().map(|domain| host(domain, &[domain], vec![reply(domain, prefix("/"))])).collect())
@@ -141,7 +141,7 @@ fn many_hosts(count: u32) -> RouteConfiguration {
 fn an_update_shares_what_did_not_change() {
     let mut configuration = many_hosts(50);
     let old = RouteTable::compile(&configuration).unwrap();
-    configuration.virtual_hosts[7].routes[0].name = "changed".into();
+    Arc::make_mut(&mut configuration.virtual_hosts[7]).routes[0].name = "changed".into();
     configuration.virtual_hosts.swap(20, 30);
     configuration.virtual_hosts.remove(40);
     let new = old.update(&configuration).unwrap();
@@ -161,4 +161,60 @@ fn clusters_are_numbered_anew_when_most_are_unused() {
     let new = old.update(&many_hosts(100)).unwrap();
     assert!(!new.continues(&old));
     assert_eq!(new.clusters().len(), 100);
+}
+
+/// What a table says of a host: its route's name and the name of the cluster it leads to.
+fn served<'a>(table: &'a RouteTable, authority: &str) -> Option<(&'a str, &'a str)> {
+    let host = table.virtual_host(authority.as_bytes())?;
+    let route = table.find(host, &Request::get(authority, "/"))?.route;
+    let Action::Forward(forward) = &route.action else { return None };
+    let target = forward.targets.iter().next()?;
+    Some((&route.name, &table.clusters()[target.cluster.index()]))
+}
+
+#[test]
+fn an_updated_table_serves_what_one_compiled_anew_does() {
+    let mut random = SmallRng::seed_from_u64(3);
+    let mut configuration = many_hosts(30);
+    let mut updated = RouteTable::compile(&configuration).unwrap();
+    let (mut shared, mut continued) = (0, 0);
+    for step in 0..1000 {
+        let good = configuration.clone();
+        let hosts = &mut configuration.virtual_hosts;
+        let (one, other) = (random.random_range(0..hosts.len()), random.random_range(0..hosts.len()));
+        match random.random_range(0..7) {
+            0 => Arc::make_mut(&mut hosts[one]).routes[0].name = format!("step {step}"),
+            1 => hosts[one] = Arc::clone(&many_hosts(60).virtual_hosts[random.random_range(0..60)]),
+            2 => hosts.swap(one, other),
+            3 if hosts.len() > 20 => drop(hosts.remove(one)),
+            4 => hosts.insert(one, Arc::clone(&many_hosts(60).virtual_hosts[random.random_range(0..60)])),
+            5 => hosts[one] = Arc::new(VirtualHost::clone(&hosts[one])),
+            _ => Arc::make_mut(&mut hosts[one]).domains.push(format!("s{}.example.com", step % 9)),
+        }
+        let next = updated.update(&configuration);
+        let anew = match RouteTable::compile(&configuration) {
+            Ok(anew) => anew,
+            Err(error) => {
+                assert_eq!(next.unwrap_err(), error);
+                configuration = good;
+                continue;
+            }
+        };
+        let next = next.unwrap();
+        for number in 0..60 {
+            let authority = format!("h{number}.example.com");
+            assert_eq!(served(&next, &authority), served(&anew, &authority), "step {step}");
+            let authority = format!("s{}.example.com", number % 9);
+            assert_eq!(served(&next, &authority), served(&anew, &authority), "step {step}");
+        }
+        assert!(next.clusters().len() <= 2 * anew.clusters().len() + 64, "step {step}");
+        shared += next
+            .virtual_hosts()
+            .iter()
+            .filter(|host| updated.virtual_hosts().iter().any(|old| Arc::ptr_eq(old, host)))
+            .count();
+        continued += usize::from(next.continues(&updated));
+        updated = next;
+    }
+    assert!(shared > 10_000 && continued > 500, "{shared} {continued}");
 }

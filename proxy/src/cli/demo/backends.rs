@@ -18,11 +18,7 @@ pub(super) async fn start() -> anyhow::Result<JoinSet<()>> {
     let mut tasks = JoinSet::new();
     for (version, address) in [("v1", "127.0.0.1:18101"), ("v2", "127.0.0.1:18102")] {
         let listener = bind(address).await?;
-        tasks.spawn(async move {
-            while let Ok((socket, _)) = listener.accept().await {
-                tokio::spawn(catalogue(socket, version));
-            }
-        });
+        tasks.spawn(serve(listener, version));
     }
     let listener = bind("127.0.0.1:18103").await?;
     tasks.spawn(async move {
@@ -31,6 +27,13 @@ pub(super) async fn start() -> anyhow::Result<JoinSet<()>> {
         }
     });
     Ok(tasks)
+}
+
+/// A catalogue that calls itself so.
+pub(super) async fn serve(listener: TcpListener, version: &'static str) {
+    while let Ok((socket, _)) = listener.accept().await {
+        tokio::spawn(catalogue(socket, version));
+    }
 }
 
 async fn bind(address: &str) -> anyhow::Result<TcpListener> {

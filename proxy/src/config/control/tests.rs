@@ -28,7 +28,7 @@ fn table(hosts: usize) -> Resource {
     };
     Resource::Route(Arc::new(RouteConfiguration {
         name: "same".to_owned(),
-        virtual_hosts: (0..hosts).map(host).collect(),
+        virtual_hosts: (0..hosts).map(host).map(Arc::new).collect(),
         ignore_port_in_host_matching: false,
         headers: RouteHeaders::default(),
     }))

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use h1::Header;
+use h1::{Header, Method};
 use route::{Forward, RouteMatch};
 
 use super::Exchange;
 use crate::http::local_reply::LocalReply;
-use crate::http::{grpc, mutation, upstream_request};
+use crate::http::{mutation, upstream_request};
 
 impl Exchange<'_> {
     /// Everything that the configuration wants changed, in Envoy's order. A client that waits for 100 Continue gets it here, unless the
@@ -30,7 +30,7 @@ impl Exchange<'_> {
             // A configured name with control characters is not worth failing a request for; so below.
             let _ = request.fields_mut().set_known(Header::XEnvoyDecoratorOperation, operation.as_bytes());
         }
-        let bounds = grpc::bounds(forward, request);
+        let bounds = upstream_request::bounds(forward, request);
         self.memory.outcome.bounds = bounds;
         upstream_request::write_expected_timeout(request.fields_mut(), forward, bounds, Duration::ZERO);
         if found.virtual_host.include_request_attempt_count {
@@ -49,7 +49,7 @@ impl Exchange<'_> {
             }
             request.set_authority(host.as_bytes()).map_err(|_| LocalReply::bad_rewrite())?;
         }
-        if found.rewrite_path(request.path_and_query(), &mut self.memory.scratch) {
+        if request.method != Method::Connect && found.rewrite_path(request.path_and_query(), &mut self.memory.scratch) {
             request.fields_mut().remove(Header::XEnvoyOriginalPath);
             let _ = request.append_path_as(Header::XEnvoyOriginalPath);
             // What was not rewritten must not be taken for what was.
@@ -73,14 +73,14 @@ impl Exchange<'_> {
     }
 
     pub(super) fn change_response(&mut self, found: &RouteMatch<'_>, target: &route::Target) {
-        let is_upgrade = self.memory.request.upgrade().is_some();
+        let is_tunnel = self.memory.request.upgrade().is_some() || self.memory.request.method == Method::Connect;
         let fields = self.memory.response.fields_mut();
         fields.remove(Header::XEnvoyUpstreamServiceTime);
         // Meant for the gateway's trace, as Envoy has it.
         fields.remove(Header::XEnvoyDecoratorOperation);
         // An answer that came before the end of its request took no time that could be told.
         if let Some((answered, sent)) = self.memory.outcome.answered.zip(self.memory.outcome.sent)
-            && !is_upgrade
+            && !is_tunnel
         {
             let served = answered.saturating_duration_since(sent);
             let milliseconds = u64::try_from(served.as_millis()).unwrap_or(u64::MAX);

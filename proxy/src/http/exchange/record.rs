@@ -24,6 +24,7 @@ impl Exchange<'_> {
             request_duration: since(outcome.received).filter(|_| outcome.understood).or(whole),
             request_sent_duration: since(outcome.sent),
             response_duration: since(outcome.answered),
+            // Of a request that was not understood; those of HTTP/2 do not get here (`refused` in `http/http2.rs`).
             protocol: "HTTP/1.1",
             request: outcome.understood.then_some(&self.memory.request),
             scheme: self.scheme.as_str(),
@@ -51,7 +52,6 @@ impl Exchange<'_> {
     }
 
     pub(super) fn log(&mut self) {
-        self.memory.outcome.bytes_received = self.body.moved;
         let Traffic { received, sent } = self.downstream.take_traffic();
         self.chain.counters.downstream_cx_rx_bytes_total.add(received);
         self.chain.counters.downstream_cx_tx_bytes_total.add(sent);

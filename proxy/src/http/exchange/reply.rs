@@ -1,8 +1,10 @@
 //! Answers without the upstream, or none at all.
 
+use bytes::Bytes;
 use h1::{Header, Method};
 use route::{Action, RouteMatch};
 
+use super::tail::MOST_AT_ONCE;
 use super::{After, Exchange};
 use crate::http::local_reply::{LocalReply, Location};
 use crate::worker::WorkerRoutes;
@@ -52,6 +54,7 @@ impl Exchange<'_> {
         }
         self.memory.outcome.status = status;
         self.complete_response_fields();
+        self.downstream.connection.note_answer(&self.chain);
         // A body that was not read would be taken for the next request.
         let unread = !self.body.is_complete();
         // Nor may what was sent after a refused request to speak another protocol.
@@ -63,13 +66,15 @@ impl Exchange<'_> {
             || self.downstream.connection.is_last(&self.chain);
         // Nor may a 204 or a 304 have a body, whatever the configuration says (RFC 9112 section 6.3).
         let bodiless = self.memory.request.method == Method::Head || matches!(status, 100..200 | 204 | 304);
-        let body = if bodiless { &[][..] } else { &body };
+        let body = if bodiless { Bytes::new() } else { body };
         let (response, version) = (&self.memory.response, self.memory.request.version);
         self.downstream.sink.put_response(version, response, close, body.is_empty());
-        if !body.is_empty() {
-            self.downstream.sink.put_body(body, false, true);
-        }
         self.memory.outcome.bytes_sent = body.len() as u64;
+        match body.len() {
+            0 => {}
+            1..=MOST_AT_ONCE => self.downstream.sink.put_body(&body, false, true),
+            _ => self.tail = body,
+        }
         self.chain.counters.response(status);
         if close { After::Close } else { After::NextRequest }
     }

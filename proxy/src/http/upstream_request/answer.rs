@@ -8,7 +8,7 @@ use super::wait::Waited;
 use crate::http::HttpChain;
 use crate::http::sink::Sink;
 use crate::http::source::Source;
-use crate::http2::{Code, Reset};
+use crate::http::upstream_reset::UpstreamReset;
 use crate::io::Stream;
 
 /// Bytes of a response's head.
@@ -54,7 +54,9 @@ impl<'s> Answer<'s> {
         loop {
             let received = match &mut self.source {
                 Source::Http1(stream) => poll_parsed(context, stream, self.response, self.expectation, self.limits),
-                Source::Http2(stream) => stream.poll_head(context, self.response).map_err(reset),
+                Source::Http2(stream) => {
+                    stream.poll_head(context, self.response).map_err(|reset| Waited::Reset(reset.into()))
+                }
             };
             if let Err(waited) = ready!(received) {
                 return Poll::Ready(waited);
@@ -64,15 +66,17 @@ impl<'s> Answer<'s> {
             }
             self.interim += 1;
             if self.interim > MOST_INTERIM {
-                return Poll::Ready(Waited::ProtocolError);
+                return Poll::Ready(Waited::Reset(UpstreamReset::Protocol));
             }
             self.pass_interim();
         }
     }
 
-    /// 100, 102 and 103 go through to clients that know them.
+    /// 100, 102 and 103 go through to clients that know them, and that take what is sent to them: at most one of them is needed, the
+    /// first, which may be 100.
     fn pass_interim(&mut self) {
-        if self.version != h1::Version::Http10 {
+        let is_wanted = self.interim == 1 || !self.client.is_full();
+        if self.version != h1::Version::Http10 && is_wanted {
             let (response, version) = (&*self.response, self.version);
             self.client.put_response(version, response, false, false);
         }
@@ -100,23 +104,13 @@ fn poll_parsed(
                 return Poll::Ready(Ok(()));
             }
             Ok(None) => {}
-            Err(_) => return Poll::Ready(Err(Waited::ProtocolError)),
+            Err(_) => return Poll::Ready(Err(Waited::Reset(UpstreamReset::Protocol))),
         }
         match ready!(stream.poll_fill(context, RESPONSE_HEAD)) {
             Ok(count) if count > 0 => {}
             // Half a head is no answer, but it is not silence either.
-            _ if !stream.input().is_empty() => return Poll::Ready(Err(Waited::ProtocolError)),
-            _ => return Poll::Ready(Err(Waited::Reset)),
+            _ if !stream.input().is_empty() => return Poll::Ready(Err(Waited::Reset(UpstreamReset::Protocol))),
+            _ => return Poll::Ready(Err(Waited::Reset(UpstreamReset::Termination))),
         }
-    }
-}
-
-fn reset(reset: Reset) -> Waited {
-    match reset {
-        Reset::ByPeer(Code::REFUSED_STREAM) => Waited::Refused,
-        Reset::ByPeer(Code::PROTOCOL_ERROR) => Waited::ProtocolError,
-        Reset::ByPeer(_) => Waited::RemoteReset,
-        Reset::ByCodec(_) | Reset::BrokenConnection => Waited::ProtocolError,
-        Reset::ConnectionGone => Waited::Reset,
     }
 }

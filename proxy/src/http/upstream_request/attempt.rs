@@ -12,17 +12,19 @@ use xds_model::cluster::UpstreamProtocol;
 
 use super::answer::Answer;
 use super::carrier::Carrier;
-use super::deadlines::Expired;
-use super::wait::{Waited, poll_asked_or_late, poll_departure, poll_interrupt};
+use super::wait::{Waited, poll_asked_or_late, poll_interrupt};
 use super::{Replay, Sender};
 use crate::http::HttpChain;
 use crate::http::body::{BodyFailure, Silence};
+use crate::http::departure::Departure;
 use crate::http::downstream::Downstream;
 use crate::http::local_reply::LocalReply;
 use crate::http::message::Memory;
-use crate::http::retry::{Attempt, Retries};
+use crate::http::pace::Pace;
+use crate::http::retry::{Retries, RetryReason};
+use crate::http::upstream_reset::UpstreamReset;
 use crate::telemetry::counter::Held;
-use crate::upstream::{Cluster, Http, Lent, ObtainFailure, Pick, PickFailure, Pool, Wanted};
+use crate::upstream::{Cluster, Http, Lent, Pick, PickFailure, Pool, Wanted};
 use crate::worker::Process;
 use crate::worker::timer::Alarm;
 
@@ -31,16 +33,17 @@ pub(super) enum Tried<'c> {
     /// A response's head arrived.
     Answered(Answering<'c>),
     /// It may be tried again, or else this is the answer.
-    Failed(Attempt, LocalReply),
-    /// It is of no use to try again.
-    Refused(LocalReply),
+    Failed(RetryReason, LocalReply),
+    /// This is the answer: it is of no use to try again.
+    Final(LocalReply),
     ClientGone,
 }
 
 /// An endpoint that is answering. It counts as busy until this is dropped.
 pub(super) struct Answering<'c> {
     pub(super) carrier: Carrier,
-    _endpoint: Pick,
+    pub(super) endpoint: Pick,
+    pub(super) is_tunnel_end: bool,
     _active: Held<'c>,
 }
 
@@ -53,7 +56,7 @@ impl<'c> Sender<'_, '_, 'c> {
         };
         let (pick, free) = match taken {
             Ok(taken) => taken,
-            Err(_) => return Tried::Refused(LocalReply::no_healthy_upstream()),
+            Err(_) => return Tried::Final(LocalReply::no_healthy_upstream()),
         };
         let lent = match free {
             Some(lent) => lent,
@@ -66,6 +69,11 @@ impl<'c> Sender<'_, '_, 'c> {
             Ok(carrier) => carrier,
             Err(waited) => return self.failed(waited),
         };
+        if self.is_tunnel_end {
+            // Nothing was asked of the endpoint, so that there is no time of an answer.
+            self.request_received();
+            return Tried::Answered(Answering { carrier, endpoint: pick, is_tunnel_end: true, _active: active });
+        }
         let mut waited = Waited::Sent;
         if !self.exchange.body.is_complete() {
             waited = self.send_rest(&mut carrier).await;
@@ -77,7 +85,9 @@ impl<'c> Sender<'_, '_, 'c> {
             waited = self.await_head(&mut carrier).await;
         }
         match waited {
-            Waited::Answered => Tried::Answered(Answering { carrier, _endpoint: pick, _active: active }),
+            Waited::Answered => {
+                Tried::Answered(Answering { carrier, endpoint: pick, is_tunnel_end: false, _active: active })
+            }
             other => self.failed(other),
         }
     }
@@ -89,7 +99,9 @@ impl<'c> Sender<'_, '_, 'c> {
         let pick = self.cluster.pick(tried, attempts.unwrap_or(0))?;
         self.exchange.memory.outcome.target = Some(pick.pool.target());
         self.trying = Some(pick.pool.clone());
-        let wanted = wanted(&self.exchange.memory.request, &self.exchange.chain, self.cluster);
+        let exchange = &*self.exchange;
+        let caller = exchange.downstream.connection.admission.facts.caller();
+        let wanted = wanted(&exchange.memory.request, &exchange.chain, self.cluster, self.is_tunnel_end, caller);
         let free = pick.pool.checkout(&wanted);
         Ok((pick, free))
     }
@@ -105,39 +117,31 @@ impl<'c> Sender<'_, '_, 'c> {
     }
 
     async fn obtain(&mut self, pool: &Rc<Pool>) -> Result<Lent, Tried<'c>> {
-        let wanted = wanted(&self.exchange.memory.request, &self.exchange.chain, self.cluster);
-        let downstream = &mut self.exchange.downstream;
-        let alarm = self.deadlines.arm_answer(&downstream.worker().timers);
-        let mut obtaining = pin!(pool.obtain(&wanted));
-        let obtained = poll_fn(|context| match obtaining.as_mut().poll(context) {
-            Poll::Ready(obtained) => Poll::Ready(Ok(obtained)),
-            Poll::Pending => poll_interrupt(context, downstream, alarm).map(Err),
-        })
-        .await;
+        let obtained = {
+            let exchange = &mut *self.exchange;
+            let connection = exchange.downstream.connection;
+            let caller = connection.admission.facts.caller();
+            let wanted = wanted(&exchange.memory.request, &exchange.chain, self.cluster, self.is_tunnel_end, caller);
+            let downstream = &mut exchange.downstream;
+            let alarm = self.deadlines.arm_answer(&downstream.worker().timers);
+            let mut departure = Departure::new(downstream.worker());
+            let mut obtaining = pin!(pool.obtain(&wanted));
+            poll_fn(|context| match obtaining.as_mut().poll(context) {
+                Poll::Ready(obtained) => Poll::Ready(Ok(obtained)),
+                Poll::Pending => poll_interrupt(context, downstream, &mut departure, alarm).map(Err),
+            })
+            .await
+        };
         match obtained {
             Err(Waited::ClientGone) => {
                 self.cluster.counters().upstream_rq_cancelled.increment();
                 Err(Tried::ClientGone)
             }
-            Err(Waited::Closing) => Err(Tried::Refused(LocalReply::closing())),
-            Err(_) => Err(Tried::Refused(self.timed_out())),
+            Err(Waited::Closing) => Err(Tried::Final(LocalReply::closing())),
+            Err(_) => Err(Tried::Final(self.timed_out())),
             Ok(Ok(lent)) => Ok(lent),
-            Ok(Err(ObtainFailure::Overflow)) => Err(Tried::Refused(LocalReply::overflow())),
-            Ok(Err(ObtainFailure::Gone)) => {
-                Err(Tried::Failed(Attempt::ConnectFailure, LocalReply::no_healthy_upstream()))
-            }
-            Ok(Err(ObtainFailure::Connect(failure))) => {
-                let outcome = &mut self.exchange.memory.outcome;
-                outcome.upstream_failure.clear();
-                outcome.upstream_failure.push_str(failure.reason());
-                Err(Tried::Failed(Attempt::ConnectFailure, LocalReply::connect_failure(&failure)))
-            }
+            Ok(Err(failure)) => Err(self.not_obtained(&failure)),
         }
-    }
-
-    pub(super) fn timed_out(&self) -> LocalReply {
-        self.cluster.counters().upstream_rq_timeout.increment();
-        LocalReply::upstream_timeout()
     }
 
     /// Sends what is here of the request.
@@ -150,12 +154,21 @@ impl<'c> Sender<'_, '_, 'c> {
         outcome.upstream_failure.clear();
         response.clear();
         let whole = exchange.body.is_complete();
+        let lent = match lent {
+            Lent::Http1(connection) if self.is_tunnel_end => {
+                response.open_tunnel();
+                return Ok(Carrier::Http1(connection));
+            }
+            lent => lent,
+        };
         outcome.upstream_protocol = lent.protocol();
         let begun =
             Carrier::begin(lent, request, exchange.scheme, replay.bytes(), exchange.body.trailers.as_deref(), whole);
         let carrier = begun.map_err(|error| match error {
-            OpenError::ExtendedConnect => Waited::ProtocolError,
-            OpenError::GoingAway | OpenError::TooManyStreams | OpenError::NoMoreIds => Waited::Refused,
+            OpenError::ExtendedConnect => Waited::NoExtendedConnect,
+            OpenError::GoingAway | OpenError::TooManyStreams | OpenError::NoMoreIds => {
+                Waited::Reset(UpstreamReset::Refused)
+            }
         })?;
         if !whole {
             self.send_received(&carrier).map_err(Waited::BadBody)?;
@@ -191,8 +204,9 @@ impl<'c> Sender<'_, '_, 'c> {
         let (memory, chain) = (&mut *exchange.memory, &exchange.chain);
         let response = &mut memory.response;
         let worker = exchange.downstream.worker();
+        exchange.body.pace = Pace::of_request(&memory.request, worker);
         let keep = keep(&mut memory.replay, self.cluster, &worker.process);
-        let departure = Alarm::new(&worker.timers);
+        let mut departure = Departure::new(worker);
         let Downstream { source, sink: client, connection: client_connection } = &mut exchange.downstream;
         let sink = carrier.sink();
         let mut sending = pin!(exchange.body.move_all(source, &sink, silence.as_ref(), keep));
@@ -206,6 +220,7 @@ impl<'c> Sender<'_, '_, 'c> {
                         return Poll::Ready(Waited::ClientGone);
                     }
                     Poll::Ready(Err(BodyFailure::Source(error))) => return Poll::Ready(Waited::BadBody(error)),
+                    Poll::Ready(Err(BodyFailure::TooSlow)) => return Poll::Ready(Waited::TooSlow),
                     // It may have answered before it closed.
                     Poll::Ready(Err(BodyFailure::Sink)) => broken = true,
                     Poll::Pending => {}
@@ -215,7 +230,7 @@ impl<'c> Sender<'_, '_, 'c> {
                 return Poll::Ready(waited);
             }
             // While the upstream takes nothing, nothing is read from the client: its end would not be met.
-            if sink.is_full() && poll_departure(context, &departure, client).is_ready() {
+            if sink.is_full() && departure.poll_unread(context, client).is_ready() {
                 return Poll::Ready(Waited::ClientGone);
             }
             poll_asked_or_late(context, client_connection, alarm)
@@ -231,77 +246,34 @@ impl<'c> Sender<'_, '_, 'c> {
         let client = downstream.sink.clone();
         let mut answer = Answer::new(carrier.source(), request, response, &exchange.chain, client);
         let alarm = self.deadlines.alarm();
+        let mut departure = Departure::new(downstream.worker());
         poll_fn(move |context| match answer.poll(context) {
             Poll::Ready(waited) => Poll::Ready(waited),
-            Poll::Pending => poll_interrupt(context, downstream, alarm),
+            Poll::Pending => poll_interrupt(context, downstream, &mut departure, alarm),
         })
-    }
-
-    fn failed(&mut self, waited: Waited) -> Tried<'c> {
-        let counters = self.cluster.counters();
-        match waited {
-            Waited::ClientGone => {
-                counters.upstream_rq_tx_reset.increment();
-                Tried::ClientGone
-            }
-            Waited::BadBody(error) => Tried::Refused(LocalReply::bad_body(error.detail(), error.status())),
-            Waited::Closing => Tried::Refused(LocalReply::closing()),
-            Waited::Reset => {
-                counters.upstream_rq_rx_reset.increment();
-                Tried::Failed(Attempt::Reset, LocalReply::upstream_reset())
-            }
-            Waited::ProtocolError => {
-                counters.upstream_cx_protocol_error.increment();
-                Tried::Failed(Attempt::Reset, LocalReply::upstream_protocol_error())
-            }
-            Waited::Refused => {
-                counters.upstream_rq_rx_reset.increment();
-                Tried::Failed(Attempt::RefusedStream, LocalReply::upstream_refused_stream())
-            }
-            Waited::RemoteReset => {
-                counters.upstream_rq_rx_reset.increment();
-                Tried::Failed(Attempt::Reset, LocalReply::upstream_remote_reset())
-            }
-            Waited::Timeout => self.expired(),
-            // Both were dealt with by the caller.
-            Waited::Answered | Waited::Sent => Tried::Refused(LocalReply::upstream_protocol_error()),
-        }
-    }
-
-    fn expired(&mut self) -> Tried<'c> {
-        let clock = &self.exchange.downstream.worker().io.clock;
-        clock.invalidate();
-        let client_counters = &self.exchange.chain.counters;
-        match self.deadlines.expired(clock.now()) {
-            Expired::Arrival => {
-                client_counters.downstream_rq_timeout.increment();
-                Tried::Refused(LocalReply::request_timeout())
-            }
-            Expired::Answer => Tried::Refused(self.timed_out()),
-            Expired::Try => {
-                self.cluster.counters().upstream_rq_per_try_timeout.increment();
-                Tried::Failed(Attempt::PerTryTimeout, LocalReply::per_try_timeout())
-            }
-            Expired::Silence => {
-                client_counters.downstream_rq_idle_timeout.increment();
-                Tried::Refused(LocalReply::idle_timeout(self.exchange.body.is_complete()))
-            }
-        }
     }
 }
 
-/// Keeps what is sent of a body for another try, within the bounds.
-fn keep<'a>(replay: &'a mut Replay, cluster: &'a Cluster, process: &'a Process) -> impl FnMut(&[u8]) + 'a {
+/// Keeps what is sent of a body for another try, within the bounds; says whether there can be one.
+fn keep<'a>(replay: &'a mut Replay, cluster: &'a Cluster, process: &'a Process) -> impl FnMut(&[u8]) -> bool + 'a {
     move |data| {
         if !replay.keep(data, &process.replay_limit) {
             cluster.counters().retry_or_shadow_abandoned.increment();
         }
+        replay.is_whole()
     }
 }
 
 /// What the connection is for.
-fn wanted<'a>(request: &'a RequestHead, chain: &'a HttpChain, cluster: &Cluster) -> Wanted<'a> {
+fn wanted<'a>(
+    request: &'a RequestHead,
+    chain: &'a HttpChain,
+    cluster: &Cluster,
+    is_tunnel_end: bool,
+    caller: Option<&'a str>,
+) -> Wanted<'a> {
     let http = match cluster.protocol() {
+        _ if is_tunnel_end => Http::None,
         UpstreamProtocol::Http1 => Http::Version1,
         UpstreamProtocol::Http2 => Http::Version2,
         UpstreamProtocol::Auto => Http::Negotiated,
@@ -309,5 +281,5 @@ fn wanted<'a>(request: &'a RequestHead, chain: &'a HttpChain, cluster: &Cluster)
         UpstreamProtocol::UseDownstream => Http::Version1,
     };
     let protocols = chain.filters.upstream_protocols(http).filter(|_| !cluster.keeps_its_protocols());
-    Wanted { host: request.authority(), protocols, http, is_upgrade: request.upgrade().is_some() }
+    Wanted { host: request.authority(), protocols, http, is_upgrade: request.upgrade().is_some(), caller }
 }

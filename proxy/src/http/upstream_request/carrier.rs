@@ -1,6 +1,6 @@
 //! What carries a try to the endpoint and its answer back: an HTTP/1 connection or a stream of an HTTP/2 connection.
 
-use h1::{BodyLength, Fields, RequestHead, Scheme, chunked};
+use h1::{BodyLength, Fields, Method, RequestHead, Scheme, chunked};
 use h2::OpenError;
 
 use crate::http::sink::Sink;
@@ -44,7 +44,7 @@ impl Carrier {
             }
             Lent::Http2(connection) => {
                 // What switches protocols goes on after the answer.
-                let whole = whole && request.upgrade().is_none();
+                let whole = whole && request.upgrade().is_none() && request.method != Method::Connect;
                 let trailers = trailers.filter(|_| whole);
                 let last = whole && trailers.is_none();
                 let stream = connection.open(request, scheme, last && replay.is_empty())?;

@@ -3,14 +3,50 @@
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use h1::{Fields, Header};
+use h1::{Fields, Header, RequestHead};
 use route::Forward;
 
-use crate::http::grpc::{self, Bounds};
+use crate::http::grpc;
 use crate::http::outcome::Outcome;
 use crate::worker::Worker;
 use crate::worker::timer::{Alarm, Timers};
 use xds_model::http::HttpConnectionManager;
+
+/// Bounds on a request that its route sets, and those of gRPC itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::http) struct Bounds {
+    /// On the answer, counted from the end of the request.
+    pub(in crate::http) answer: Option<Duration>,
+    /// On the life of the stream; `None` for that of the connection manager.
+    pub(in crate::http) life: Option<Duration>,
+    /// The endpoint is told of the bound on the answer as of its deadline.
+    pub(in crate::http) is_deadline: bool,
+}
+
+/// What a route makes of a request (Envoy, `FilterUtility::finalTimeout` and `ActiveStream::refreshDurationTimeout`).
+pub(in crate::http) fn bounds(forward: &Forward, request: &RequestHead) -> Bounds {
+    let is_set = |time: Option<Duration>| time.filter(|time| !time.is_zero());
+    if let Some(stream) = &forward.max_stream_duration {
+        let counted = stream.grpc_timeout_header_max.filter(|_| grpc::is_grpc(request.fields()));
+        let said = counted.and_then(|most| Some((most, grpc::deadline(request.fields())?)));
+        let life = match said {
+            Some((most, said)) => {
+                let said = is_set(Some(most)).map_or(said, |most| said.min(most));
+                Some(said.saturating_sub(stream.grpc_timeout_header_offset).max(Duration::from_nanos(1)))
+            }
+            None => stream.duration,
+        };
+        return Bounds { answer: None, life, is_deadline: false };
+    }
+    match forward.grpc_timeout.filter(|_| grpc::is_grpc(request.fields())) {
+        None => Bounds { answer: is_set(forward.timeout), ..Bounds::default() },
+        Some(times) => {
+            let said = is_set(grpc::deadline(request.fields()));
+            let said = said.map(|said| if times.offset < said { said - times.offset } else { said });
+            Bounds { answer: said.into_iter().chain(is_set(times.max)).min(), life: None, is_deadline: true }
+        }
+    }
+}
 
 /// Tells the upstream how long the answer is waited for, when so much of the time has passed (Envoy,
 /// `FilterUtility::setTimeoutHeaders`).

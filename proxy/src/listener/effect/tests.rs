@@ -57,13 +57,14 @@ fn facts(transport: TransportProtocol, tls: Option<TlsFacts>) -> ConnectionFacts
     ConnectionFacts {
         id: 1,
         remote: address,
-        direct_remote: address,
+        proxy: None,
         local: address,
         accepted: Instant::now(),
         accepted_unix: Duration::ZERO,
+        obeys_overload_manager: true,
+        is_at_entrance: false,
         transport,
-        server_name: None,
-        offered_protocols: Vec::new(),
+        client_hello: None,
         tls: tls.map(Box::new),
     }
 }
@@ -87,6 +88,7 @@ fn every_field_has_its_effect() {
         filter_chains: _,
         default_filter_chain: _,
         access_log: _,
+        entrance: _,
     } = Listener {
         name: String::new(),
         address: ([127, 0, 0, 1], 1).into(),
@@ -98,12 +100,13 @@ fn every_field_has_its_effect() {
         filter_chains: Vec::new(),
         default_filter_chain: None,
         access_log: Vec::new(),
+        entrance: None,
     };
     let FilterChain { name: _, matches: _, tls: _, transport_socket_connect_timeout: _, terminal: _ } = model(None);
     let DownstreamTls { certificates: _, validation: _, require_client_certificate: _, parameters: _, alpn: _ } =
         tls(false, None);
     let of = |kind: &str| EFFECTS.iter().filter(|(field, _)| field.starts_with(kind)).count();
-    assert_eq!((of("Listener."), of("FilterChain."), of("DownstreamTls.")), (10, 5, 5));
+    assert_eq!((of("Listener."), of("FilterChain."), of("DownstreamTls.")), (11, 5, 5));
 }
 
 #[test]

@@ -7,8 +7,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, LocalSet, spawn_local};
 
 use super::*;
-use crate::io::Flusher;
-use crate::worker::Core;
+use crate::io::{Driver, Flusher};
+use crate::worker::{Core, Process};
 
 /// More than the buffers of two connections and a pipe hold.
 const BULK: usize = 32 << 20;
@@ -25,7 +25,9 @@ struct Setup {
 
 impl Setup {
     async fn new() -> Self {
-        let core = Core::new(Arc::default());
+        let mut process = Process::default();
+        process.driver = Driver::of_tests();
+        let core = Core::new(Arc::new(process)).unwrap();
         spawn_local(Flusher::run(core.io.clone()));
         spawn_local(core.timers.clone().run());
         let (client, mut downstream) = connected(&core.io).await;
@@ -54,7 +56,7 @@ impl Setup {
 async fn connected(io: &Rc<Io>) -> (TcpStream, Stream) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let peer = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-    (peer, Stream::new(listener.accept().await.unwrap().0, io))
+    (peer, Stream::new(listener.accept().await.unwrap().0, io).unwrap())
 }
 
 /// Bytes of which none is at the place of another nearby.

@@ -132,7 +132,7 @@ fn plain(operator: PlainOperator, record: &Record<'_>, out: &mut Vec<u8>) -> Wri
             let known = Some(record.protocol).filter(|protocol| !protocol.is_empty());
             optional(record.request.map(|request| request.version.as_str()).or(known), out)
         }
-        Op::RequestedServerName => optional(connection.server_name.as_deref(), out),
+        Op::RequestedServerName => optional(connection.server_name(), out),
         Op::RequestDuration => milliseconds(record.request_duration, out),
         Op::RequestHeadersBytes => number(record.request.map_or(0, |request| request_bytes(request, record)), out),
         Op::RequestTxDuration => milliseconds(record.request_sent_duration, out),
@@ -218,7 +218,7 @@ fn socket_of(operator: PlainOperator, record: &Record<'_>) -> Option<SocketAddr>
     match operator {
         Op::DownstreamDirectRemoteAddress
         | Op::DownstreamDirectRemoteAddressWithoutPort
-        | Op::DownstreamDirectRemotePort => Some(record.connection.direct_remote),
+        | Op::DownstreamDirectRemotePort => Some(record.connection.direct_remote()),
         Op::DownstreamLocalAddress | Op::DownstreamLocalAddressWithoutPort | Op::DownstreamLocalPort => {
             Some(record.connection.local)
         }

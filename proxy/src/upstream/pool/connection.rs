@@ -66,7 +66,7 @@ impl UpstreamConnection {
             return;
         }
         self.idle_since = pool.core.io.clock.now();
-        pool.idle.borrow_mut().push(self);
+        pool.idle.put(self);
         if pool.queued.get() > 0 {
             pool.returned.notify_one();
         }
@@ -79,6 +79,11 @@ impl UpstreamConnection {
         }
         self.pool.counters.upstream_cx_rx_bytes_total.add(received);
         self.pool.counters.upstream_cx_tx_bytes_total.add(sent);
+    }
+
+    /// As [`Security::is_for_another_host`].
+    pub(super) fn is_for_another_host(&self, other: &Self) -> bool {
+        self.security.is_for_another_host(&other.security)
     }
 
     pub(super) fn fits(&self, transport: &ClientTransport, wanted: &Wanted<'_>) -> bool {

@@ -4,13 +4,13 @@ use std::cell::Cell;
 
 use super::Pool;
 
-/// A connection that is being opened counts as open.
-pub(super) struct Opening<'pool> {
+/// Counts a connection as open from the moment when it begins to be opened.
+pub(super) struct CountedOpen<'pool> {
     pool: &'pool Pool,
     succeeded: Cell<bool>,
 }
 
-impl<'pool> Opening<'pool> {
+impl<'pool> CountedOpen<'pool> {
     pub(super) fn new(pool: &'pool Pool) -> Self {
         pool.open.set(pool.open.get() + 1);
         Self { pool, succeeded: Cell::new(false) }
@@ -21,7 +21,7 @@ impl<'pool> Opening<'pool> {
     }
 }
 
-impl Drop for Opening<'_> {
+impl Drop for CountedOpen<'_> {
     fn drop(&mut self) {
         if !self.succeeded.get() {
             self.pool.connection_gone();

@@ -1,22 +1,22 @@
 //! HTTP/2 connections to one endpoint: as few as possible, each for as many requests as it takes.
 
+mod driver;
+
 use std::cell::{Cell, RefCell};
-use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::task::{Context, Poll};
 
-use balance::Permit;
 use h1::{RequestHead, Scheme};
 use h2::OpenError;
 use tokio::sync::Notify;
 
-use super::security::Security;
-use super::{ObtainFailure, Pool, Target};
-use crate::http2::{self, Code, Keepalive, Over, Role};
-use crate::io::{Stream, Traffic};
-use crate::upstream::connector::{ConnectFailure, Connected, Wanted};
-use crate::worker::timer::Alarm;
+use super::security::{MOST_FOR_OTHER_HOSTS, Security};
+use super::{ObtainFailure, Target};
+use crate::http2;
+use crate::upstream::connector::{ConnectFailure, Wanted};
+
+/// With more held than this of what arrived, because those who asked do not take it, a connection gets no more requests.
+const MOST_HELD: usize = 8 << 20;
 
 /// The HTTP/2 connections of a pool.
 #[derive(Debug, Default)]
@@ -51,14 +51,27 @@ impl SharedConnection {
         self.connection.open(head, scheme, whole)
     }
 
+    /// No request is sent on it any more; it closes with the last one.
+    pub(super) fn retire(&self) {
+        self.retired.set(true);
+        self.connection.wake();
+    }
+
     /// Waits until it is known what the endpoint takes.
     pub(super) async fn settled(&self) {
         self.connection.settled().await;
     }
 
-    /// Whether another stream may be opened, as far as the endpoint and the cluster's configuration say.
+    /// Whether another stream may be opened, as far as the endpoint, the cluster's configuration and our memory say.
     fn has_room(&self, target: &Target) -> bool {
-        self.connection.active() < target.http2.max_concurrent_streams as usize && self.connection.can_open()
+        self.connection.active() < target.http2.max_concurrent_streams as usize
+            && self.connection.held() <= MOST_HELD
+            && self.connection.can_open()
+    }
+
+    /// Whether no request is under way on it, nor about to be sent.
+    fn is_idle(&self) -> bool {
+        self.connection.active() == 0 && self.connection.is_settled()
     }
 
     fn takes(&self, target: &Target, wanted: &Wanted<'_>) -> bool {
@@ -84,6 +97,36 @@ impl SharedConnections {
         self.open.borrow().iter().find(|connection| connection.takes(target, wanted)).cloned()
     }
 
+    /// No request is sent any more on an idle one that is of no use for the request, because of its protocol or because of how it
+    /// is secured: it closes, and its pool is told.
+    pub(super) fn retire_unfit(&self, target: &Target, wanted: &Wanted<'_>) {
+        let mut open = self.open.borrow_mut();
+        let is_unfit = |connection: &Rc<SharedConnection>| {
+            let may_fit = wanted.http.may_be_shared() && connection.security.fits(&target.transport, wanted);
+            !may_fit && connection.is_idle()
+        };
+        if let Some(index) = open.iter().position(is_unfit) {
+            open.remove(index).retire();
+        }
+    }
+
+    /// Adds a connection, and closes the oldest idle ones for other hosts if there are too many of them.
+    fn add(&self, connection: &Rc<SharedConnection>) {
+        let mut open = self.open.borrow_mut();
+        let is_other =
+            |other: &Rc<SharedConnection>| other.is_idle() && other.security.is_for_another_host(&connection.security);
+        let mut beyond = open.iter().filter(|other| is_other(other)).count().saturating_sub(MOST_FOR_OTHER_HOSTS);
+        open.retain(|other| {
+            let closes = beyond > 0 && is_other(other);
+            if closes {
+                beyond -= 1;
+                other.retire();
+            }
+            !closes
+        });
+        open.push(connection.clone());
+    }
+
     /// Somebody waits for a stream of any of them.
     pub(super) fn tell_of_room(&self) {
         self.open.borrow().iter().for_each(|connection| connection.connection.tell_of_room());
@@ -92,8 +135,7 @@ impl SharedConnections {
     /// No request is sent on any of them any more.
     pub(super) fn retire(&self) {
         for connection in self.open.borrow_mut().drain(..) {
-            connection.retired.set(true);
-            connection.connection.wake();
+            connection.retire();
         }
     }
 
@@ -132,141 +174,5 @@ impl Drop for Begun<'_> {
             *opening = None;
         }
         self.opening.done.notify_waiters();
-    }
-}
-
-impl Pool {
-    /// Begins to speak HTTP/2 on a new connection; a task drives it from now on.
-    pub(super) fn share(
-        self: &Rc<Self>,
-        target: &Target,
-        wanted: &Wanted<'_>,
-        connected: Connected,
-        permit: Permit,
-    ) -> Rc<SharedConnection> {
-        let Connected { stream, local, remote } = connected;
-        let config = target.http2;
-        let shared = Rc::new(SharedConnection {
-            local,
-            remote,
-            connection: http2::Connection::start(Role::Client, config, stream.writer(), &self.core.io),
-            security: Security::new(target, wanted),
-            served: Cell::new(0),
-            retired: Cell::new(false),
-        });
-        self.counters.upstream_cx_total.increment();
-        self.counters.upstream_cx_active.increment();
-        self.counters.upstream_cx_http2_total.increment();
-        self.shared.open.borrow_mut().push(shared.clone());
-        let driver = Driver {
-            pool: self.clone(),
-            shared: shared.clone(),
-            alarm: Alarm::new(&self.core.timers),
-            idle: false,
-            keepalive: Keepalive::new(target.model.http2.keepalive, &self.core),
-        };
-        self.core.background.spawn(driver.run(stream, permit));
-        shared
-    }
-}
-
-/// The task of a connection.
-struct Driver {
-    pool: Rc<Pool>,
-    shared: Rc<SharedConnection>,
-    /// For the end of silence.
-    alarm: Alarm,
-    /// No request is under way, and the alarm is set.
-    idle: bool,
-    keepalive: Option<Keepalive>,
-}
-
-impl Driver {
-    async fn run(mut self, mut stream: Stream, _permit: Permit) {
-        let over = poll_fn(|context| self.poll(context, &mut stream)).await;
-        self.count(&mut stream);
-        if let Over::Protocol(reason) | Over::Flood(reason) = over {
-            tracing::debug!(endpoint = %self.shared.remote, "an HTTP/2 connection is closed: {reason}");
-            self.pool.counters.upstream_cx_protocol_error.increment();
-        }
-        if over == Over::Local {
-            self.shared.connection.go_away(Code::NO_ERROR);
-        }
-        self.shared.connection.end(over);
-        stream.finish();
-        self.alarm.set_after(Some(super::LAST_FLUSH));
-        let _ = self.alarm.limit(stream.flushed()).await;
-    }
-
-    fn poll(&mut self, context: &mut Context<'_>, stream: &mut Stream) -> Poll<Over> {
-        let connection = &self.shared.connection;
-        let driven = connection.poll_drive(context, stream, &mut ());
-        self.count(stream);
-        if driven.is_ready() {
-            return driven;
-        }
-        if connection.is_leaving() && !self.shared.retired.replace(true) {
-            self.pool.counters.upstream_cx_close_notify.increment();
-            self.leave_pool();
-        }
-        let core = &self.pool.core;
-        if self.keepalive.as_mut().is_some_and(|keepalive| keepalive.poll(context, connection, core).is_ready()) {
-            self.pool.counters.upstream_cx_http2_keepalive_timeout.increment();
-            return Poll::Ready(Over::Local);
-        }
-        // Somebody may wait for a stream that has become free.
-        if self.pool.queued.get() > 0 {
-            if self.shared.has_room(&self.pool.target.borrow()) {
-                self.pool.returned.notify_one();
-            }
-            connection.tell_of_room();
-        }
-        let active = connection.active() > 0;
-        if !active && self.is_done() {
-            return Poll::Ready(Over::Local);
-        }
-        if active || !self.idle {
-            self.idle = !active;
-            if !active {
-                connection.rest();
-            }
-            let timeout = self.pool.target.borrow().model.idle_timeout;
-            self.alarm.set_after(timeout.filter(|_| !active));
-        }
-        if active || self.alarm.deadline().is_none() || self.alarm.poll_elapsed(context).is_pending() {
-            return Poll::Pending;
-        }
-        self.pool.counters.upstream_cx_idle_timeout.increment();
-        Poll::Ready(Over::Local)
-    }
-
-    /// Whether no other request will come.
-    fn is_done(&self) -> bool {
-        let most = self.pool.target.borrow().model.max_requests_per_connection;
-        let enough = most.is_some_and(|most| self.shared.served.get() >= most);
-        if enough {
-            self.pool.counters.upstream_cx_max_requests.increment();
-        }
-        enough || self.shared.retired.get()
-    }
-
-    fn leave_pool(&self) {
-        self.pool.shared.open.borrow_mut().retain(|other| !Rc::ptr_eq(other, &self.shared));
-    }
-
-    fn count(&self, stream: &mut Stream) {
-        let Traffic { received, sent } = stream.take_traffic();
-        self.pool.counters.upstream_cx_rx_bytes_total.add(received);
-        self.pool.counters.upstream_cx_tx_bytes_total.add(sent);
-    }
-}
-
-impl Drop for Driver {
-    fn drop(&mut self) {
-        self.leave_pool();
-        self.shared.connection.end(Over::Local);
-        self.pool.counters.upstream_cx_active.decrement();
-        self.pool.counters.upstream_cx_destroy.increment();
-        self.pool.connection_gone();
     }
 }

@@ -7,6 +7,9 @@ use crate::config::snapshot::ClientTransport;
 use crate::tls::ClientTls;
 use crate::upstream::connector::Wanted;
 
+/// Idle connections of a pool that are of use for other hosts alone than the one that was asked for last.
+pub(super) const MOST_FOR_OTHER_HOSTS: usize = 64;
+
 /// How a connection is secured; `None` inside if it is clear.
 #[derive(Debug)]
 pub(super) struct Security(Option<Tls>);
@@ -29,6 +32,15 @@ impl Security {
             }),
             ClientTransport::Raw | ClientTransport::Waiting(_) => None,
         })
+    }
+
+    /// Whether it is of use for one host alone, which is another one than that of `other`.
+    pub(super) fn is_for_another_host(&self, other: &Self) -> bool {
+        self.host().is_some_and(|host| other.host() != Some(host))
+    }
+
+    fn host(&self) -> Option<&[u8]> {
+        self.0.as_ref().and_then(|tls| tls.host.as_deref())
     }
 
     /// Whether a request may use it.

@@ -8,6 +8,7 @@ use xds_model::cluster as model;
 use crate::config::snapshot::{ClientTransport, ClusterSnapshot};
 use crate::http2::http2_config;
 use crate::upstream::cluster::transport_for;
+use crate::upstream::outliers::Monitor;
 
 /// What the endpoint is like now.
 #[derive(Debug)]
@@ -20,10 +21,16 @@ pub struct Target {
     pub(super) model: Arc<model::Cluster>,
     pub(super) http2: h2::Config,
     pub(super) breaker: Breaker,
+    pub(super) monitor: Option<Monitor>,
 }
 
 impl Target {
-    pub(super) fn new(endpoint: &Endpoint, snapshot: &ClusterSnapshot, breaker: &Breaker) -> Self {
+    pub(super) fn new(
+        endpoint: &Endpoint,
+        snapshot: &ClusterSnapshot,
+        breaker: &Breaker,
+        monitor: Option<Monitor>,
+    ) -> Self {
         use xds_model::endpoint::EndpointAddress;
         let address = match &endpoint.address {
             EndpointAddress::Socket(address) => address.to_string(),
@@ -37,6 +44,7 @@ impl Target {
             http2: http2_config(&snapshot.model.http2),
             model: snapshot.model.clone(),
             breaker: breaker.clone(),
+            monitor,
         }
     }
 }

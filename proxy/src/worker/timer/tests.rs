@@ -26,7 +26,7 @@ fn alarms_that_come_and_go_leave_no_heap_of_checks() {
     assert!(most <= bound(alarms.len() + 1), "{most}");
     let state = timers.state.borrow();
     for alarm in &alarms {
-        let check = state.alarms[alarm.index].check.unwrap();
+        let check = state.alarms[alarm.index as usize].check.unwrap();
         assert!(state.checks.iter().any(|Reverse(entry)| *entry == (check, alarm.index)), "none is lost");
     }
 }

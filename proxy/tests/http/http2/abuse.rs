@@ -190,11 +190,13 @@ async fn names_with_underscores_are_dealt_with_as_the_listener_says() {
 /// What a hostile client repeats, given a number that no other repetition has.
 type Repetition = fn(u32) -> Vec<Frame>;
 
-const FLOODS: [(&str, Repetition); 9] = [
+const FLOODS: [(&str, Repetition); 11] = [
     ("rapid reset", |number| vec![Frame::get(2 * number + 1, "/"), Frame::reset(2 * number + 1, 8)]),
     ("PING", |_| vec![Frame::new(kind::PING, 0, 0, [0; 8])]),
     ("SETTINGS", |_| vec![Frame::settings(&[])]),
     ("PRIORITY", |_| vec![Frame::new(kind::PRIORITY, 0, 1, [0, 0, 0, 3, 0])]),
+    ("GOAWAY", |_| vec![Frame::go_away(0, 0)]),
+    ("SETTINGS that acknowledge nothing", |_| vec![Frame::new(kind::SETTINGS, flag::ACK, 0, [])]),
     ("WINDOW_UPDATE", |_| vec![Frame::window_update(0, 1)]),
     ("unknown frames", |_| vec![Frame::new(0x77, 0, 0, [])]),
     ("empty DATA", |number| {

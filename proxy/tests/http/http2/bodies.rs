@@ -1,5 +1,7 @@
 //! Bodies of all sizes, through windows of all sizes.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http2_oracle::{client, server};
 use tokio::join;
@@ -163,6 +165,23 @@ async fn a_client_that_does_not_read_a_stream_holds_up_no_other() {
     // With credit it goes on, as far as that reaches.
     client.send(&[Frame::window_update(1, 7)]).await;
     assert_eq!(client.until_some(|frame| frame.stream == 1).await.payload, b"xxxxxxx");
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn a_stream_that_a_client_does_not_read_is_reset_at_the_stream_idle_timeout() {
+    let site = Site::with(|plan| {
+        http2_upstream(plan);
+        plan.manager.stream_idle_timeout = Some(Duration::from_millis(200));
+    })
+    .await;
+    let mut client = Frames::connect(site.address).await;
+    client.send(&[Frame::settings(&[(setting::INITIAL_WINDOW_SIZE, 0)]), Frame::get(1, "/stalled")]).await;
+    let mut upstream = Http2Upstream::accept(&site.backend).await;
+    // More than the endpoint's window: what is here as a whole would be waited for otherwise.
+    upstream.request().await.answer_whole(ok(), Bytes::from(vec![b'x'; 2_000_000]), None);
+    assert_eq!(client.until(kind::RST_STREAM).await.stream, 1);
+    site.edge.counts("downstream_rq_idle_timeout", 1).await;
     site.stop().await;
 }
 

@@ -37,11 +37,33 @@ async fn leaves_in_order(mut client: Frames, mut upstream: Http2Upstream, reques
     late.says("late");
     assert_eq!(client.until(kind::DATA).await.payload, b"late");
     request.says("finished");
-    let mut rest = client.closes().await.into_iter().filter(|frame| frame.kind != kind::WINDOW_UPDATE);
+    let (last, rest): (Vec<Frame>, Vec<Frame>) =
+        client.closes().await.into_iter().partition(|frame| frame.kind == kind::GOAWAY);
+    let mut rest = rest.into_iter().filter(|frame| frame.kind != kind::WINDOW_UPDATE);
     assert_eq!(rest.next().map(|frame| (frame.kind, frame.stream)), Some((kind::HEADERS, 1)));
     assert_eq!(rest.next().map(|frame| frame.payload), Some(b"finished".to_vec()));
-    let last = rest.next().unwrap();
-    assert_eq!((last.kind, last.last_stream(), last.code()), (kind::GOAWAY, 3, NO_ERROR));
+    // Before the answer or behind it: it comes when the notice is over.
+    let last: Vec<(u32, u32)> = last.iter().map(|frame| (frame.last_stream(), frame.code())).collect();
+    assert_eq!(last, [(3, NO_ERROR)]);
+}
+
+#[tokio::test]
+async fn when_the_notice_is_over_the_last_stream_is_named_and_later_ones_are_not_served() {
+    let site = Site::with(http2_upstream).await;
+    let (mut client, upstream, request) = waiting(&site).await;
+    site.edge.remove_listener(&site.listener.name).await;
+    let notice = client.until(kind::GOAWAY).await;
+    assert_eq!((notice.last_stream(), notice.code()), (ANY, NO_ERROR));
+    let last = client.until(kind::GOAWAY).await;
+    assert_eq!((last.last_stream(), last.code()), (1, NO_ERROR));
+    client.send(&[Frame::get(3, "/too-late"), Frame::new(kind::PING, 0, 0, [0; 8])]).await;
+    client.until(kind::PING).await;
+    request.says("finished");
+    let rest = client.closes().await;
+    let streams: Vec<(u8, u32)> = rest.iter().map(|frame| (frame.kind, frame.stream)).collect();
+    assert_eq!(streams, [(kind::HEADERS, 1), (kind::DATA, 1)], "{rest:?}");
+    assert!(!upstream.has_request());
+    site.stop().await;
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use http2_oracle::Reason;
 use xds_model::http2::Http2Keepalive;
 
-use crate::kit::{Frame, Frames, Http2Upstream, Open, Plan, Site, flag, get, http2_upstream, kind};
+use crate::kit::{Frame, Frames, Http2Upstream, Open, PREFACE, Plan, Site, flag, get, http2_upstream, kind, post};
 
 const SHORT: Duration = Duration::from_millis(200);
 /// The code of an end that is nobody's fault.
@@ -30,7 +30,47 @@ async fn a_client_without_requests_is_asked_to_leave_at_the_idle_timeout() {
     let last = client.closes().await.pop().unwrap();
     assert_eq!((last.kind, last.last_stream(), last.code()), (kind::GOAWAY, 0, NO_ERROR));
     assert_eq!(site.edge.count("http.test.downstream_cx_idle_timeout"), 1);
+    assert_eq!(site.edge.count("http.test.downstream_cx_drain_close"), 0, "nobody drains");
     site.edge.counts("http.test.downstream_cx_active", 0).await;
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_something_half_sent_has_its_connection_closed_and_no_other() {
+    let site = Site::with(|plan| {
+        http2_upstream(plan);
+        plan.manager.request_headers_timeout = Some(SHORT);
+    })
+    .await;
+    // One with a request under way, and nothing half sent.
+    let Open { mut client, mut asked, request, upstream: mut other } = site.asked(post("/"), false).await;
+    let head = Frame::get(1, "/");
+    let settings = Frame::settings(&[]);
+    let unfinished = Frame { flags: flag::END_STREAM, ..head.clone() };
+    let cases: [(&str, Vec<u8>); 5] = [
+        ("no settings", PREFACE.to_vec()),
+        ("half of the settings", [PREFACE, &settings.bytes()[..5]].concat()),
+        ("a head that is to be continued", [PREFACE, &settings.bytes(), &unfinished.bytes()].concat()),
+        ("half of a head", [PREFACE, &settings.bytes(), &head.bytes()[..12]].concat()),
+        ("a part of another frame", [PREFACE, &settings.bytes(), &Frame::post(1, "/").bytes(), &[0, 0, 1]].concat()),
+    ];
+    for (number, (name, bytes)) in cases.iter().enumerate() {
+        let mut client = Frames::connect_silently(site.address).await;
+        client.send_bytes(bytes).await;
+        let last = client.until(kind::GOAWAY).await;
+        assert_eq!(last.code(), NO_ERROR, "{name}");
+        client.closes().await;
+        assert_eq!(site.edge.count("http.test.downstream_rq_header_timeout"), number as u64 + 1, "{name}");
+    }
+    // The one whose body was to come.
+    drop(other.request().await);
+    // More time has passed than a head has, and its body is still to come.
+    asked.body.send_data("piece".into(), true).unwrap();
+    request.says("here");
+    assert_eq!(asked.message().await.text(), "here");
+    let next = client.send(get("/"), true).await;
+    other.request().await.says("here");
+    assert_eq!(next.message().await.text(), "here");
     site.stop().await;
 }
 

@@ -48,6 +48,44 @@ async fn slow_readers_of_large_responses_on_one_connection_hold_up_their_senders
 }
 
 #[tokio::test]
+async fn answers_of_our_own_that_nobody_takes_do_not_fill_our_memory() {
+    const CLIENTS: usize = 50;
+    const STREAMS: u32 = 10;
+    const BODY: usize = 4 << 20;
+    if !is_alone("http2::memory::answers_of_our_own_that_nobody_takes_do_not_fill_our_memory") {
+        return;
+    }
+    let body: &'static str = "x".repeat(BODY).leak();
+    let site = Site::with(|plan: &mut Plan| *plan.routes() = vec![prefix("/", direct(200, body))]).await;
+    let before = resident();
+    let mut over_http2 = Vec::new();
+    for _ in 0..CLIENTS {
+        let mut client = Frames::connect(site.address).await;
+        let asked: Vec<Frame> = (0..STREAMS).map(|number| Frame::get(2 * number + 1, "/")).collect();
+        client.send(&asked).await;
+        for _ in 0..STREAMS {
+            client.until(kind::HEADERS).await;
+        }
+        over_http2.push(client);
+    }
+    let mut over_http1 = Vec::new();
+    for _ in 0..CLIENTS {
+        let mut client = site.client().await;
+        client.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
+        let head = client.head().await;
+        assert_eq!(head.status(), 200);
+        over_http1.push((client, head));
+    }
+    let grown = resident().saturating_sub(before);
+    assert!(grown < 128 << 20, "grown by {grown} bytes");
+    // Who reads gets all of it.
+    let (mut client, head) = over_http1.pop().unwrap();
+    assert_eq!(client.body(&head).await.len(), BODY);
+    assert_eq!(site.http2_client().await.ask("/").await.text().len(), BODY);
+    site.stop().await;
+}
+
+#[tokio::test]
 async fn uploads_to_an_endpoint_that_does_not_read_hold_up_the_client_and_not_our_memory() {
     if !is_alone("http2::memory::uploads_to_an_endpoint_that_does_not_read_hold_up_the_client_and_not_our_memory") {
         return;

@@ -251,6 +251,27 @@ async fn an_endpoint_that_speaks_no_http2_gets_502_and_its_connection_closes() {
 }
 
 #[tokio::test]
+async fn a_connection_that_an_endpoint_breaks_counts_once_however_many_requests_fail() {
+    let site = Site::with(http2_upstream).await;
+    let mut client = Frames::connect(site.address).await;
+    client.send(&[Frame::get(1, "/"), Frame::get(3, "/"), Frame::get(5, "/")]).await;
+    let mut upstream = Frames::accept(&site.backend, &[]).await;
+    for _ in 0..3 {
+        upstream.until(kind::HEADERS).await;
+    }
+    // No frame may be that large.
+    upstream.send_bytes(&[0xff; 9]).await;
+    for _ in 0..3 {
+        client.until(kind::DATA).await;
+    }
+    site.logs(&["502 UPE upstream_reset_before_response_started{protocol_error} 0 87"; 3]).await;
+    site.edge.counts("cluster.b.upstream_cx_active", 0).await;
+    assert_eq!(site.edge.count("cluster.b.upstream_cx_protocol_error"), 1);
+    assert_eq!(site.edge.count("cluster.b.upstream_rq_rx_reset"), 3);
+    site.stop().await;
+}
+
+#[tokio::test]
 async fn a_connect_that_takes_too_long_ends_for_all_who_wait() {
     // An address whose queue is full answers nothing.
     let full = tokio::net::TcpSocket::new_v4().unwrap();

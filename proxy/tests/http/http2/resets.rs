@@ -168,9 +168,12 @@ async fn an_endpoint_that_resets_the_stream_before_it_answers_gets_503() {
 
 #[tokio::test]
 async fn an_endpoint_that_resets_the_stream_within_the_answer_breaks_it_off() {
-    for (code, details) in
-        [(Reason::INTERNAL_ERROR, "remote_reset"), (Reason::REFUSED_STREAM, "remote_refused_stream_reset")]
-    {
+    let cases = [
+        (Reason::INTERNAL_ERROR, "UR", "remote_reset"),
+        (Reason::REFUSED_STREAM, "UR", "remote_refused_stream_reset"),
+        (Reason::PROTOCOL_ERROR, "UPE", "protocol_error"),
+    ];
+    for (code, flag, details) in cases {
         let site = Site::with(http2_upstream).await;
         let Open { mut asked, mut request, client, upstream: _upstream } = site.asked(get("/"), true).await;
         let mut answering = request.answer(ok());
@@ -179,7 +182,7 @@ async fn an_endpoint_that_resets_the_stream_within_the_answer_breaks_it_off() {
         reads(&mut answer, "half").await;
         answering.send_reset(code);
         assert_eq!(reset_of(&mut answer).await, Reason::INTERNAL_ERROR);
-        site.logs(&[&format!("200 UR upstream_reset_after_response_started{{{details}}} 0 4")]).await;
+        site.logs(&[&format!("200 {flag} upstream_reset_after_response_started{{{details}}} 0 4")]).await;
         assert_eq!(site.edge.count("cluster.b.upstream_rq_rx_reset"), 1);
         assert!(!client.is_over());
         site.stop().await;

@@ -1,15 +1,17 @@
 //! Other protocols within HTTP: WebSocket by upgrade and by extended CONNECT (RFC 8441), from each to each, and plain CONNECT.
 
+use std::future::poll_fn;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Method, Request, Response};
 use http2_oracle::ext::Protocol;
 use http2_oracle::{Reason, RecvStream, SendStream, server};
+use xds_model::route::RetryOn;
 
 use crate::kit::{
     Frame, Frames, Http2Client, Http2Request, Http2Upstream, Plan, Site, Wire, connect_request, http2_upstream, kind,
-    ok, read_all, reads,
+    ok, read_all, reads, retry_policy, within,
 };
 
 const UPGRADE: &str = "GET /chat HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-key: k\r\nsec-websocket-version: 13\r\n\r\n";
@@ -23,7 +25,6 @@ fn allowed(plan: &mut Plan) {
 fn allowed_to_http2(plan: &mut Plan) {
     allowed(plan);
     http2_upstream(plan);
-    plan.cluster.http2.allow_connect = true;
 }
 
 /// An endpoint that takes extended CONNECT.
@@ -121,8 +122,50 @@ async fn from_http2_to_http1_a_reset_ends_it() {
     let site = Site::with(allowed).await;
     let (_client, mut end, mut upstream) = to_http1(&site).await;
     end.out.send_reset(Reason::CANCEL);
-    assert_eq!(upstream.closes().await, "");
+    assert!(upstream.is_reset_after("").await);
     site.logs(&["101 DR http2.remote_reset 0 0"]).await;
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn from_http2_to_http1_a_reset_of_the_endpoint_resets_the_stream() {
+    let site = Site::with(allowed).await;
+    let (_client, mut end, mut upstream) = to_http1(&site).await;
+    upstream.send("bye").await;
+    reads(&mut end.from, "bye").await;
+    upstream.reset();
+    assert_eq!(read_all(&mut end.from).await.unwrap_err().reason(), Some(Reason::CANCEL));
+    let closed = "upstream_reset_after_response_started{connection_termination}";
+    site.logs(&[&format!("101 UC {closed} 0 3")]).await;
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn from_http2_to_http1_the_end_of_the_connection_is_a_reset_of_the_tunnel() {
+    let site = Site::with(allowed).await;
+    let (client, _end, mut upstream) = to_http1(&site).await;
+    client.leave().await;
+    assert!(upstream.is_reset_after("").await);
+    site.logs(&["101 DC downstream_remote_disconnect 0 0"]).await;
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn from_http1_to_http2_a_reset_of_either_side_is_one_for_the_other() {
+    let site = Site::with(allowed_to_http2).await;
+    let (client, _upstream, mut request, mut answering) = from_http1(&site).await;
+    client.reset();
+    let reset = within("a reset", poll_fn(|context| answering.poll_reset(context))).await.unwrap();
+    assert_eq!(reset, Reason::CANCEL);
+    drop(read_all(&mut request.body).await);
+    site.logs(&["101 DC downstream_remote_disconnect 0 0"]).await;
+    site.stop().await;
+
+    let site = Site::with(allowed_to_http2).await;
+    let (mut client, _upstream, _request, mut answering) = from_http1(&site).await;
+    answering.send_reset(Reason::INTERNAL_ERROR);
+    assert!(client.is_reset_after("").await);
+    site.logs(&["101 UR upstream_reset_after_response_started{remote_reset} 0 0"]).await;
     site.stop().await;
 }
 
@@ -190,13 +233,20 @@ async fn an_endpoint_that_refuses_the_tunnel_is_passed_on() {
 
 #[tokio::test]
 async fn an_endpoint_that_offers_no_extended_connect_gets_none() {
-    let site = Site::with(allowed_to_http2).await;
+    let site = Site::with(|plan| {
+        allowed_to_http2(plan);
+        plan.forward().retry = Some(retry_policy(RetryOn { reset: true, server_error: true, ..RetryOn::default() }));
+    })
+    .await;
     let mut client = site.client().await;
     client.send(UPGRADE).await;
     let mut upstream = Http2Upstream::accept(&site.backend).await;
     let (head, _) = client.message().await;
     assert_eq!(head.status(), 502);
     assert!(!upstream.has_request());
+    // It would offer none the next time either.
+    assert_eq!(site.edge.count("cluster.b.upstream_rq_retry"), 0);
+    assert_eq!(site.edge.count("cluster.b.upstream_cx_protocol_error"), 0, "the endpoint broke nothing");
     // For other requests it is good enough.
     let mut client = site.client().await;
     client.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;

@@ -55,25 +55,33 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) async fn start(name: &'static str) -> Self {
+        Self::saying(format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{name}", name.len())).await
+    }
+
+    /// One whose answers have this status, and no body.
+    pub(crate) async fn answering(status: &str) -> Self {
+        Self::saying(format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n")).await
+    }
+
+    async fn saying(answer: String) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let connections = Arc::new(AtomicU64::new(0));
         let mut tasks = JoinSet::new();
-        tasks.spawn(accept(listener, name, connections.clone()));
+        tasks.spawn(accept(listener, answer.into(), connections.clone()));
         Self { address, connections, _tasks: tasks }
     }
 }
 
-async fn accept(listener: TcpListener, name: &'static str, connections: Arc<AtomicU64>) {
+async fn accept(listener: TcpListener, answer: Arc<str>, connections: Arc<AtomicU64>) {
     let mut serving = JoinSet::new();
     while let Ok((stream, _)) = listener.accept().await {
         connections.fetch_add(1, Ordering::Relaxed);
-        serving.spawn(serve(stream, name));
+        serving.spawn(serve(stream, answer.clone()));
     }
 }
 
-async fn serve(mut stream: TcpStream, name: &str) {
-    let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{name}", name.len());
+async fn serve(mut stream: TcpStream, answer: Arc<str>) {
     let mut received = Vec::new();
     while let Ok(1..) = stream.read_buf(&mut received).await {
         while let Some(end) = received.windows(4).position(|window| window == b"\r\n\r\n") {

@@ -14,7 +14,7 @@ use xds_model::cluster::UpstreamProtocol;
 use super::{Plan, within};
 
 pub(crate) use client::{Asked, Http2Client, connect_request, get, post};
-pub(crate) use frames::{Frame, Frames, flag, kind, setting};
+pub(crate) use frames::{Frame, Frames, PREFACE, flag, kind, setting};
 pub(crate) use upstream::{Http2Request, Http2Upstream, ok};
 
 /// A message as it arrived.

@@ -8,8 +8,8 @@ mod wire;
 
 pub(crate) use backend::{Backend, Refusing, Server};
 pub(crate) use http2::{
-    Asked, Frame, Frames, Http2Client, Http2Request, Http2Upstream, connect_request, fields, flag, get, http2_upstream,
-    kind, ok, post, read_all, reads, reset_of, send_all, setting, value,
+    Asked, Frame, Frames, Http2Client, Http2Request, Http2Upstream, PREFACE, connect_request, fields, flag, get,
+    http2_upstream, kind, ok, post, read_all, reads, reset_of, send_all, setting, value,
 };
 pub(crate) use log::LogFile;
 pub(crate) use site::{Open, Plan, Site};

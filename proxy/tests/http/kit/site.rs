@@ -1,12 +1,13 @@
 //! The usual case: one listener, one table, one cluster called `b` whose backend the test plays itself.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use http::Request;
 use xds_model::cluster::Cluster;
 use xds_model::http::HttpConnectionManager;
 use xds_model::listener::Listener;
-use xds_model::route::{Forward, Route, RouteAction, RouteConfiguration, VirtualHost};
+use xds_model::route::{ConnectMode, Forward, Route, RouteAction, RouteConfiguration, VirtualHost};
 
 use super::{
     Asked, Backend, Edge, Head, Http2Client, Http2Request, Http2Upstream, LogFile, Options, Wire, cluster, forward,
@@ -34,7 +35,7 @@ pub(crate) struct Site {
     pub(crate) address: SocketAddr,
     pub(crate) listener: Listener,
     pub(crate) cluster: Cluster,
-    log: LogFile,
+    pub(crate) log: LogFile,
 }
 
 /// A request over HTTP/2 on both sides.
@@ -59,12 +60,20 @@ impl Plan {
     }
 
     pub(crate) fn host(&mut self) -> &mut VirtualHost {
-        &mut self.table.virtual_hosts[0]
+        Arc::make_mut(&mut self.table.virtual_hosts[0])
     }
 
     /// The routes, of which the last takes everything.
     pub(crate) fn routes(&mut self) -> &mut Vec<Route> {
         &mut self.host().routes
+    }
+
+    /// What the first route does with CONNECT.
+    pub(crate) fn connect_mode(&mut self, mode: ConnectMode) {
+        match &mut self.routes()[0].action {
+            RouteAction::Forward(forward) => forward.connect = mode,
+            other => panic!("{other:?}"),
+        }
     }
 
     /// Where the last route leads.

@@ -38,6 +38,11 @@ impl Wire {
         within("sending", self.stream.write_all(bytes.as_ref())).await.unwrap();
     }
 
+    /// Ends what is sent; what comes is still read.
+    pub(crate) async fn finish(&mut self) {
+        within("sending", self.stream.shutdown()).await.unwrap();
+    }
+
     /// Reads a head; everything behind it stays.
     pub(crate) async fn head(&mut self) -> Head {
         loop {
@@ -56,6 +61,14 @@ impl Wire {
         let begin: Vec<u8> = self.received.drain(..known).collect();
         assert_eq!(String::from_utf8_lossy(&begin), expected[..known]);
         says(&mut self.stream, &expected.as_bytes()[known..]).await;
+    }
+
+    /// Sends something to the other end of a tunnel, which answers.
+    pub(crate) async fn talks_with(&mut self, other: &mut Self) {
+        self.send("ping").await;
+        other.says("ping").await;
+        other.send("pong").await;
+        self.says("pong").await;
     }
 
     /// Reads a body that is delimited as `head` says.
@@ -104,6 +117,25 @@ impl Wire {
     /// Closes by a reset.
     pub(crate) fn reset(self) {
         SockRef::from(&self.stream).set_linger(Some(Duration::ZERO)).unwrap();
+    }
+
+    /// Reads until the other side ends, which says this before; whether its end is a reset.
+    pub(crate) async fn is_reset_after(&mut self, words: &str) -> bool {
+        let mut received = std::mem::take(&mut self.received);
+        let ended = within("the end of a connection", self.stream.read_to_end(&mut received)).await;
+        assert_eq!(String::from_utf8_lossy(&received), words);
+        ended.is_err_and(|error| error.kind() == std::io::ErrorKind::ConnectionReset)
+    }
+
+    /// Waits for bytes, which stay in the socket.
+    pub(crate) async fn bytes_come(&self) {
+        within("bytes", self.stream.readable()).await.unwrap();
+    }
+
+    /// Sends until the other side has closed.
+    pub(crate) async fn sends_until_the_end(&mut self) {
+        let sending = async { while self.stream.write_all(b"more").await.is_ok() {} };
+        within("the end of a connection", sending).await;
     }
 
     /// Whether the other side has closed.

@@ -1,6 +1,8 @@
 //! Resources that are held back until what they refer to is there.
 
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::Configuration;
@@ -8,7 +10,7 @@ use crate::ResourceType;
 use crate::references::{Key, Targets};
 use crate::resource::Resource;
 
-/// How long endpoints, route configurations and extension configurations are waited for. Envoy's default for a first fetch; istiod answers for every name.
+/// How long endpoints and route configurations are waited for. Envoy's default for a first fetch; istiod answers for every name.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// How long a listener or cluster waits for its secrets. istiod answers within milliseconds, and not at all for secrets that are
@@ -20,10 +22,12 @@ const SECRET_TIMEOUT: Duration = Duration::from_secs(2);
 pub(super) struct HeldBack {
     resource: Resource,
     /// What it refers to.
-    targets: Targets,
+    targets: Arc<Targets>,
     /// What the version in force refers to.
-    pub(super) before: Targets,
+    pub(super) before: Arc<Targets>,
     deadline: Instant,
+    /// The extension configurations that are waited for, each with an end of its own.
+    warming: BTreeMap<Key, Instant>,
     /// `None` if secrets are not waited for any more.
     secret_deadline: Option<Instant>,
 }
@@ -39,16 +43,36 @@ pub(super) enum Patience {
 }
 
 impl HeldBack {
-    pub(super) fn new(resource: Resource, targets: Targets, before: Targets, patience: Patience, now: Instant) -> Self {
+    pub(super) fn new(
+        resource: Resource,
+        targets: Arc<Targets>,
+        before: Arc<Targets>,
+        patience: Patience,
+        now: Instant,
+    ) -> Self {
         let (deadline, secret_deadline) = match patience {
             Patience::Usual => (now + FETCH_TIMEOUT, Some(now + SECRET_TIMEOUT)),
             Patience::None => (now, None),
         };
-        Self { resource, targets, before, deadline, secret_deadline }
+        // A name that stands in several chains is waited for as long as any of them wants.
+        let mut warming = BTreeMap::new();
+        for (key, timeout) in resource.warming().filter(|_| patience == Patience::Usual) {
+            let end = now + timeout;
+            warming.entry(key).and_modify(|known: &mut Instant| *known = end.max(*known)).or_insert(end);
+        }
+        let deadline = warming.values().copied().fold(deadline, Instant::max);
+        Self { resource, targets, before, deadline, warming, secret_deadline }
     }
 
     pub(super) fn next_deadline(&self) -> Option<Instant> {
-        Some(self.secret_deadline.map_or(self.deadline, |secrets| secrets.min(self.deadline)))
+        let ends = self.warming.values().copied().chain(self.secret_deadline);
+        Some(ends.fold(self.deadline, Instant::min))
+    }
+
+    /// Ends what was waited for long enough, and returns the extension configurations among that.
+    fn stop_waiting(&mut self, now: Instant) -> impl Iterator<Item = Key> {
+        self.secret_deadline = self.secret_deadline.filter(|deadline| *deadline > now);
+        self.warming.extract_if(.., move |_, end| *end <= now).map(|(key, _)| key)
     }
 }
 
@@ -56,18 +80,14 @@ impl Configuration {
     /// Lets go what has all it needs. Returns whether there was any.
     pub(super) fn release_complete(&mut self, now: Instant) -> bool {
         for held_back in self.held_back.values_mut() {
-            held_back.secret_deadline = held_back.secret_deadline.filter(|deadline| *deadline > now);
+            let in_vain = held_back.stop_waiting(now).filter(|key| !self.in_force.contains(key));
+            self.done_without.extend(in_vain);
         }
         self.release(|configuration, held_back| configuration.missing(held_back).is_none())
     }
 
     /// Lets go what has waited long enough, when nothing else can be let go. Returns whether there was any.
     pub(super) fn release_expired(&mut self, now: Instant) -> bool {
-        let expired = self.held_back.values().filter(|held_back| held_back.deadline <= now);
-        let in_vain =
-            expired.flat_map(|held_back| &held_back.targets).filter(|target| !self.in_force.contains(*target));
-        let extensions = in_vain.filter(|target| target.0 == ResourceType::ExtensionConfig);
-        self.done_without.extend(extensions.cloned().collect::<Vec<_>>());
         self.release(|_, held_back| held_back.deadline <= now)
     }
 
@@ -96,9 +116,9 @@ impl Configuration {
         held_back.targets.iter().find(|target| match target.0 {
             ResourceType::Secret => held_back.secret_deadline.is_some() && !self.in_force.contains(target),
             ResourceType::ExtensionConfig => {
-                !self.in_force.contains(target)
+                held_back.warming.contains_key(target)
+                    && !self.in_force.contains(target)
                     && !self.done_without.contains(target)
-                    && !held_back.resource.serves_without(target)
             }
             // A cluster that does not exist is legal: requests to it are answered as such.
             ResourceType::Cluster => self.held_back.contains_key(target) && !self.in_force.contains(target),

@@ -10,6 +10,10 @@ use crate::snapshot::{Snapshot, State};
 /// How long a failed write is not repeated.
 const RETRY: Duration = Duration::from_secs(10);
 
+/// For so many times the CPU time that a write took there is no other: a large state that changes all the time would cost more to
+/// keep than to serve.
+const PAUSE: u32 = 200;
+
 /// Writes at most once at a time, some time after a change.
 pub(super) struct Keeper {
     snapshot: Snapshot,
@@ -18,7 +22,13 @@ pub(super) struct Keeper {
     first_change: Option<Instant>,
     last_change: Option<Instant>,
     not_before: Option<Instant>,
-    writing: Option<JoinHandle<Result<(), String>>>,
+    writing: Option<JoinHandle<Written>>,
+}
+
+/// How a write went.
+struct Written {
+    result: Result<(), String>,
+    cpu_time: Duration,
 }
 
 impl Keeper {
@@ -52,7 +62,12 @@ impl Keeper {
         self.first_change = None;
         self.last_change = None;
         let snapshot = self.snapshot.clone();
-        self.writing = Some(spawn_blocking(move || snapshot.write(&state).map_err(|error| error.to_string())));
+        self.writing = Some(spawn_blocking(move || {
+            let before = cpu_time();
+            let result = snapshot.write(&state).map_err(|error| error.to_string());
+            drop(state);
+            Written { result, cpu_time: cpu_time().saturating_sub(before) }
+        }));
     }
 
     /// Waits for the write under way, if there is one.
@@ -77,15 +92,25 @@ impl Keeper {
 
     async fn wait(&mut self) -> Result<(), String> {
         let Some(writing) = &mut self.writing else { return Ok(()) };
-        let result = writing.await.unwrap_or_else(|error| Err(format!("writing the last good state: {error}")));
+        let failed = |error| Err(format!("writing the last good state: {error}"));
+        let ended = writing.await;
+        let Written { result, cpu_time } =
+            ended.unwrap_or_else(|error| Written { result: failed(error), cpu_time: Duration::ZERO });
         self.writing = None;
-        self.not_before = None;
+        let now = Instant::now();
+        self.not_before = Some(now + cpu_time * PAUSE);
         if result.is_err() {
             // It still has to be written.
-            let now = Instant::now();
             self.not_before = Some(now + RETRY);
             self.note_change(now);
         }
         result
     }
+}
+
+/// Of this thread; none where the kernel does not tell.
+fn cpu_time() -> Duration {
+    let times = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    let on_core = times.split(' ').next().and_then(|nanoseconds| nanoseconds.parse().ok());
+    Duration::from_nanos(on_core.unwrap_or(0))
 }

@@ -1,5 +1,6 @@
 //! The life of a session: streams, one after the other, and what has to be done meanwhile.
 
+use std::collections::BTreeSet;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Instant;
@@ -26,6 +27,7 @@ pub(super) struct Runner {
     pub(super) outgoing: Option<Outgoing>,
     events: mpsc::Sender<Vec<Event>>,
     stop: watch::Receiver<bool>,
+    needed_clusters: watch::Receiver<BTreeSet<String>>,
     keeper: Option<Keeper>,
     next_roots_check: Instant,
 }
@@ -52,7 +54,11 @@ pub(super) async fn run(
     let next_roots_check = Instant::now() + options.timing.roots_check;
     let options = Arc::new(options);
     let protocol = Protocol::default();
-    let mut runner = Runner { options, shared, protocol, outgoing: None, events, stop, keeper, next_roots_check };
+    let needed_clusters = options.needed_clusters.clone();
+    let mut runner =
+        Runner { options, shared, protocol, outgoing: None, events, stop, needed_clusters, keeper, next_roots_check };
+    // Before the state on disk is read, of which only what is needed is kept.
+    runner.need_clusters();
     runner.live().await;
     runner.finish().await;
 }
@@ -106,6 +112,11 @@ impl Runner {
                 result = &mut future => return Ok(result),
                 () = sleep_until(wake.into()) => self.do_what_is_due(connection).await?,
                 outcome = Keeper::outcome(&mut self.keeper) => self.note_written(outcome).await?,
+                // Where nobody names any the sender is gone.
+                Ok(()) = self.needed_clusters.changed() => {
+                    self.need_clusters();
+                    self.publish().await?;
+                }
             }
         }
     }
@@ -165,6 +176,11 @@ impl Runner {
             }
             Err(reason) => self.note_written(Err(reason)).await,
         }
+    }
+
+    fn need_clusters(&mut self) {
+        let needed = self.needed_clusters.borrow_and_update();
+        self.shared.configuration().need_clusters(needed.iter().map(|name| name.as_str().into()), Instant::now());
     }
 
     fn next_wake(&self) -> Instant {

@@ -34,6 +34,7 @@ fn options(address: &str) -> SessionOptions {
         },
         node: Node::from_sources(&Sources::of_gateway(variables, "edge.svc.cluster.local")).unwrap(),
         snapshot_directory: None,
+        needed_clusters: watch::channel(BTreeSet::new()).1,
         timing: Timing {
             back_off_maximum: Duration::from_millis(50),
             roots_check: Duration::from_millis(50),
@@ -197,6 +198,34 @@ async fn a_new_stream_starts_with_what_is_held_and_the_token_of_now() {
     let seen = events_until(&mut events, "-Endpoints a").await;
     assert_eq!(seen, ["connected", "-Listener l", "-Route r", "-Cluster a", "-Endpoints a"]);
     assert_eq!(session.status().streams, 2);
+}
+
+#[tokio::test]
+async fn clusters_that_are_needed_by_name_are_told_and_survive_a_restart_without_a_server() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut server = Server::start().await;
+    let mut options = options(&server.address);
+    let (need, needed) = watch::channel(BTreeSet::new());
+    options.needed_clusters = needed;
+    options.snapshot_directory = Some(directory.path().to_owned());
+    let (session, mut events) = Session::spawn(options.clone());
+    let mut stream = server.accept().await;
+    stream.expect(Cluster).await;
+    stream.expect(Listener).await;
+    stream.send(Cluster, &[cluster("a"), cluster("b")]).await;
+    stream.expect_ack(Cluster).await;
+    need.send_replace(["b".to_owned()].into());
+    assert_eq!(stream.expect(Endpoints).await.resource_names_subscribe, ["b"]);
+    stream.send(Endpoints, &[endpoints("b", &[1])]).await;
+    events_until(&mut events, "+Endpoints b").await;
+    session.stop().await;
+    drop(server);
+
+    let (_session, mut events) = Session::spawn(options);
+    let seen = events_until(&mut events, "+Endpoints b").await;
+    assert!(seen.contains(&"+Cluster b".to_owned()) && !seen.contains(&"+Cluster a".to_owned()), "{seen:?}");
+    need.send_replace(BTreeSet::new());
+    events_until(&mut events, "-Cluster b").await;
 }
 
 #[tokio::test]

@@ -17,9 +17,9 @@ use super::filter_chain::metadata_exchange_config;
 use super::traffic_policy::{self, CONNECT_TIMEOUT};
 use super::wire::{ads, boolean, cluster_name, config_path, duration, istio_metadata, list, object, structure, text};
 use super::{Resource, endpoint};
-use crate::mesh::Mesh;
 use crate::mesh::protocol::Protocol;
 use crate::mesh::service::{Port, Resolution, Service};
+use crate::mesh::{GatewayPlace, Mesh};
 use crate::object::destination_rule::{ClientTlsMode, DestinationRule, Subset, TrafficPolicy};
 
 /// Time between look-ups of a name whose record says nothing (mesh default).
@@ -36,7 +36,7 @@ pub(super) fn resources(mesh: &Mesh) -> Vec<Resource> {
         for port in service.ports.iter().filter(|port| port.protocol != Protocol::Udp) {
             let subsets = rule.into_iter().flat_map(|rule| rule.subsets.iter().map(Some));
             for subset in std::iter::once(None).chain(subsets) {
-                resources.extend(Target { service, port, rule, subset }.resources());
+                resources.extend(Target { service, port, rule, subset, gateway: &mesh.gateway }.resources());
             }
         }
     }
@@ -63,6 +63,7 @@ pub(super) struct Target<'a> {
     pub(super) port: &'a Port,
     pub(super) rule: Option<&'a DestinationRule>,
     pub(super) subset: Option<&'a Subset>,
+    pub(super) gateway: &'a GatewayPlace,
 }
 
 impl Target<'_> {
@@ -80,10 +81,11 @@ impl Target<'_> {
             (Some(own), _) => own,
             (None, None) => own.clone(),
             (None, Some(base)) => TrafficPolicy {
-                load_balancer: own.load_balancer.or(base.load_balancer),
+                load_balancer: own.load_balancer.clone().or(base.load_balancer),
                 connection_pool: own.connection_pool.clone().or(base.connection_pool),
                 outlier_detection: own.outlier_detection.clone().or(base.outlier_detection),
                 tls: own.tls.clone().or(base.tls),
+                retry_budget: own.retry_budget.clone().or(base.retry_budget),
                 ports: BTreeMap::new(),
             },
         }

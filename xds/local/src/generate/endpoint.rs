@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use prost_types::Struct;
-use xds_api::envoy::config::core::v3::{HealthStatus, Locality, Metadata};
+use xds_api::envoy::config::core::v3::{HealthStatus, Metadata};
 use xds_api::envoy::config::endpoint::v3::lb_endpoint::HostIdentifier;
 use xds_api::envoy::config::endpoint::v3::{Endpoint as WireEndpoint, LbEndpoint, LocalityLbEndpoints};
 
 use super::cluster::Target;
 use super::wire::{ISTIO, socket_address, structure, text};
+use super::{failover_priority, locality};
 use crate::mesh::service::{Endpoint, Health};
 use crate::mesh::services::CLUSTER_ID;
 use crate::object::destination_rule::{ClientTlsMode, TrafficPolicy};
@@ -28,20 +29,22 @@ pub(super) fn by_locality(target: &Target<'_>, policy: &TrafficPolicy) -> Vec<Lo
             localities.entry(&endpoint.locality).or_default().push(endpoint);
         }
     }
-    let priorities = priorities(localities.keys().copied(), policy);
-    let mut result = Vec::new();
+    let mut groups = Vec::new();
     for (locality, mut endpoints) in localities {
         endpoints.sort_by(|one, other| (&one.address, one.port).cmp(&(&other.address, other.port)));
-        let weight = endpoints.iter().fold(0_u32, |sum, endpoint| sum.saturating_add(endpoint.weight));
-        result.push(LocalityLbEndpoints {
-            locality: Some(wire_locality(locality)),
-            lb_endpoints: endpoints.into_iter().map(|endpoint| wire_endpoint(endpoint, mutual_tls)).collect(),
-            load_balancing_weight: Some(weight),
-            priority: priorities.get(locality).copied().unwrap_or(0),
-            ..LocalityLbEndpoints::default()
-        });
+        for (rank, endpoints) in failover_priority::ranked(endpoints, policy.failover_labels(), target.gateway) {
+            let weight = endpoints.iter().fold(0_u32, |sum, endpoint| sum.saturating_add(endpoint.weight));
+            groups.push(LocalityLbEndpoints {
+                locality: Some(locality::parse(locality)),
+                lb_endpoints: endpoints.into_iter().map(|endpoint| wire_endpoint(endpoint, mutual_tls)).collect(),
+                load_balancing_weight: Some(weight),
+                priority: rank,
+                ..LocalityLbEndpoints::default()
+            });
+        }
     }
-    result
+    locality::balance(&mut groups, policy, &locality::parse(&target.gateway.locality));
+    groups
 }
 
 /// Endpoints that are found by name are told apart by the number of the service's port, the others by its name.
@@ -54,23 +57,6 @@ fn is_of(endpoint: &Endpoint, target: &Target<'_>) -> bool {
     };
     let labels = target.subset.map(|subset| &subset.labels);
     port && labels.is_none_or(|labels| labels.iter().all(|(key, value)| endpoint.labels.get(key) == Some(value)))
-}
-
-/// With outlier detection, the gateway's own region comes first. We know of no region of our own, so endpoints without one do.
-fn priorities<'a>(localities: impl Iterator<Item = &'a str>, policy: &TrafficPolicy) -> BTreeMap<&'a str, u32> {
-    if policy.outlier_detection.is_none() {
-        return BTreeMap::new();
-    }
-    let distance = |locality: &str| u32::from(!wire_locality(locality).region.is_empty());
-    let distances: BTreeMap<_, _> = localities.map(|locality| (locality, distance(locality))).collect();
-    let nearest = distances.values().min().copied().unwrap_or(0);
-    distances.into_iter().map(|(locality, distance)| (locality, distance - nearest)).collect()
-}
-
-fn wire_locality(locality: &str) -> Locality {
-    let mut parts = locality.splitn(3, '/').map(str::to_owned);
-    let mut next = || parts.next().unwrap_or_default();
-    Locality { region: next(), zone: next(), sub_zone: next() }
 }
 
 /// `mutual_tls` is what the rule says about Istio's mutual TLS, if anything.

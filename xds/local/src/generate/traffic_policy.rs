@@ -4,6 +4,10 @@ use std::time::Duration;
 
 use xds_api::Any;
 use xds_api::envoy::config::cluster::v3::circuit_breakers::Thresholds;
+use xds_api::envoy::config::cluster::v3::circuit_breakers::thresholds::RetryBudget as WireRetryBudget;
+use xds_api::envoy::config::cluster::v3::cluster::common_lb_config::{
+    LocalityConfigSpecifier, LocalityWeightedLbConfig,
+};
 use xds_api::envoy::config::cluster::v3::cluster::{CommonLbConfig, LbPolicy};
 use xds_api::envoy::config::cluster::v3::{
     CircuitBreakers, Cluster, OutlierDetection as WireOutlierDetection, UpstreamConnectionOptions,
@@ -21,7 +25,7 @@ use xds_api::envoy::r#type::v3::Percent;
 use super::cluster::Target;
 use super::upstream_tls;
 use super::wire::duration;
-use crate::object::destination_rule::{ConnectionPool, LoadBalancer, OutlierDetection, TrafficPolicy};
+use crate::object::destination_rule::{ConnectionPool, LoadBalancer, OutlierDetection, RetryBudget, TrafficPolicy};
 
 /// Bound on a TCP connect, Istio's mesh default.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -36,15 +40,21 @@ pub(super) fn apply(cluster: &mut Cluster, target: &Target<'_>, policy: &Traffic
     if target.port.protocol.is_http2() || pool.upgrade_to_http2 {
         http = Some(with_protocol(HttpProtocolOptions::default(), ProtocolConfig::Http2ProtocolOptions(http2(pool))));
     }
-    limit(cluster, pool, &mut http);
+    limit(cluster, pool, policy.retry_budget.as_ref(), &mut http);
     // Endpoints that are not ready are sent, too, and must not be used when few are ready.
     let panic_threshold = policy.outlier_detection.as_ref().map_or(0, |outlier| outlier.min_health_percent);
+    let weighs_localities = policy.locality_balancing().is_some_and(|balancing| {
+        let fails_over = policy.outlier_detection.is_some() && balancing.has_failover();
+        balancing.enabled && (fails_over || !balancing.distribute.is_empty())
+    });
     cluster.common_lb_config = Some(CommonLbConfig {
+        locality_config_specifier: weighs_localities
+            .then(|| LocalityConfigSpecifier::LocalityWeightedLbConfig(LocalityWeightedLbConfig::default())),
         healthy_panic_threshold: Some(Percent { value: f64::from(panic_threshold) }),
         ..CommonLbConfig::default()
     });
     cluster.outlier_detection = policy.outlier_detection.as_ref().map(outlier_detection);
-    let balancer = match policy.load_balancer.unwrap_or_default() {
+    let balancer = match policy.load_balancer.as_ref().map_or_else(LoadBalancer::default, |balancer| balancer.simple) {
         LoadBalancer::Unspecified | LoadBalancer::LeastRequest => LbPolicy::LeastRequest,
         LoadBalancer::RoundRobin => LbPolicy::RoundRobin,
         LoadBalancer::Random => LbPolicy::Random,
@@ -87,13 +97,28 @@ fn http2(pool: &ConnectionPool) -> Http2ProtocolOptions {
     }
 }
 
-fn limit(cluster: &mut Cluster, pool: &ConnectionPool, http: &mut Option<HttpProtocolOptions>) {
+fn retry_budget(budget: &RetryBudget) -> WireRetryBudget {
+    let or_default = |value: u32, default: u32| if value == 0 { default } else { value };
+    WireRetryBudget {
+        budget_percent: Some(Percent { value: budget.percent.unwrap_or(20.0) }),
+        budget_interval: budget.interval.map(duration),
+        min_retry_concurrency: Some(or_default(budget.min_retry_concurrency, 3)),
+    }
+}
+
+fn limit(
+    cluster: &mut Cluster,
+    pool: &ConnectionPool,
+    budget: Option<&RetryBudget>,
+    http: &mut Option<HttpProtocolOptions>,
+) {
     let limit = |value: u32| Some(if value == 0 { u32::MAX } else { value });
     let thresholds = Thresholds {
         max_connections: limit(pool.max_connections),
         max_pending_requests: limit(pool.max_pending_requests),
         max_requests: limit(pool.max_requests),
         max_retries: limit(pool.max_retries),
+        retry_budget: budget.map(retry_budget),
         ..Thresholds::default()
     };
     cluster.circuit_breakers = Some(CircuitBreakers { thresholds: vec![thresholds], ..CircuitBreakers::default() });

@@ -34,7 +34,7 @@ impl<'a> Value<'a> {
     pub(crate) fn string(&self) -> Option<String> {
         match &self.node.content {
             Content::String(text) => Some(text.clone()),
-            Content::Bool(_) | Content::Integer(_) | Content::Float => {
+            Content::Bool(_) | Content::Integer(_) | Content::Float(_) => {
                 self.error("must be text: put it in quotes");
                 None
             }
@@ -67,6 +67,21 @@ impl<'a> Value<'a> {
             }
             _ => self.mismatch("a whole number"),
         }
+    }
+
+    /// A number that may have a fraction.
+    pub(crate) fn number(&self, minimum: f64, maximum: f64) -> Option<f64> {
+        let number = match self.node.content {
+            // A float holds every whole number that makes sense here.
+            Content::Integer(number) => number as f64,
+            Content::Float(number) => number,
+            _ => return self.mismatch("a number"),
+        };
+        if (minimum..=maximum).contains(&number) {
+            return Some(number);
+        }
+        self.error(format!("{number} is not between {minimum} and {maximum}"));
+        None
     }
 
     pub(crate) fn u32(&self) -> Option<u32> {
@@ -145,7 +160,7 @@ impl<'a> Value<'a> {
         let found = match &self.node.content {
             Content::Null => "nothing",
             Content::Bool(_) => "true or false",
-            Content::Integer(_) | Content::Float => "a number",
+            Content::Integer(_) | Content::Float(_) => "a number",
             Content::String(_) => "text",
             Content::List(_) => "a list",
             Content::Map(_) => "an object with fields",

@@ -26,8 +26,8 @@ pub(crate) enum Content {
     Null,
     Bool(bool),
     Integer(i64),
-    /// A number with a fraction or an exponent; no field takes one.
-    Float,
+    /// A number with a fraction or an exponent.
+    Float(f64),
     String(String),
     List(Vec<Node>),
     Map(Vec<Entry>),
@@ -266,7 +266,7 @@ fn scalar(text: &str, style: ScalarStyle, tag: Option<&Tag>) -> Content {
     let numeric = text.starts_with(|first: char| first.is_ascii_digit() || "+-.".contains(first))
         && text.bytes().all(|byte| byte.is_ascii_digit() || b"+-.eE".contains(&byte));
     match text.parse::<f64>() {
-        Ok(_) if numeric => Content::Float,
+        Ok(number) if numeric => Content::Float(number),
         _ => Content::String(text.to_owned()),
     }
 }

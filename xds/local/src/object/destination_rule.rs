@@ -1,8 +1,11 @@
 //! Istio's `DestinationRule`: how a service is reached.
 
+mod locality;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+pub(crate) use self::locality::{Distribution, Failover, LocalityBalancing};
 use crate::load::field::Fields;
 use crate::mesh::host;
 use crate::object::metadata::Metadata;
@@ -31,12 +34,47 @@ pub(crate) struct Subset {
 /// How endpoints are picked and connected to.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct TrafficPolicy {
-    pub(crate) load_balancer: Option<LoadBalancer>,
+    pub(crate) load_balancer: Option<LoadBalancing>,
     pub(crate) connection_pool: Option<ConnectionPool>,
     pub(crate) outlier_detection: Option<OutlierDetection>,
     pub(crate) tls: Option<ClientTls>,
+    pub(crate) retry_budget: Option<RetryBudget>,
     /// By port number. Such a policy stands alone: what it does not set has its default.
     pub(crate) ports: BTreeMap<u32, TrafficPolicy>,
+}
+
+/// `TrafficPolicy.RetryBudget`; 0 and absent leave Istio's default.
+#[derive(Clone, Debug)]
+pub(crate) struct RetryBudget {
+    pub(crate) percent: Option<f64>,
+    pub(crate) min_retry_concurrency: u32,
+    pub(crate) interval: Option<Duration>,
+}
+
+impl TrafficPolicy {
+    /// What it says of places, if anything.
+    pub(crate) fn locality_balancing(&self) -> Option<&LocalityBalancing> {
+        self.load_balancer.as_ref()?.locality.as_ref()
+    }
+
+    /// The labels by which endpoints fail over; none without outlier detection, by which alone anything does.
+    pub(crate) fn failover_labels(&self) -> &[String] {
+        match self.locality_balancing() {
+            Some(balancing)
+                if balancing.enabled && balancing.distribute.is_empty() && self.outlier_detection.is_some() =>
+            {
+                &balancing.failover_priority
+            }
+            _ => &[],
+        }
+    }
+}
+
+/// `LoadBalancerSettings`.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct LoadBalancing {
+    pub(crate) simple: LoadBalancer,
+    pub(crate) locality: Option<LocalityBalancing>,
 }
 
 /// `LoadBalancerSettings.SimpleLB`.
@@ -142,7 +180,8 @@ fn subset(fields: &mut Fields<'_>) -> Option<Subset> {
 
 fn policy(fields: &mut Fields<'_>) -> TrafficPolicy {
     let mut result = common_policy(fields);
-    fields.unsupported(&["tunnel", "proxyProtocol", "retryBudget"]);
+    result.retry_budget = fields.object("retryBudget", retry_budget);
+    fields.unsupported(&["tunnel", "proxyProtocol"]);
     let ports = fields.objects("portLevelSettings", |fields| {
         let number =
             fields.required("port").and_then(|value| value.try_object(|fields| fields.required("number")?.port()));
@@ -161,12 +200,21 @@ fn common_policy(fields: &mut Fields<'_>) -> TrafficPolicy {
         connection_pool: fields.object("connectionPool", connection_pool),
         outlier_detection: fields.object("outlierDetection", outlier_detection),
         tls: fields.object("tls", client_tls),
+        retry_budget: None,
         ports: BTreeMap::new(),
     }
 }
 
-fn load_balancer(fields: &mut Fields<'_>) -> LoadBalancer {
-    fields.unsupported(&["consistentHash", "localityLbSetting", "zoneAwareLbSetting", "warmup", "warmupDurationSecs"]);
+fn retry_budget(fields: &mut Fields<'_>) -> RetryBudget {
+    RetryBudget {
+        percent: fields.get("percent").and_then(|value| value.number(0.0, 100.0)),
+        min_retry_concurrency: fields.u32("minRetryConcurrency").unwrap_or(0),
+        interval: fields.duration("budgetInterval"),
+    }
+}
+
+fn load_balancer(fields: &mut Fields<'_>) -> LoadBalancing {
+    fields.unsupported(&["consistentHash", "zoneAwareLbSetting", "warmup", "warmupDurationSecs"]);
     let simple = fields.get("simple").and_then(|value| {
         value.choice(&[
             ("UNSPECIFIED", LoadBalancer::Unspecified),
@@ -176,7 +224,10 @@ fn load_balancer(fields: &mut Fields<'_>) -> LoadBalancer {
             ("RANDOM", LoadBalancer::Random),
         ])
     });
-    simple.unwrap_or_default()
+    LoadBalancing {
+        simple: simple.unwrap_or_default(),
+        locality: fields.object("localityLbSetting", locality::locality_balancing),
+    }
 }
 
 fn connection_pool(fields: &mut Fields<'_>) -> ConnectionPool {

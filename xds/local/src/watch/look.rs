@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use super::{Event, INTERVAL};
+use super::{Event, INTERVAL, SETTLED_AFTER};
 use crate::control_plane::{Generated, LocalControlPlane};
 use crate::load;
 use crate::problem::{Problem, Problems};
@@ -24,6 +24,8 @@ pub(super) struct Look {
     unsettled_seconds: u64,
     /// The files at the last look, and since when they have been so.
     shown: (Vec<Fingerprint>, Instant),
+    /// They have not been so for long enough.
+    waits: bool,
     /// Files that had something in them when they were read and have nothing now, each since when.
     gone: BTreeMap<PathBuf, Instant>,
     read: Option<State>,
@@ -55,6 +57,7 @@ impl Look {
             control_plane,
             unsettled_seconds: UNSETTLED_SECONDS,
             shown: (Vec::new(), Instant::now()),
+            waits: false,
             gone: BTreeMap::new(),
             read: None,
             last: None,
@@ -64,6 +67,11 @@ impl Look {
     /// Looks once: what the folder comes to, if that is not what it came to before.
     pub(super) fn check(&mut self, now: Instant) -> Option<Event> {
         self.check_with(now, LocalControlPlane::load)
+    }
+
+    /// Until the next look.
+    pub(super) fn pause(&self) -> Duration {
+        if self.waits { SETTLED_AFTER } else { INTERVAL }
     }
 
     fn check_with(
@@ -97,11 +105,12 @@ impl Look {
             self.shown = (state.files.clone(), now);
         }
         let Some(read) = &self.read else { return true };
+        let lasts = |since: Instant, time: Duration| now.saturating_duration_since(since) >= time;
+        self.waits = !lasts(self.shown.1, SETTLED_AFTER);
         let filled: HashSet<&Path> = filled(&state.files).collect();
         let gone = self::filled(&read.files).filter(|path| !filled.contains(path));
         self.gone = gone.map(|path| (path.to_owned(), self.gone.get(path).copied().unwrap_or(now))).collect();
-        let lasts = |since: Instant, time: Duration| now.saturating_duration_since(since) >= time;
-        lasts(self.shown.1, INTERVAL) && self.gone.values().all(|since| lasts(*since, GONE_AFTER))
+        !self.waits && self.gone.values().all(|since| lasts(*since, GONE_AFTER))
     }
 
     fn state(&self) -> State {

@@ -4,6 +4,7 @@ mod balancer;
 mod discovery;
 mod limits;
 mod metadata;
+mod outlier;
 mod protocol;
 #[cfg(test)]
 mod tests;
@@ -42,7 +43,7 @@ impl Cluster {
     fn convert(wire: &cluster::Cluster, context: &mut Context<'_>) -> Result<Self, Refusal> {
         fates! { context, wire => cluster::Cluster {
                 [implemented] name, connect_timeout, circuit_breakers, typed_extension_protocol_options, transport_socket,
-                    transport_socket_matches, metadata, upstream_connection_options, filters, common_lb_config;
+                    transport_socket_matches, metadata, upstream_connection_options, filters, common_lb_config, outlier_detection;
                 [elsewhere] eds_cluster_config, load_assignment, dns_refresh_rate, respect_dns_ttl, dns_lookup_family,
                     typed_dns_resolver_config;
                 [implemented "LEAST_REQUEST, ROUND_ROBIN and RANDOM"] lb_policy;
@@ -51,7 +52,6 @@ impl Cluster {
                 [no_op "statistics only"] track_timeout_budgets, track_cluster_stats;
                 [no_op "look-ups are spread by their own times"] dns_jitter;
                 [no_op "a failed look-up is tried again after half a second, then after twice as long each time, up to the refresh rate"] dns_failure_refresh_rate;
-                [no_op "endpoints that fail are not ejected yet; comes with balancing between edges"] outlier_detection;
                 [no_op "there are no active health checks"] ignore_health_on_host_removal;
                 [no_op "nothing waits for a cluster"] wait_for_warm_on_init;
                 [no_op "connections are made when they are needed"] preconnect_policy;
@@ -88,12 +88,15 @@ impl Cluster {
         metadata::check_filters(filters, context)?;
         let options = protocol::convert(typed_extension_protocol_options, context)?;
         let transport = transport::convert(transport_socket, transport_socket_matches, options.server_names, context)?;
+        let common = balancer::common(common_lb_config, context)?;
         protocol::check_transport(options.protocol, &transport, context)?;
         Ok(Self {
             name: name.clone(),
             discovery: discovery::convert(wire, cluster_discovery_type, context)?,
             balancer: balancer::convert(*lb_policy, lb_config, context)?,
-            panic_threshold: balancer::panic_threshold(common_lb_config, context)?,
+            panic_threshold: common.panic_threshold,
+            weighs_localities: common.weighs_localities,
+            outlier_detection: context.optional("outlier_detection", outlier_detection, outlier::convert)?,
             connect_timeout: match number::duration("connect_timeout", connect_timeout, context)? {
                 Some(Duration::ZERO) => return Err(context.refusal("connect_timeout", "must be more than 0")),
                 timeout => timeout.unwrap_or(DEFAULT_CONNECT_TIMEOUT),

@@ -159,6 +159,7 @@ fn listeners() -> Vec<MessageFates> {
         core::ExtensionConfigSource,
     ];
     rows.push(row::<core::HttpProtocolOptions, Downstream>());
+    rows.push(row::<core::Http2ProtocolOptions, Downstream>());
     rows.extend(rows![
         accesslog::AccessLog,
         accesslog::AccessLogFilter,
@@ -186,6 +187,8 @@ fn routes() -> Vec<MessageFates> {
         route::QueryParameterMatcher,
         route::RouteAction,
         route::route_action::MaxStreamDuration,
+        route::route_action::UpgradeConfig,
+        route::route_action::upgrade_config::ConnectConfig,
         route::WeightedCluster,
         route::weighted_cluster::ClusterWeight,
         route::RetryPolicy,
@@ -204,10 +207,12 @@ fn clusters() -> Vec<MessageFates> {
         cluster::cluster::EdsClusterConfig,
         cluster::cluster::CommonLbConfig,
         cluster::cluster::LeastRequestLbConfig,
+        cluster::OutlierDetection,
         cluster::cluster::RoundRobinLbConfig,
         cluster::cluster::TransportSocketMatch,
         cluster::CircuitBreakers,
         cluster::circuit_breakers::Thresholds,
+        cluster::circuit_breakers::thresholds::RetryBudget,
         cluster::Filter,
         cluster::UpstreamConnectionOptions,
         core::TcpKeepalive,
@@ -219,6 +224,7 @@ fn clusters() -> Vec<MessageFates> {
         tls::UpstreamTlsContext,
     ];
     rows.push(row::<core::HttpProtocolOptions, Upstream>());
+    rows.push(row::<core::Http2ProtocolOptions, Upstream>());
     rows
 }
 
@@ -255,7 +261,6 @@ fn shared() -> Vec<MessageFates> {
         tls::TlsParameters,
         tls::SdsSecretConfig,
         core::Http1ProtocolOptions,
-        core::Http2ProtocolOptions,
         core::KeepaliveSettings,
         core::Address,
         core::SocketAddress,

@@ -99,9 +99,7 @@ impl HttpConnectionManager {
             stat_prefix: stat_prefix.clone(),
             codec: codec(*codec_type, context)?,
             http2: context
-                .optional("http2_protocol_options", http2_protocol_options, |wire, context| {
-                    http2::wire::convert(wire, Http2Options::DOWNSTREAM, context)
-                })?
+                .optional("http2_protocol_options", http2_protocol_options, http2::wire::downstream)?
                 .unwrap_or(Http2Options::DOWNSTREAM),
             routes: route_source(route_specifier, context)?,
             filters: filters::convert(http_filters, context)?,

@@ -10,7 +10,7 @@ use xds_api::envoy::config::core::v3 as core;
 
 use crate::context::Context;
 use crate::error::Refusal;
-use crate::fate::fates;
+use crate::fate::{Downstream, Upstream, fates};
 use crate::http2::{Http2Keepalive, Http2Options};
 use crate::wire::number::{duration, percent};
 
@@ -22,15 +22,15 @@ const DEFAULT_JITTER: u8 = 15;
 /// The shortest time that Envoy accepts here.
 const SHORTEST_TIME: Duration = Duration::from_millis(1);
 
-/// Converts the settings; what they leave out is as in `default`.
-pub(crate) fn convert(
+/// Converts what is said of clients.
+pub(crate) fn downstream(
     wire: &core::Http2ProtocolOptions,
-    default: Http2Options,
     context: &mut Context<'_>,
 ) -> Result<Http2Options, Refusal> {
-    fates! { context, wire => core::Http2ProtocolOptions {
-        [implemented] max_concurrent_streams, initial_stream_window_size, initial_connection_window_size, allow_connect,
+    fates! { context, wire => core::Http2ProtocolOptions as Downstream {
+        [elsewhere] max_concurrent_streams, initial_stream_window_size, initial_connection_window_size,
             override_stream_error_on_invalid_http_message, stream_error_on_invalid_http_messaging, connection_keepalive;
+        [implemented] allow_connect;
         [no_op "floods are stopped by fixed limits of their own (docs/limits.md)"] max_outbound_frames,
             max_outbound_control_frames, max_consecutive_inbound_frames_with_empty_payload,
             max_inbound_priority_frames_per_stream, max_inbound_window_update_frames_per_data_frame_sent,
@@ -43,22 +43,63 @@ pub(crate) fn convert(
         [refused "no other settings are sent"] custom_settings_parameters;
         [refused "values may hold bytes that are not ASCII"] disallow_obs_text if *disallow_obs_text == Some(true);
     } }
+    Ok(Http2Options { allow_connect: *allow_connect, ..common(wire, Http2Options::DOWNSTREAM, context)? })
+}
+
+/// Converts what is said of endpoints.
+pub(crate) fn upstream(wire: &core::Http2ProtocolOptions, context: &mut Context<'_>) -> Result<Http2Options, Refusal> {
+    fates! { context, wire => core::Http2ProtocolOptions as Upstream {
+        [elsewhere] max_concurrent_streams, initial_stream_window_size, initial_connection_window_size,
+            override_stream_error_on_invalid_http_message, stream_error_on_invalid_http_messaging, connection_keepalive;
+        [no_op "endpoints that offer extended CONNECT get it, others do not (from Envoy all do)"] allow_connect;
+        [no_op "floods are stopped by fixed limits of their own (docs/limits.md)"] max_outbound_frames,
+            max_outbound_control_frames, max_consecutive_inbound_frames_with_empty_payload,
+            max_inbound_priority_frames_per_stream, max_inbound_window_update_frames_per_data_frame_sent,
+            stream_reset_burst, stream_reset_rate;
+        [no_op "heads are read with a table of 4 KiB and written without one"] hpack_table_size;
+        [no_op "heads are written without Huffman's code"] enable_huffman_encoding;
+        [no_op "the bound of the whole head holds for its fields, too"] max_header_field_size_kb;
+        [no_op "METADATA frames are unknown frames, and are skipped"] allow_metadata, max_metadata_size;
+        [no_op "there is one codec"] use_oghttp2_codec;
+        [refused "no other settings are sent"] custom_settings_parameters;
+        [refused "values may hold bytes that are not ASCII"] disallow_obs_text if *disallow_obs_text == Some(true);
+    } }
+    common(wire, Http2Options::UPSTREAM, context)
+}
+
+/// What means the same on both sides; what is left out is as in `default`.
+fn common(
+    wire: &core::Http2ProtocolOptions,
+    default: Http2Options,
+    context: &mut Context<'_>,
+) -> Result<Http2Options, Refusal> {
+    let stated = |field, value: &Option<u32>, range, default| {
+        number(field, value, range, context).map(|value| value.unwrap_or(default))
+    };
     Ok(Http2Options {
-        max_concurrent_streams: number("max_concurrent_streams", max_concurrent_streams, &STREAMS, context)?
-            .unwrap_or(default.max_concurrent_streams),
-        initial_stream_window_size: number("initial_stream_window_size", initial_stream_window_size, &WINDOW, context)?
-            .unwrap_or(default.initial_stream_window_size),
-        initial_connection_window_size: number(
-            "initial_connection_window_size",
-            initial_connection_window_size,
+        max_concurrent_streams: stated(
+            "max_concurrent_streams",
+            &wire.max_concurrent_streams,
+            &STREAMS,
+            default.max_concurrent_streams,
+        )?,
+        initial_stream_window_size: stated(
+            "initial_stream_window_size",
+            &wire.initial_stream_window_size,
             &WINDOW,
-            context,
-        )?
-        .unwrap_or(default.initial_connection_window_size),
-        allow_connect: *allow_connect,
-        stream_error_on_invalid_message: override_stream_error_on_invalid_http_message
-            .unwrap_or(*stream_error_on_invalid_http_messaging),
-        keepalive: context.optional("connection_keepalive", connection_keepalive, keepalive)?.flatten(),
+            default.initial_stream_window_size,
+        )?,
+        initial_connection_window_size: stated(
+            "initial_connection_window_size",
+            &wire.initial_connection_window_size,
+            &WINDOW,
+            default.initial_connection_window_size,
+        )?,
+        stream_error_on_invalid_message: wire
+            .override_stream_error_on_invalid_http_message
+            .unwrap_or(wire.stream_error_on_invalid_http_messaging),
+        keepalive: context.optional("connection_keepalive", &wire.connection_keepalive, keepalive)?.flatten(),
+        ..default
     })
 }
 

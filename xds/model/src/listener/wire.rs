@@ -96,6 +96,7 @@ impl Listener {
                 filter_chain::convert,
             )?,
             access_log: context.each("access_log", access_log, AccessLog::convert)?,
+            entrance: None,
         })
     }
 }

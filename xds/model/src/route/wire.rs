@@ -11,6 +11,7 @@ mod tests;
 mod weighted;
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use xds_api::envoy::config::core::v3::HeaderValueOption;
 use xds_api::envoy::config::route::v3 as route;
@@ -57,14 +58,16 @@ impl RouteConfiguration {
             [refused "mirroring is not supported yet"] request_mirror_policies;
             [refused "settings of filters per route are not supported yet"] typed_per_filter_config;
         } }
-        let limit = max_direct_response_body_size_bytes.unwrap_or(DIRECT_RESPONSE_LIMIT).min(DIRECT_RESPONSE_MAXIMUM);
+        let limit = body_limit(*max_direct_response_body_size_bytes);
         let headers = RouteHeaders {
             request: request_headers(request_headers_to_add, request_headers_to_remove).convert(context)?,
             response: response_headers(response_headers_to_add, response_headers_to_remove).convert(context)?,
         };
-        let virtual_hosts =
-            context.each("virtual_hosts", virtual_hosts, |wire, context| virtual_host(wire, limit, context))?;
-        check_domains(&virtual_hosts, context)?;
+        let virtual_hosts = context
+            .each("virtual_hosts", virtual_hosts, |wire, context| Ok(Arc::new(virtual_host(wire, limit, context)?)))?;
+        if let Some(domain) = repeated_domain(&virtual_hosts) {
+            return Err(context.refusal("virtual_hosts", format_args!("domain {domain:?} occurs twice")));
+        }
         Ok(Self {
             name: name.clone(),
             virtual_hosts,
@@ -84,7 +87,16 @@ fn response_headers<'w>(add: &'w [HeaderValueOption], remove: &'w [String]) -> M
     Mutations { add: ("response_headers_to_add", add), remove: ("response_headers_to_remove", remove) }
 }
 
-fn virtual_host(wire: &route::VirtualHost, body_limit: u32, context: &mut Context<'_>) -> Result<VirtualHost, Refusal> {
+/// Largest body of a direct response, from what the table says of it. Bytes.
+pub(super) fn body_limit(max_direct_response_body_size_bytes: Option<u32>) -> u32 {
+    max_direct_response_body_size_bytes.unwrap_or(DIRECT_RESPONSE_LIMIT).min(DIRECT_RESPONSE_MAXIMUM)
+}
+
+pub(super) fn virtual_host(
+    wire: &route::VirtualHost,
+    body_limit: u32,
+    context: &mut Context<'_>,
+) -> Result<VirtualHost, Refusal> {
     if wire.domains.is_empty() {
         return Err(context.refusal("domains", "is empty"));
     }
@@ -157,10 +169,7 @@ fn everything() -> RouteMatch {
 }
 
 /// A host name may occur once in a table, or it would be unclear whose routes it gets.
-fn check_domains(hosts: &[VirtualHost], context: &Context<'_>) -> Result<(), Refusal> {
+pub(super) fn repeated_domain(hosts: &[Arc<VirtualHost>]) -> Option<&str> {
     let mut seen = HashSet::new();
-    match hosts.iter().flat_map(|host| &host.domains).find(|domain| !seen.insert(domain.as_str())) {
-        None => Ok(()),
-        Some(domain) => Err(context.refusal("virtual_hosts", format_args!("domain {domain:?} occurs twice"))),
-    }
+    hosts.iter().flat_map(|host| &host.domains).map(String::as_str).find(|domain| !seen.insert(*domain))
 }

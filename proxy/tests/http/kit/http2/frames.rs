@@ -7,7 +7,8 @@ use tokio::net::TcpStream;
 
 use crate::kit::{Backend, within};
 
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// How a client begins (RFC 9113 section 3.4).
+pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const HEADER: usize = 9;
 
 /// Types of frames (RFC 9113 section 6).
@@ -144,9 +145,14 @@ fn put_length(length: usize, out: &mut Vec<u8>) {
 impl Frames {
     /// A client that has said what clients say first.
     pub(crate) async fn connect(address: SocketAddr) -> Self {
+        Self::connect_with(address, &[]).await
+    }
+
+    /// A client with settings of its own.
+    pub(crate) async fn connect_with(address: SocketAddr, settings: &[(u16, u32)]) -> Self {
         let mut frames = Self::connect_silently(address).await;
         frames.send_bytes(PREFACE).await;
-        frames.send(&[Frame::settings(&[])]).await;
+        frames.send(&[Frame::settings(settings)]).await;
         frames
     }
 

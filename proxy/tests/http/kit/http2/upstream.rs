@@ -7,7 +7,7 @@ use http2_oracle::{Reason, RecvStream, SendStream};
 use std::future::poll_fn;
 use std::task::Poll;
 
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
@@ -44,7 +44,11 @@ impl Http2Upstream {
     }
 
     pub(crate) async fn accept_with(backend: &Backend, builder: &Builder) -> Self {
-        let stream = backend.accept().await.stream;
+        Self::on(backend.accept().await.stream, builder).await
+    }
+
+    /// On a connection that was accepted.
+    pub(crate) async fn on(stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static, builder: &Builder) -> Self {
         let connection = within("a handshake", builder.handshake(stream)).await.unwrap();
         let (sender, requests) = mpsc::unbounded_channel();
         let (orders, received) = mpsc::unbounded_channel();
@@ -84,7 +88,7 @@ impl Http2Upstream {
 }
 
 async fn serve(
-    mut connection: Connection<TcpStream, Bytes>,
+    mut connection: Connection<impl AsyncRead + AsyncWrite + Unpin, Bytes>,
     requests: mpsc::UnboundedSender<Http2Request>,
     mut orders: mpsc::UnboundedReceiver<Order>,
 ) {

@@ -7,7 +7,9 @@ use crate::ResourceType::{Cluster, Endpoints, ExtensionConfig, Listener, Route};
 use crate::configuration::Configuration;
 use crate::delta::Received;
 use crate::snapshot::State;
-use crate::testing::{bad_extension, cluster, endpoints, extension, filtered_listener, http_listener};
+use crate::testing::{
+    bad_extension, cluster, endpoints, extension, filtered_listener, http_listener, patient_listener,
+};
 
 fn waiting() -> Received {
     filtered_listener("l", "r", "guard", false)
@@ -83,6 +85,17 @@ fn waiting_for_a_filter_has_an_end_and_is_not_repeated() {
     assert_eq!(fixture.apply(Listener, &[filtered_listener("l", "other", "guard", false)], &[]), Vec::<String>::new());
     let waiting: Vec<_> = fixture.configuration.waiting().map(|(_, missing)| missing.0).collect();
     assert_eq!(waiting, [Route], "not for the filter again");
+}
+
+#[test]
+fn each_filter_is_waited_for_as_long_as_its_source_says() {
+    for (timeout, millis) in [("1s", 1000), ("0.250s", 250), ("40s", 40_000), ("0s", 15_000)] {
+        let mut fixture = Fixture::serving();
+        fixture.apply(Listener, &[patient_listener("l", "r", "guard", timeout)], &[]);
+        assert!(fixture.after(Duration::from_millis(millis - 1)).is_empty(), "{timeout}");
+        assert_eq!(fixture.configuration.next_deadline(), Some(fixture.now + Duration::from_millis(1)), "{timeout}");
+        assert_eq!(fixture.after(Duration::from_millis(1)), ["+Listener l"], "{timeout}");
+    }
 }
 
 #[test]

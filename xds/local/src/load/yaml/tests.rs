@@ -32,7 +32,7 @@ fn scalars_have_the_types_of_the_core_schema() {
             Content::Null => "null".to_owned(),
             Content::Bool(value) => format!("bool {value}"),
             Content::Integer(number) => format!("integer {number}"),
-            Content::Float => "float".to_owned(),
+            Content::Float(_) => "float".to_owned(),
             Content::String(text) => format!("text {text}"),
             other => panic!("{other:?}"),
         },

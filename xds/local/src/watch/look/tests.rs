@@ -47,10 +47,10 @@ impl Scene {
         self.check()
     }
 
-    /// What the second look makes of a change, after the first has waited.
+    /// What the second look makes of a change, after the first has waited; it comes soon.
     fn changed(&mut self) -> Option<Event> {
         assert_eq!(self.after(500), None, "the first look waits for a second");
-        self.after(500)
+        self.after(200)
     }
 }
 
@@ -80,7 +80,7 @@ fn a_change_is_seen_and_named() {
 
     fs::remove_file(scene.file("a.yaml")).unwrap();
     assert_eq!(scene.changed(), None, "it may be written again");
-    let changes = loaded(scene.after(2500)).changes_since(Some(&second));
+    let changes = loaded(scene.after(2800)).changes_since(Some(&second));
     assert!(changes.changed.is_empty(), "{changes:?}");
     let removed: Vec<_> = changes.removed.iter().map(|(_, name)| name.as_str()).collect();
     assert_eq!(removed, ["0.0.0.0_8080", "http.8080"]);
@@ -194,4 +194,16 @@ fn changes_of_settled_files_are_seen() {
     fs::rename(scene.file("new"), scene.file("a.yaml")).unwrap();
     assert!(matches!(scene.changed(), Some(Event::Loaded(_))), "another file of the same size");
     assert_eq!(scene.changed(), None);
+}
+
+#[test]
+fn the_second_look_comes_soon_and_only_then() {
+    let mut scene = Scene::new();
+    assert_eq!((scene.after(500), scene.look.pause()), (None, INTERVAL));
+    scene.write("a.yaml", gateway(18080));
+    assert_eq!((scene.after(500), scene.look.pause()), (None, SETTLED_AFTER));
+    scene.write("a.yaml", gateway(8081));
+    assert_eq!((scene.after(200), scene.look.pause()), (None, SETTLED_AFTER), "it goes on changing");
+    assert_eq!(listeners(&loaded(scene.after(200))), ["0.0.0.0_8081"]);
+    assert_eq!(scene.look.pause(), INTERVAL);
 }

@@ -71,16 +71,22 @@ fn round_robin(wire: &cluster::cluster::RoundRobinLbConfig, context: &mut Contex
     Ok(())
 }
 
-/// The share of healthy hosts below which health is ignored.
-pub(super) fn panic_threshold(
-    wire: &Option<cluster::cluster::CommonLbConfig>,
-    context: &mut Context<'_>,
-) -> Result<u8, Refusal> {
-    let threshold = context.optional("common_lb_config", wire, common)?;
-    Ok(threshold.flatten().unwrap_or(DEFAULT_PANIC_THRESHOLD))
+/// What `common_lb_config` says.
+pub(super) struct Common {
+    /// The share of healthy hosts below which health is ignored, percent.
+    pub(super) panic_threshold: u8,
+    pub(super) weighs_localities: bool,
 }
 
-fn common(wire: &cluster::cluster::CommonLbConfig, context: &mut Context<'_>) -> Result<Option<u8>, Refusal> {
+pub(super) fn common(
+    wire: &Option<cluster::cluster::CommonLbConfig>,
+    context: &mut Context<'_>,
+) -> Result<Common, Refusal> {
+    let common = context.optional("common_lb_config", wire, convert_common)?;
+    Ok(common.unwrap_or(Common { panic_threshold: DEFAULT_PANIC_THRESHOLD, weighs_localities: false }))
+}
+
+fn convert_common(wire: &cluster::cluster::CommonLbConfig, context: &mut Context<'_>) -> Result<Common, Refusal> {
     fates! { context, wire => cluster::cluster::CommonLbConfig {
             [implemented] healthy_panic_threshold;
             [no_op "updates are merged as they come"] update_merge_window;
@@ -90,20 +96,20 @@ fn common(wire: &cluster::cluster::CommonLbConfig, context: &mut Context<'_>) ->
             [refused "connections live on when endpoints change"] close_connections_on_host_set_change;
         }
         oneof locality_config_specifier {
-            [no_op "endpoints share by their own weights; comes with balancing between edges"] zone_aware_lb_config,
-                locality_weighted_lb_config;
+            [implemented] locality_weighted_lb_config;
+            [no_op "endpoints share by their own weights: a gateway knows no zone of its own"] zone_aware_lb_config;
         }
     }
     use crate::fate::Fates;
     use cluster::cluster::common_lb_config::LocalityConfigSpecifier as Specifier;
-    match locality_config_specifier {
+    let weighs_localities = match locality_config_specifier {
         Some(Specifier::ZoneAwareLbConfig(_)) => {
             context.no_op(cluster::cluster::CommonLbConfig::message(), "zone_aware_lb_config");
+            false
         }
-        Some(Specifier::LocalityWeightedLbConfig(_)) => {
-            context.no_op(cluster::cluster::CommonLbConfig::message(), "locality_weighted_lb_config");
-        }
-        None => {}
-    }
-    context.optional("healthy_panic_threshold", healthy_panic_threshold, percent)
+        Some(Specifier::LocalityWeightedLbConfig(_)) => true,
+        None => false,
+    };
+    let panic_threshold = context.optional("healthy_panic_threshold", healthy_panic_threshold, percent)?;
+    Ok(Common { panic_threshold: panic_threshold.unwrap_or(DEFAULT_PANIC_THRESHOLD), weighs_localities })
 }

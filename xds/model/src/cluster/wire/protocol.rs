@@ -56,7 +56,7 @@ pub(super) fn convert(wire: &BTreeMap<String, Any>, context: &mut Context<'_>) -
 fn http_options(wire: &http::HttpProtocolOptions, context: &mut Context<'_>) -> Result<Options, Refusal> {
     fates! { context, wire => http::HttpProtocolOptions {
             [implemented] common_http_protocol_options, upstream_http_protocol_options;
-            [no_op "endpoints that fail are not ejected yet; comes with balancing between edges"] outlier_detection;
+            [no_op "what is an error is not configured: answers of 5xx are"] outlier_detection;
             [no_op "clusters that balance by hash are refused"] hash_policy;
             [refused "requests pass the filters of the listener only"] http_filters;
             [refused "headers are always validated"] header_validation_config;
@@ -110,7 +110,7 @@ fn explicit(
             Ok((UpstreamProtocol::Http1, Http2Options::UPSTREAM))
         }
         Some(ProtocolConfig::Http2ProtocolOptions(wire)) => {
-            let options = context.within("http2_protocol_options", |context| http2_options(wire, context))?;
+            let options = context.within("http2_protocol_options", |context| http2::wire::upstream(wire, context))?;
             Ok((UpstreamProtocol::Http2, options))
         }
         Some(ProtocolConfig::Http3ProtocolOptions(_)) => {
@@ -129,7 +129,7 @@ fn use_downstream(
         [no_op "HTTP/3 is not offered"] http3_protocol_options;
     } }
     context.optional("http_protocol_options", http_protocol_options, options::http1)?;
-    let options = context.optional("http2_protocol_options", http2_protocol_options, http2_options)?;
+    let options = context.optional("http2_protocol_options", http2_protocol_options, http2::wire::upstream)?;
     Ok((UpstreamProtocol::UseDownstream, options.unwrap_or(Http2Options::UPSTREAM)))
 }
 
@@ -142,12 +142,8 @@ fn auto(
         [refused "HTTP/3 is not supported"] http3_protocol_options, alternate_protocols_cache_options;
     } }
     context.optional("http_protocol_options", http_protocol_options, options::http1)?;
-    let options = context.optional("http2_protocol_options", http2_protocol_options, http2_options)?;
+    let options = context.optional("http2_protocol_options", http2_protocol_options, http2::wire::upstream)?;
     Ok((UpstreamProtocol::Auto, options.unwrap_or(Http2Options::UPSTREAM)))
-}
-
-fn http2_options(wire: &core::Http2ProtocolOptions, context: &mut Context<'_>) -> Result<Http2Options, Refusal> {
-    http2::wire::convert(wire, Http2Options::UPSTREAM, context)
 }
 
 /// Refuses what Envoy refuses, too: a choice by ALPN where there may be no TLS.

@@ -3,11 +3,12 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::cluster::{
-    Balancer, CircuitBreaker, Cluster, Discovery, DnsFamily, IstioService, TransportSocket, UpstreamProtocol,
+    Balancer, CircuitBreaker, Cluster, Consecutive, Discovery, DnsFamily, IstioService, RetryBudget, TransportSocket,
+    UpstreamProtocol,
 };
 use crate::endpoint::EndpointAddress;
 use crate::examples::{any, cluster, dns_cluster, parse, typed_struct, with};
-use crate::fate::{NoOp, Report};
+use crate::fate::Report;
 use crate::http2::Http2Options;
 use crate::tls::SecretServer;
 
@@ -37,8 +38,9 @@ fn a_cluster_of_istiod() {
         namespace: "default".to_owned(),
     };
     assert_eq!(converted.istio.services, [shop]);
-    let outlier = NoOp { place: "envoy.config.cluster.v3.Cluster", name: "outlier_detection" };
-    assert_eq!(report.no_ops.get(&outlier), Some(&1));
+    let outlier = converted.outlier_detection.unwrap();
+    assert_eq!(outlier.consecutive_5xx, Consecutive { failures: 5, enforcing: 100 });
+    assert_eq!(outlier.consecutive_gateway_failure.enforcing, 0);
 }
 
 #[test]
@@ -84,9 +86,25 @@ fn defaults_are_those_of_envoy() {
         (converted.protocol, converted.idle_timeout),
         (UpstreamProtocol::Http1, Some(Duration::from_secs(3600)))
     );
-    let limits =
-        CircuitBreaker { max_connections: 1024, max_pending_requests: 1024, max_requests: 1024, max_retries: 3 };
+    let limits = CircuitBreaker {
+        max_connections: 1024,
+        max_pending_requests: 1024,
+        max_requests: 1024,
+        max_retries: 3,
+        retry_budget: None,
+    };
     assert_eq!(converted.limits, limits);
+}
+
+#[test]
+fn retries_may_have_a_budget() {
+    let budget = |budget: Value| {
+        let changed = with(cluster(), "/circuit_breakers/thresholds/0/retry_budget", budget);
+        convert(&changed).unwrap().limits.retry_budget.unwrap()
+    };
+    assert_eq!(budget(json!({})), RetryBudget { percent: 20.0, min_retry_concurrency: 3 });
+    let both = json!({"budget_percent": {"value": 12.5}, "min_retry_concurrency": 0, "budget_interval": "1s"});
+    assert_eq!(budget(both), RetryBudget { percent: 12.5, min_retry_concurrency: 0 });
 }
 
 fn protocol(options: Value) -> Value {
@@ -118,12 +136,12 @@ fn protocols() {
 
 #[test]
 fn a_choice_by_alpn_needs_tls() {
-    let auto = protocol(json!({"auto_config": {"http2_protocol_options": {"allow_connect": true}}}));
+    let auto = protocol(json!({"auto_config": {"http2_protocol_options": {"max_concurrent_streams": 7}}}));
     assert!(convert(&auto).unwrap_err().contains("auto_config needs TLS"), "the example has sockets without TLS");
     let tls = auto["transport_socket_matches"][1]["transport_socket"].clone();
     let auto = with(with(auto, "/transport_socket_matches", json!([])), "/transport_socket", tls);
     let converted = convert(&auto).unwrap();
-    assert_eq!((converted.protocol, converted.http2.allow_connect), (UpstreamProtocol::Auto, true));
+    assert_eq!((converted.protocol, converted.http2.max_concurrent_streams), (UpstreamProtocol::Auto, 7));
     let http3 = protocol(json!({"auto_config": {"http3_protocol_options": {}}}));
     assert!(convert(&http3).unwrap_err().contains("auto_config.http3_protocol_options: "));
 }
@@ -171,7 +189,11 @@ fn refusals_name_the_field() {
             json!({"value": 101}),
             "common_lb_config.healthy_panic_threshold.value: 101 is not",
         ),
-        ("/circuit_breakers/thresholds/0/retry_budget", json!({}), "circuit_breakers.thresholds[0].retry_budget: "),
+        (
+            "/circuit_breakers/thresholds/0/retry_budget",
+            json!({"budget_percent": {"value": 101}}),
+            "circuit_breakers.thresholds[0].retry_budget.budget_percent: 101 is not a percentage",
+        ),
         ("/least_request_lb_config", json!({"choice_count": 1}), "least_request_lb_config.choice_count: "),
         ("/transport_socket_matches/1/match", json!({"a": 1}), "transport_socket_matches[1].match: "),
         ("/load_balancing_policy", json!({"policies": [{}]}), "load_balancing_policy: "),

@@ -1,5 +1,7 @@
 //! Conversion of HTTP filters that come by discovery (ECDS): where they are named, and what they are.
 
+use std::time::Duration;
+
 use xds_api::envoy::config::core::v3 as core;
 use xds_api::{Any, type_name};
 
@@ -10,6 +12,9 @@ use crate::error::Refusal;
 use crate::fate::{Report, fates};
 use crate::http::{DiscoveredFilter, ExtensionConfig, TypedFilter};
 use crate::wire::{extension, source};
+
+/// Envoy's `initial_fetch_timeout` where none is set. Where it is 0, Envoy waits for ever; here a listener is not held up so long.
+const FETCH_TIMEOUT: Duration = Duration::from_secs(15);
 
 const WASM: &str = "envoy.extensions.filters.http.wasm.v3.Wasm";
 
@@ -22,7 +27,7 @@ pub(super) fn filter(
     fates! { context, wire => core::ExtensionConfigSource {
         [implemented] config_source, default_config, apply_default_config_without_warming, type_urls;
     } }
-    context.required("config_source", config_source, source::ads)?;
+    let fetch_timeout = context.required("config_source", config_source, source::ads)?;
     let types: Vec<String> = type_urls.iter().map(|url| type_name(url).to_owned()).collect();
     if types.is_empty() {
         return Err(context.refusal("type_urls", "is empty"));
@@ -35,7 +40,8 @@ pub(super) fn filter(
     if *apply_default_config_without_warming && default.is_none() {
         return Err(context.refusal("apply_default_config_without_warming", "there is no default_config"));
     }
-    Ok(DiscoveredFilter { name: name.to_owned(), types, default, is_awaited: !apply_default_config_without_warming })
+    let warming = (!apply_default_config_without_warming).then_some(fetch_timeout.unwrap_or(FETCH_TIMEOUT));
+    Ok(DiscoveredFilter { name: name.to_owned(), types, default, warming })
 }
 
 fn typed_filter(any: &Any, context: &mut Context<'_>) -> Result<TypedFilter, Refusal> {

@@ -21,14 +21,14 @@ pub(super) fn upgrades(
 ) -> Result<Vec<String>, Refusal> {
     let upgrades = context.each("upgrade_configs", wire, |wire, context| {
         fates! { context, wire => http::http_connection_manager::UpgradeConfig {
-            [implemented "any but CONNECT"] upgrade_type;
+            [implemented "any but CONNECT-UDP"] upgrade_type;
             [implemented] enabled;
             [refused "upgrades pass the same filters"] filters;
         } }
         let name = upgrade_type.to_ascii_lowercase();
         match name.as_str() {
             "" => Err(context.refusal("upgrade_type", "is empty")),
-            "connect" | "connect-udp" => Err(context.refusal("upgrade_type", "CONNECT is not supported yet")),
+            "connect-udp" => Err(context.refusal("upgrade_type", "CONNECT-UDP is not supported yet")),
             _ => Ok((*enabled != Some(false)).then_some(name)),
         }
     })?;

@@ -75,7 +75,7 @@ fn optional_settings() {
     let value = with(
         value,
         "/upgrade_configs",
-        json!([{"upgrade_type": "WebSocket"}, {"upgrade_type": "x", "enabled": false}]),
+        json!([{"upgrade_type": "WebSocket"}, {"upgrade_type": "x", "enabled": false}, {"upgrade_type": "CONNECT"}]),
     );
     let value = with(value, "/path_with_escaped_slashes_action", json!("UNESCAPE_AND_FORWARD"));
     let converted = convert(&value).unwrap();
@@ -83,7 +83,7 @@ fn optional_settings() {
     assert_eq!(converted.idle_timeout, None);
     assert_eq!(converted.max_stream_duration, Some(Duration::from_secs(9)));
     assert_eq!(converted.internal_addresses, ["10.0.0.0/8".parse().unwrap()]);
-    assert_eq!(converted.upgrades, ["websocket"]);
+    assert_eq!(converted.upgrades, ["websocket", "connect"]);
     assert_eq!(converted.path_normalization.escaped_slashes, EscapedSlashes::UnescapeAndForward);
 }
 
@@ -152,7 +152,7 @@ fn refusals_name_the_field() {
         ("/original_ip_detection_extensions", json!([{}]), "original_ip_detection_extensions: "),
         ("/http_protocol_options/allow_chunked_length", json!(true), "http_protocol_options.allow_chunked_length: "),
         ("/set_current_client_cert_details/issuer", json!(true), "set_current_client_cert_details.issuer: "),
-        ("/upgrade_configs/0/upgrade_type", json!("CONNECT"), "upgrade_configs[0].upgrade_type: "),
+        ("/upgrade_configs/0/upgrade_type", json!("CONNECT-UDP"), "upgrade_configs[0].upgrade_type: "),
         ("/max_request_headers_kb", json!(9000), "max_request_headers_kb: must be between"),
         ("/internal_address_config", json!({"unix_sockets": true}), "internal_address_config.unix_sockets: "),
         ("/server_header_transformation", json!(77), "server_header_transformation: 77 is not a known value"),
@@ -226,16 +226,20 @@ fn discovered(filter: Value) -> DiscoveredFilter {
 fn a_filter_by_discovery() {
     let plain = discovered(discovery());
     let types = ["envoy.extensions.filters.http.wasm.v3.Wasm", RBAC].map(str::to_owned).to_vec();
-    assert_eq!(plain, DiscoveredFilter { name: "guard".to_owned(), types, default: None, is_awaited: true });
+    assert_eq!(
+        plain,
+        DiscoveredFilter { name: "guard".to_owned(), types, default: None, warming: Some(Duration::from_secs(15)) }
+    );
     let default = any(RBAC, json!({"rules": {}}));
     let denies = TypedFilter { type_name: RBAC.to_owned(), filter: Some(HttpFilter::DenyAll) };
     let with_default = with(discovery(), "/config_discovery/default_config", default);
     let eager = with(with_default.clone(), "/config_discovery/apply_default_config_without_warming", json!(true));
     assert_eq!(discovered(with_default), DiscoveredFilter { default: Some(denies.clone()), ..plain.clone() });
-    assert_eq!(
-        discovered(eager),
-        DiscoveredFilter { default: Some(denies.clone()), is_awaited: false, ..plain.clone() }
-    );
+    assert_eq!(discovered(eager), DiscoveredFilter { default: Some(denies.clone()), warming: None, ..plain.clone() });
+
+    let hasty = with(discovery(), "/config_discovery/config_source/initial_fetch_timeout", json!("1.5s"));
+    let warming = Some(Duration::from_millis(1500));
+    assert_eq!(discovered(hasty), DiscoveredFilter { warming, ..plain.clone() });
 
     let passes = TypedFilter { type_name: RBAC.to_owned(), filter: None };
     let other = TypedFilter { type_name: "another.Filter".to_owned(), filter: None };

@@ -11,7 +11,7 @@ use crate::http2::{Http2Keepalive, Http2Options};
 fn convert_with_report(value: &Value) -> (Result<Http2Options, String>, Report) {
     let mut report = Report::default();
     let wire: Http2ProtocolOptions = parse(value);
-    let converted = super::convert(&wire, Http2Options::DOWNSTREAM, &mut Context::new("x", &mut report));
+    let converted = super::downstream(&wire, &mut Context::new("x", &mut report));
     (converted.map_err(|refusal| refusal.to_string()), report)
 }
 
@@ -75,6 +75,18 @@ fn limits_against_floods_are_counted_without_effect() {
         let place = "envoy.config.core.v3.Http2ProtocolOptions";
         assert_eq!(report.no_ops.get(&NoOp { place, name }), Some(&1), "{name}");
     }
+}
+
+#[test]
+fn extended_connect_is_offered_to_clients_and_counted_without_effect_for_endpoints() {
+    let value = json!({"allow_connect": true});
+    let (converted, report) = convert_with_report(&value);
+    assert_eq!((converted.map(|options| options.allow_connect), report), (Ok(true), Report::default()));
+    let mut report = Report::default();
+    let converted = super::upstream(&parse(&value), &mut Context::new("x", &mut report));
+    assert_eq!(converted.map_err(|refusal| refusal.to_string()), Ok(Http2Options::UPSTREAM));
+    let no_op = NoOp { place: "envoy.config.core.v3.Http2ProtocolOptions", name: "allow_connect" };
+    assert_eq!(report.no_ops.get(&no_op), Some(&1));
 }
 
 #[test]

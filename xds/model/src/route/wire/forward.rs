@@ -9,7 +9,7 @@ use crate::error::Refusal;
 use crate::fate::fates;
 use crate::matcher::wire::substitution;
 use crate::route::wire::{retry, weighted};
-use crate::route::{Forward, GrpcTimeout, MaxStreamDuration, PathRewrite, RouteAction, WeightedCluster};
+use crate::route::{ConnectMode, Forward, GrpcTimeout, MaxStreamDuration, PathRewrite, RouteAction, WeightedCluster};
 use crate::wire::number::{bound, duration};
 
 /// Envoy's default of `timeout`.
@@ -20,6 +20,7 @@ pub(super) fn convert(wire: &route::RouteAction, context: &mut Context<'_>) -> R
     fates! { context, wire => route::RouteAction {
             [implemented] cluster_not_found_response_code, prefix_rewrite, regex_rewrite, append_x_forwarded_host, timeout,
                 idle_timeout, retry_policy, max_grpc_timeout, max_stream_duration;
+            [implemented "of CONNECT; other upgrades are switched in the listener only"] upgrade_configs;
             [implemented "with max_grpc_timeout"] grpc_timeout_offset;
             [no_op "clusters that balance by hash are refused"] hash_policy;
             [no_op "rate limits are refused"] include_vh_rate_limits;
@@ -29,7 +30,6 @@ pub(super) fn convert(wire: &route::RouteAction, context: &mut Context<'_>) -> R
             [refused "rate limits are not supported yet"] rate_limits;
             [refused "CORS is not supported yet"] cors;
             [refused "path templates are not supported yet"] path_rewrite_policy;
-            [refused "upgrades are switched in the listener only"] upgrade_configs;
             [refused "redirects are passed to the client"] internal_redirect_policy, internal_redirect_action, max_internal_redirects;
             [refused "not supported"] path_rewrite, flush_timeout, early_data_policy, retry_policy_typed_config, hedge_policy;
         }
@@ -63,7 +63,42 @@ pub(super) fn convert(wire: &route::RouteAction, context: &mut Context<'_>) -> R
         path_rewrite: path_rewrite_of(prefix_rewrite, regex_rewrite, context)?,
         host_rewrite: host_rewrite(host_rewrite_specifier, context)?,
         append_x_forwarded_host: *append_x_forwarded_host,
+        connect: connect_mode(upgrade_configs, context)?,
     })))
+}
+
+fn connect_mode(
+    wire: &[route::route_action::UpgradeConfig],
+    context: &mut Context<'_>,
+) -> Result<ConnectMode, Refusal> {
+    let modes = context.each("upgrade_configs", wire, |wire, context| {
+        fates! { context, wire => route::route_action::UpgradeConfig {
+            [implemented "CONNECT only"] upgrade_type;
+            [implemented] enabled;
+            [implemented "opens the tunnel here"] connect_config;
+        } }
+        if !upgrade_type.eq_ignore_ascii_case("connect") {
+            return Err(
+                context.refusal("upgrade_type", "is not CONNECT: other upgrades are switched in the listener only")
+            );
+        }
+        let is_terminated = context.optional("connect_config", connect_config, |wire, context| {
+            fates! { context, wire => route::route_action::upgrade_config::ConnectConfig {
+                [refused "not supported"] proxy_protocol_config, allow_post;
+            } }
+            Ok(())
+        })?;
+        Ok(match (enabled, is_terminated) {
+            (Some(false), _) => ConnectMode::Refused,
+            (_, Some(())) => ConnectMode::Terminated,
+            (_, None) => ConnectMode::Forwarded,
+        })
+    })?;
+    match modes.as_slice() {
+        [] => Ok(ConnectMode::Inherited),
+        [mode] => Ok(*mode),
+        _ => Err(context.refusal("upgrade_configs", "names CONNECT more than once")),
+    }
 }
 
 fn stream_duration(

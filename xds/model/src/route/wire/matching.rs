@@ -35,8 +35,7 @@ fn others(wire: &route::RouteMatch, context: &mut Context<'_>) -> Result<(), Ref
             [refused "claims of tokens are not supported yet"] dynamic_metadata;
         }
         oneof path_specifier {
-            [elsewhere] prefix, path, safe_regex, path_separated_prefix;
-            [refused "CONNECT is not supported yet"] connect_matcher;
+            [elsewhere] prefix, path, safe_regex, path_separated_prefix, connect_matcher;
             [refused "path templates are not supported yet"] path_match_policy;
         }
     }
@@ -62,7 +61,7 @@ fn path(wire: &route::RouteMatch, context: &mut Context<'_>) -> Result<PathMatch
             }
             Ok(PathMatch::PathSeparatedPrefix(prefix.clone()))
         }
-        Some(PathSpecifier::ConnectMatcher(_)) => Err(context.refused_member::<route::RouteMatch>("connect_matcher")),
+        Some(PathSpecifier::ConnectMatcher(_)) => Ok(PathMatch::Connect),
         Some(PathSpecifier::PathMatchPolicy(_)) => {
             Err(context.refused_member::<route::RouteMatch>("path_match_policy"))
         }

@@ -10,7 +10,8 @@ use crate::format::{Format, Operator, PlainOperator, Segment};
 use crate::header::HeaderAppend;
 use crate::matcher::HeaderCondition;
 use crate::route::{
-    DirectResponse, Forward, PathMatch, PathRewrite, RedirectPath, RetryOn, Route, RouteAction, RouteConfiguration,
+    ConnectMode, DirectResponse, Forward, PathMatch, PathRewrite, RedirectPath, RetryOn, Route, RouteAction,
+    RouteConfiguration,
 };
 
 fn convert(value: &Value) -> Result<(RouteConfiguration, Report), String> {
@@ -147,7 +148,17 @@ fn a_route_that_cannot_be_served_is_refused_alone() {
         ("/route/cors", json!({"max_age": "1"}), "route.cors: "),
         ("/route/rate_limits", json!([{}]), "route.rate_limits: "),
         ("/route/priority", json!("HIGH"), "route.priority: "),
-        ("/route/upgrade_configs", json!([{"upgrade_type": "CONNECT"}]), "route.upgrade_configs: "),
+        ("/route/upgrade_configs", json!([{"upgrade_type": "websocket"}]), "route.upgrade_configs[0].upgrade_type: "),
+        (
+            "/route/upgrade_configs",
+            json!([{"upgrade_type": "CONNECT", "connect_config": {"allow_post": true}}]),
+            "route.upgrade_configs[0].connect_config.allow_post: ",
+        ),
+        (
+            "/route/upgrade_configs",
+            json!([{"upgrade_type": "CONNECT"}, {"upgrade_type": "connect"}]),
+            "route.upgrade_configs: names CONNECT more than once",
+        ),
         ("/route/auto_host_rewrite", json!(true), "route.auto_host_rewrite: "),
         ("/route/regex_rewrite", regex("\\1"), "route.regex_rewrite: and prefix_rewrite exclude"),
         ("/request_headers_to_add", header("50% off"), "request_headers_to_add[0].header.value: \"% off\" is not"),
@@ -229,9 +240,6 @@ fn conditions_that_are_not_supported_match_too_much_rather_than_too_little() {
     assert_eq!(names, ["b"], "only the broken condition is left out");
     assert_eq!(report.refusals[0].field, "virtual_hosts[0].routes[0].match.headers[0].string_match.safe_regex.regex");
 
-    let (route, _) = convert_route(json!({"match": {"connect_matcher": {}}, "route": {"cluster": "a"}}));
-    assert_eq!(route.matches.path, PathMatch::Prefix(String::new()));
-    assert!(matches!(route.action, RouteAction::Refused(_)));
     let (route, _) = convert_route(json!({"match": {"path_separated_prefix": "/a/"}, "route": {"cluster": "a"}}));
     assert!(matches!(route.action, RouteAction::Refused(_)));
 }
@@ -271,4 +279,25 @@ fn tables_that_make_no_sense_are_refused() {
     }
     let empty = convert(&json!({"name": "http.80"})).unwrap().0;
     assert!(empty.virtual_hosts.is_empty());
+}
+
+#[test]
+fn routes_say_what_becomes_of_connect() {
+    let mode = |upgrades: Value| {
+        let (route, _) = convert_route(
+            json!({"match": {"connect_matcher": {}}, "route": {"cluster": "a", "upgrade_configs": upgrades}}),
+        );
+        assert_eq!(route.matches.path, PathMatch::Connect);
+        match route.action {
+            RouteAction::Forward(forward) => forward.connect,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(mode(json!([])), ConnectMode::Inherited);
+    assert_eq!(mode(json!([{"upgrade_type": "CONNECT"}])), ConnectMode::Forwarded);
+    assert_eq!(mode(json!([{"upgrade_type": "connect", "connect_config": {}}])), ConnectMode::Terminated);
+    assert_eq!(
+        mode(json!([{"upgrade_type": "CONNECT", "enabled": false, "connect_config": {}}])),
+        ConnectMode::Refused
+    );
 }

@@ -1,0 +1,210 @@
+// Package mesh has an edge in a cluster, whose gateway takes its configuration from istiod, and edges that serve folders,
+// behind one hub: what istiod makes of services of other edges, and what becomes of the objects that stand for them.
+package mesh
+
+import (
+	"context"
+	"embed"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"selvedge.dev/conformance/cluster"
+	"selvedge.dev/conformance/kubelet"
+)
+
+//go:embed objects/*.yaml
+var objects embed.FS
+
+const (
+	// applyLimit bounds one wait for the API server and istiod's webhooks.
+	applyLimit = 20 * time.Second
+	// readyLimit bounds the start of the gateway.
+	readyLimit = 60 * time.Second
+	// arriveLimit bounds the way of a change.
+	arriveLimit = 20 * time.Second
+)
+
+// Suite runs the checks on a cluster that is up.
+type Suite struct {
+	// Cluster is where the gateway runs; the suite must be inside its node's namespace.
+	Cluster *cluster.Cluster
+	// Output is told how each check went.
+	Output io.Writer
+	// Names are parts of the names of checks that are wanted; all of them, if there are none.
+	Names []string
+
+	clients *cluster.Clients
+	overlay overlay
+	pod     *cluster.Pod
+	b, c    edge
+}
+
+// Run sets everything up and makes all checks. They follow each other: each leaves things as it found them.
+func (s *Suite) Run(ctx context.Context) (passed, failed int, err error) {
+	// What is started here ends with the thread that started it: no other work may use up this one.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	defer s.overlay.stop()
+	if err := s.setUp(ctx); err != nil {
+		return 0, 0, err
+	}
+	for _, check := range checks {
+		isWanted := func(part string) bool { return strings.Contains(check.name, part) }
+		if len(s.Names) > 0 && !slices.ContainsFunc(s.Names, isWanted) {
+			continue
+		}
+		started := time.Now()
+		figure, err := check.run(s, ctx)
+		state := "ok      " + figure
+		if err != nil {
+			state = "FAILED  " + err.Error()
+			failed++
+		} else {
+			passed++
+		}
+		_, _ = fmt.Fprintf(s.Output, "%-60s %5.1f s  %s\n", check.name, time.Since(started).Seconds(), state)
+	}
+	return passed, failed, nil
+}
+
+func (s *Suite) setUp(ctx context.Context) (err error) {
+	if s.clients, err = s.Cluster.Clients(); err != nil {
+		return err
+	}
+	s.overlay.directory = filepath.Join(s.Cluster.RunDir(), "overlay")
+	if s.overlay.binary, err = s.Cluster.Selvedge(); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(s.overlay.directory, 0o755); err != nil {
+		return err
+	}
+	if err := s.overlay.startHub(); err != nil {
+		return err
+	}
+	if err := s.startBackends(); err != nil {
+		return err
+	}
+	if err := s.startEdges(); err != nil {
+		return err
+	}
+	return s.startGateway(ctx)
+}
+
+// startBackends starts what answers behind the edges b and c, and behind a Service of the cluster.
+func (s *Suite) startBackends() error {
+	for name, address := range map[string]string{
+		"b": "127.0.0.1:9201", "c": "127.0.0.1:9202", "orders": kubelet.NodeIP + ":9301",
+	} {
+		if err := backend(name, address); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Suite) startEdges() error {
+	s.b = edge{name: "b", port: 18081, admin: 15101}
+	s.c = edge{name: "c", port: 18082, admin: 15102}
+	const configuration = "export: [{hosts: ['*.shop.global']}]\nimport: [{hosts: [orders.shop.global]}]\n"
+	err := s.overlay.join(&s.b, configuration, map[string]string{
+		"ratings.yaml": service("ratings", 9201), "details.yaml": service("details", 9201),
+		"web.yaml": entrance(s.b.port, "orders.shop.global"),
+	})
+	if err != nil {
+		return err
+	}
+	return s.overlay.join(&s.c, configuration, map[string]string{
+		"ratings.yaml": service("ratings", 9202), "web.yaml": entrance(s.c.port, "orders.shop.global"),
+	})
+}
+
+// startGateway brings up the edge of the cluster.
+func (s *Suite) startGateway(ctx context.Context) error {
+	token, err := s.overlay.token("a")
+	if err != nil {
+		return err
+	}
+	secret := fmt.Sprintf("kind: Secret\napiVersion: v1\nmetadata: {name: token, namespace: edge}\nstringData: {token: %q}\n", token)
+	rights, err := os.ReadFile(filepath.Join(s.Cluster.Root, "..", "examples", "overlay", "rbac.yaml"))
+	if err != nil {
+		return err
+	}
+	namespace := "kind: Namespace\napiVersion: v1\nmetadata: {name: edge}\n"
+	shop, err := objects.ReadFile("objects/shop.yaml")
+	if err != nil {
+		return err
+	}
+	gateway, err := objects.ReadFile("objects/gateway.yaml")
+	if err != nil {
+		return err
+	}
+	for _, text := range []string{namespace, secret, string(rights), string(shop), mergeRights, string(gateway)} {
+		if err := s.apply(ctx, text); err != nil {
+			return err
+		}
+	}
+	pods, err := s.Cluster.AwaitReady(ctx, s.clients, "edge", "istio=mesh", 1, readyLimit)
+	if err != nil {
+		return err
+	}
+	s.pod = &pods[0]
+	return nil
+}
+
+// mergeRights lets the edge write beside Services that it merges with.
+const mergeRights = `apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: selvedge-edge, namespace: shop}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: selvedge-edge}
+subjects:
+- {kind: ServiceAccount, name: edge, namespace: edge}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata: {name: selvedge-edge, namespace: shop}
+rules:
+- {apiGroups: [networking.istio.io], resources: [serviceentries], verbs: [create, patch, delete]}
+`
+
+// apply puts objects into the cluster. A Service without a selector gets its backend on the node.
+func (s *Suite) apply(ctx context.Context, text string) error {
+	parsed, err := cluster.ParseObjects([]byte(text))
+	if err != nil {
+		return err
+	}
+	var all []*unstructured.Unstructured
+	for _, object := range parsed {
+		all = append(all, object)
+		_, selects, err := unstructured.NestedMap(object.Object, "spec", "selector")
+		if err != nil {
+			return err
+		}
+		if object.GetKind() == "Service" && !selects {
+			slice, err := cluster.EndpointsAt(object, kubelet.NodeIP)
+			if err != nil {
+				return err
+			}
+			all = append(all, slice)
+		}
+	}
+	return s.clients.Apply(ctx, all, applyLimit)
+}
+
+func (s *Suite) remove(ctx context.Context, text string) error {
+	parsed, err := cluster.ParseObjects([]byte(text))
+	if err != nil {
+		return err
+	}
+	return s.clients.Delete(ctx, parsed)
+}
+
+// ask asks the gateway of the cluster.
+func (s *Suite) ask(path, edge string) (string, error) { return ask(s.pod.Address+":8080", path, edge) }

@@ -1,0 +1,98 @@
+//! What changes without a message: time passes, certificates are renewed, nodes are revoked.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep_until};
+
+use super::{Directory, Known};
+use crate::catalogue::message::{CONFIRMATION, Confirmation, Message, Signed};
+use crate::identity::Trust;
+use crate::node::Peer;
+
+/// How often an edge confirms what it announces: so often that three may be lost.
+const CONFIRM: Duration = Duration::from_secs(15);
+
+impl Directory {
+    /// Confirms what this edge announces, and forgets what others do not confirm.
+    pub(super) async fn keep(self: Rc<Self>) {
+        let mut next = Instant::now() + CONFIRM;
+        let mut changes = self.changes.subscribe();
+        loop {
+            let deadline = self.catalogue.borrow().deadline().map(|deadline| self.epoch + deadline);
+            let due = deadline.map_or(next, |deadline| deadline.min(next));
+            tokio::select! {
+                () = sleep_until(due) => {}
+                _ = changes.changed() => continue,
+            }
+            if Instant::now() >= next {
+                next = Instant::now() + CONFIRM;
+                self.confirm_own();
+            }
+            let expired = self.catalogue.borrow_mut().expire(self.now());
+            for edge in &expired {
+                tracing::warn!(edge, "nothing was heard of it for too long");
+                self.node.forget_way(edge);
+            }
+            if !expired.is_empty() {
+                self.changed();
+            }
+        }
+    }
+
+    /// Others believe an announcement for as long as the certificate is good that signed it: a new one signs it anew.
+    pub(super) async fn follow_identity(self: Rc<Self>) {
+        let mut identity = self.identity.clone();
+        while identity.changed().await.is_ok() {
+            let Some(offer) = self.offered.borrow().clone() else { continue };
+            if let Err(error) = self.offer(offer) {
+                tracing::error!("cannot announce with the new certificate: {error}");
+            }
+        }
+    }
+
+    /// Passes on whom to believe, and forgets what those announce who are let in no longer.
+    pub(super) async fn follow_trust(self: Rc<Self>) {
+        let trust = self.identity.borrow().trust().clone();
+        let mut number = 0;
+        loop {
+            (number, _) = trust.next_after(number).await;
+            for edge in self.denied_edges(&trust) {
+                tracing::warn!(edge, "was revoked");
+                self.catalogue.borrow_mut().withdraw(&edge, self.now());
+                self.node.forget_way(&edge);
+            }
+            self.changed();
+        }
+    }
+
+    fn denied_edges(&self, trust: &Trust) -> Vec<String> {
+        let catalogue = self.catalogue.borrow();
+        let is_denied = |edge: &str, known: &Known| {
+            trust.denies(&Peer::Edge { name: edge.to_owned(), tenant: known.tenant.clone() })
+        };
+        let denied = catalogue.iter().filter(|(edge, _, known)| is_denied(edge, known));
+        denied.map(|(edge, ..)| edge.to_owned()).collect()
+    }
+
+    pub(super) fn confirm_own(&self) {
+        let beat = self.beat.get() + 1;
+        self.beat.set(beat);
+        let identity = self.identity.borrow().clone();
+        let stamp = self.own.get();
+        if stamp.sequence == 0 {
+            return;
+        }
+        let confirmation = Confirmation { epoch: stamp.epoch, sequence: stamp.sequence, beat };
+        let payload = serde_json::to_vec(&confirmation).unwrap_or_default();
+        match identity.sign(CONFIRMATION, &payload) {
+            Ok(signature) => {
+                let message = Message::Confirm(Signed { payload, signature }).to_bytes();
+                if self.confirm(identity.peer().name(), stamp, (beat, message.into()), false) {
+                    self.changed();
+                }
+            }
+            Err(error) => tracing::error!("cannot confirm what this edge announces: {error}"),
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! What edges offer each other: each announces its services, hubs pass that on, and nobody between can change it or leave something out.
+
+mod announcement;
+mod exchange;
+mod message;
+
+pub use self::announcement::{Announcement, AnnouncementError, Port, Protocol, Service};
+pub use self::exchange::{Directory, Offer};

@@ -1,0 +1,161 @@
+//! How an operator asks a running node: one question and one answer, a line of JSON each, over a socket that only its owner may open.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::time::{sleep, timeout};
+
+use crate::node::Peer;
+use crate::status::{RotationStatus, Status};
+
+/// The name of the socket.
+const NAME: &str = "control.sock";
+/// The longest question, bytes.
+const LONGEST: u64 = 64 * 1024;
+/// Time for a question and its answer. One is answered after the other.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// After an error of the socket.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// What somebody wants to know, or to be done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Question {
+    /// How the node is doing.
+    Status,
+    /// A token, from the hub with the authority.
+    CreateToken {
+        /// Who becomes a node by it.
+        peer: Peer,
+        /// How long it is good.
+        valid_seconds: u64,
+    },
+    /// That a node is let in no longer, from the hub with the authority.
+    Revoke {
+        /// Which one.
+        peer: Peer,
+    },
+    /// That a new root takes the place of the old one, from a hub with the authority.
+    Rotate,
+}
+
+/// What the node says.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reply {
+    /// How it is doing.
+    Status(Box<Status>),
+    /// The token as text.
+    Token(String),
+    /// It is done.
+    Revoked,
+    /// It has begun.
+    Rotating(RotationStatus),
+    /// Why not.
+    Refused(String),
+}
+
+/// A node that gives no answer.
+#[derive(Debug, Error)]
+pub enum ControlError {
+    /// No process runs with that folder.
+    #[error("{}: nobody answers: {error}", .path.display())]
+    Unreachable {
+        /// The socket.
+        path: PathBuf,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// What came is no answer.
+    #[error("{}: no answer: {reason}", .path.display())]
+    NoAnswer {
+        /// The socket.
+        path: PathBuf,
+        /// In words.
+        reason: String,
+    },
+}
+
+/// Where the process can be asked that runs with a folder.
+pub fn socket_of(folder: &Path) -> PathBuf {
+    folder.join(NAME)
+}
+
+/// Listens. Whatever is there already is replaced: a process that still listens is asked no longer.
+///
+/// # Errors
+/// The socket cannot be made, for example because the path is too long (unix(7)).
+pub fn listen(path: &Path) -> io::Result<UnixListener> {
+    let new = path.with_extension("new");
+    match fs::remove_file(&new) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let listener = UnixListener::bind(&new)?;
+    fs::set_permissions(&new, fs::Permissions::from_mode(0o600))?;
+    fs::rename(&new, path)?;
+    Ok(listener)
+}
+
+/// Answers for as long as it runs.
+pub async fn serve(listener: UnixListener, answer: impl AsyncFn(Question) -> Reply) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let answered = timeout(PATIENCE, answer_one(stream, &answer)).await;
+                if let Err(error) = answered.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
+                    tracing::debug!("somebody who asks: {error}");
+                }
+            }
+            Err(error) => {
+                tracing::warn!("cannot be asked: {error}");
+                sleep(PAUSE).await;
+            }
+        }
+    }
+}
+
+async fn answer_one(stream: UnixStream, answer: &impl AsyncFn(Question) -> Reply) -> io::Result<()> {
+    let mut stream = BufReader::new(stream);
+    let mut line = String::new();
+    (&mut stream).take(LONGEST).read_line(&mut line).await?;
+    let reply = match serde_json::from_str(&line) {
+        Ok(question) => answer(question).await,
+        Err(error) => Reply::Refused(format!("not a question: {error}")),
+    };
+    let mut bytes = serde_json::to_vec(&reply)?;
+    bytes.push(b'\n');
+    stream.write_all(&bytes).await?;
+    stream.shutdown().await
+}
+
+/// Whether a process listens.
+pub async fn is_served(path: &Path) -> bool {
+    UnixStream::connect(path).await.is_ok()
+}
+
+/// Asks the process that listens at a path.
+///
+/// # Errors
+/// Nobody does, or says nothing that can be read.
+pub async fn ask(path: &Path, question: &Question) -> Result<Reply, ControlError> {
+    let unreachable = |error| ControlError::Unreachable { path: path.into(), error };
+    let mut stream = UnixStream::connect(path).await.map_err(unreachable)?;
+    let asked = timeout(PATIENCE, async {
+        let mut line = serde_json::to_vec(question)?;
+        line.push(b'\n');
+        stream.write_all(&line).await?;
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).await?;
+        Ok::<_, io::Error>(serde_json::from_slice(&answer)?)
+    });
+    let answered = asked.await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+    answered.map_err(|error| ControlError::NoAnswer { path: path.into(), reason: error.to_string() })
+}

@@ -1,0 +1,204 @@
+//! The hub's side of joining and of renewing.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use serde::de::DeserializeOwned;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+use super::authority::{Authority, AuthorityError, Issued};
+use super::exchange::{Join, LONGEST, PATIENCE, Renew, Reply};
+use crate::node::{Counters, Peer, count};
+use crate::strangers::{Seldom, quoted};
+
+/// Questions of each kind that are answered at a time; who asks beyond is closed, and asks again.
+const MOST_ASKING: usize = 256;
+
+/// Answers who wants a certificate.
+#[derive(Clone, Debug)]
+pub struct EnrollServer(Rc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    authority: Option<Rc<Authority>>,
+    /// Anybody may take these.
+    places_to_join: Semaphore,
+    /// Only nodes may take these.
+    places_to_renew: Semaphore,
+    counters: Arc<Counters>,
+    refusals: Seldom,
+}
+
+impl EnrollServer {
+    /// For the hub with the authority, or for one that has none, and says so. `counters` are those of the hub.
+    pub fn new(authority: Option<Rc<Authority>>, counters: Arc<Counters>) -> Self {
+        let places = || Semaphore::new(MOST_ASKING);
+        Self(Rc::new(Inner {
+            authority,
+            places_to_join: places(),
+            places_to_renew: places(),
+            counters,
+            refusals: Seldom::default(),
+        }))
+    }
+
+    /// Answers somebody who has a token and no certificate.
+    ///
+    /// # Errors
+    /// The connection broke, nothing came in time, or too many ask.
+    pub async fn join(&self, from: SocketAddr, stream: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<()> {
+        self.serve(&self.0.places_to_join, from, stream, async |authority, question: Join| {
+            let request = decode(&question.request)?;
+            let issued = authority.redeem(&question.token, &question.proof, &request, unix_now()).await?;
+            tracing::info!(token = question.token, "{} has joined", issued.peer);
+            Ok(issued)
+        })
+        .await
+    }
+
+    /// Answers a node that has shown its certificate.
+    ///
+    /// # Errors
+    /// As [`Self::join`].
+    pub async fn renew(
+        &self,
+        peer: &Peer,
+        from: SocketAddr,
+        stream: impl AsyncRead + AsyncWrite + Unpin,
+    ) -> io::Result<()> {
+        self.serve(&self.0.places_to_renew, from, stream, async |authority, question: Renew| {
+            let issued = authority.renew(peer, &decode(&question.request)?, unix_now()).await?;
+            tracing::info!("{peer} has a new certificate");
+            Ok(issued)
+        })
+        .await
+    }
+
+    /// Somebody has not heard the answer.
+    pub(crate) fn not_answered(&self, from: SocketAddr, error: &io::Error) {
+        if let Some(left_out) = self.0.refusals.happened() {
+            tracing::warn!(%from, left_out, "somebody who wants a certificate: {}", quoted(error));
+        }
+    }
+
+    async fn serve<Q: DeserializeOwned>(
+        &self,
+        places: &Semaphore,
+        from: SocketAddr,
+        mut stream: impl AsyncRead + AsyncWrite + Unpin,
+        answer: impl AsyncFn(&Authority, Q) -> Result<Issued, AuthorityError>,
+    ) -> io::Result<()> {
+        let Ok(_place) = places.try_acquire() else {
+            count(&self.0.counters.certificates_refused);
+            return Err(io::Error::other("too many ask"));
+        };
+        let answered = timeout(PATIENCE, async {
+            let mut question = Vec::new();
+            (&mut stream).take(LONGEST).read_to_end(&mut question).await?;
+            let reply = self.reply(from, &question, answer).await;
+            stream.write_all(&serde_json::to_vec(&reply)?).await?;
+            stream.shutdown().await
+        });
+        answered.await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+    }
+
+    async fn reply<Q: DeserializeOwned>(
+        &self,
+        from: SocketAddr,
+        question: &[u8],
+        answer: impl AsyncFn(&Authority, Q) -> Result<Issued, AuthorityError>,
+    ) -> Reply {
+        let Some(authority) = &self.0.authority else { return Reply::NotTheAuthority };
+        let issued = match serde_json::from_slice(question) {
+            Ok(question) => answer(authority.as_ref(), question).await,
+            Err(error) => Err(unreadable(&error)),
+        };
+        match issued {
+            Ok(issued) => {
+                count(&self.0.counters.certificates_issued);
+                Reply::Issued(issued.chain.iter().map(|certificate| BASE64_STANDARD.encode(certificate)).collect())
+            }
+            Err(error) => {
+                count(&self.0.counters.certificates_refused);
+                if let Some(left_out) = self.0.refusals.happened() {
+                    tracing::warn!(%from, left_out, "no certificate: {error}");
+                }
+                for_strangers(&error)
+            }
+        }
+    }
+}
+
+fn decode(request: &str) -> Result<Vec<u8>, AuthorityError> {
+    BASE64_STANDARD.decode(request).map_err(|error| unreadable(&error))
+}
+
+/// It may have what others have made up in it.
+fn unreadable(error: &dyn fmt::Display) -> AuthorityError {
+    AuthorityError::Request(quoted(error))
+}
+
+/// Whoever guesses learns neither which tokens there are, nor anything of the store.
+fn for_strangers(error: &AuthorityError) -> Reply {
+    match error {
+        AuthorityError::UnknownToken(id) | AuthorityError::WrongSecret(id) => {
+            Reply::Refused(format!("token {id} is not good"))
+        }
+        AuthorityError::Store(_)
+        | AuthorityError::Record(..)
+        | AuthorityError::NotFounded(_)
+        | AuthorityError::OldCopy(_) => Reply::Unavailable("the authority does not work at present".into()),
+        other => Reply::Refused(other.to_string()),
+    }
+}
+
+/// Seconds since 1970.
+pub(crate) fn unix_now() -> u64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::enroll::RedbStore;
+
+    /// What somebody hears who wants another certificate.
+    async fn answer(authority: Authority) -> Reply {
+        let server = EnrollServer::new(Some(Rc::new(authority)), Arc::default());
+        let (mut ours, theirs) = tokio::io::duplex(4096);
+        let (peer, from) = (Peer::Hub { name: "h".into() }, SocketAddr::from(([192, 0, 2, 1], 1)));
+        ours.write_all(&serde_json::to_vec(&Renew { request: String::new() }).unwrap()).await.unwrap();
+        ours.shutdown().await.unwrap();
+        server.renew(&peer, from, theirs).await.unwrap();
+        let mut answer = Vec::new();
+        ours.read_to_end(&mut answer).await.unwrap();
+        serde_json::from_slice(&answer).unwrap()
+    }
+
+    #[tokio::test]
+    async fn an_authority_that_does_not_work_refuses_nobody() {
+        let directory = tempfile::tempdir().unwrap();
+        let authority = async |name: &str| {
+            let path = directory.path().join(name);
+            let store = RedbStore::open(&path).unwrap();
+            Authority::new("mesh", Rc::new(store)).unwrap()
+        };
+        let founded = authority("a").await;
+        founded.found([1; 32], unix_now()).await.unwrap();
+        assert!(matches!(answer(founded).await, Reply::Refused(reason) if reason.starts_with("the request")));
+        // Of what is not there nothing can be signed, whatever the request.
+        let key = rcgen::KeyPair::generate().unwrap();
+        let request = rcgen::CertificateParams::default().serialize_request(&key).unwrap();
+        let empty = authority("b").await;
+        let error = empty.renew(&Peer::Hub { name: "h".into() }, request.der(), unix_now()).await.unwrap_err();
+        assert!(matches!(for_strangers(&error), Reply::Unavailable(_)), "{error}");
+    }
+}

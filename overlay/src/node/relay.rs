@@ -1,0 +1,55 @@
+//! What a hub does with a leg that is for another edge: it opens one there, and passes bytes on until either ends. It reads nothing but the first frame.
+
+use std::rc::Rc;
+
+use overlay_wire::leg::{self, LegFrame, Open, RefuseCode};
+use overlay_wire::mux::Urgency;
+
+use super::counters::count;
+use super::{Node, Peer, pass};
+use crate::link::{Link, LinkStream};
+
+impl Node {
+    pub(super) async fn relay(self: Rc<Self>, peer: &Peer, open: Open, near: LinkStream, rest: Vec<u8>) {
+        let passage = match self.transit.enter(&open.from, &open.tenant, &self.limits) {
+            Ok(passage) => passage,
+            Err(who) => {
+                count(&self.counters.legs_refused);
+                return self.refuse(near, RefuseCode::Overloaded, &format!("too many legs of {who}"));
+            }
+        };
+        let Some(link) = self.links.direct(&open).or_else(|| self.by_another_hub(peer, &open.to)) else {
+            count(&self.counters.no_route);
+            let shard = open.to_shard.map(|shard| format!(", shard {shard}")).unwrap_or_default();
+            return self.refuse(near, RefuseCode::NoRoute, &format!("no link to {}{shard}", open.to));
+        };
+        let Ok(Some(far)) = link.try_open(Urgency::default()) else {
+            count(&self.counters.legs_refused);
+            return self.refuse(near, RefuseCode::Overloaded, "the link takes no more");
+        };
+        let mut first = Vec::new();
+        leg::put(&mut first, &LegFrame::Open(open));
+        first.extend_from_slice(&rest);
+        if !near.charge(passage.held()) || !far.charge(passage.held()) || passage.held().left() < first.len() {
+            count(&self.counters.legs_given_up);
+            return self.refuse(near, RefuseCode::Overloaded, "too much is on its way");
+        }
+        count(&self.counters.legs_relayed);
+        far.try_write(&first);
+        // Whichever way it ends, both are let go of, and both edges hear of it.
+        let _ = pass::both(&near, &far).await;
+        if near.is_overrun() || far.is_overrun() {
+            count(&self.counters.legs_given_up);
+            tracing::debug!(peer = peer.name(), tenant = passage.tenant(), "a leg is given up: too much is on its way");
+        }
+    }
+
+    /// The hub that an edge is linked to. What comes from a hub goes to none: two that are wrong about each other would send it to and fro.
+    fn by_another_hub(&self, peer: &Peer, edge: &str) -> Option<Link> {
+        if matches!(peer, Peer::Hub { .. }) {
+            return None;
+        }
+        let hub = self.ways.borrow().get(edge).cloned()?;
+        self.links.to_hub(&hub)
+    }
+}

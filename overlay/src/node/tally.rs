@@ -1,0 +1,68 @@
+//! How many of something each of many owners has.
+
+use std::cell::RefCell;
+use std::hash::Hash;
+use std::rc::Rc;
+
+use hashbrown::HashMap;
+
+/// Counts places by owner.
+#[derive(Debug)]
+pub struct Tally<K>(RefCell<HashMap<K, usize>>);
+
+/// One of the places of an owner, until it is dropped.
+#[derive(Debug)]
+pub struct Place<K: Hash + Eq> {
+    tally: Rc<Tally<K>>,
+    owner: K,
+}
+
+impl<K> Default for Tally<K> {
+    fn default() -> Self {
+        Self(RefCell::default())
+    }
+}
+
+impl<K: Clone + Hash + Eq> Tally<K> {
+    /// Another place, unless the owner has as many as it may have.
+    pub fn take(self: &Rc<Self>, owner: K, most: usize) -> Option<Place<K>> {
+        let mut counts = self.0.borrow_mut();
+        let count = counts.entry(owner.clone()).or_default();
+        if *count >= most {
+            return None;
+        }
+        *count += 1;
+        Some(Place { tally: self.clone(), owner })
+    }
+}
+
+impl<K: Hash + Eq> Drop for Place<K> {
+    fn drop(&mut self) {
+        let mut counts = self.tally.0.borrow_mut();
+        if let Some(count) = counts.get_mut(&self.owner) {
+            *count -= 1;
+            if *count == 0 {
+                counts.remove(&self.owner);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_owner_has_places_of_its_own_and_gets_back_what_it_gave_up() {
+        let tally = Rc::new(Tally::default());
+        let first = tally.take("a", 2).unwrap();
+        let _second = tally.take("a", 2).unwrap();
+        assert!(tally.take("a", 2).is_none());
+        let other = tally.take("b", 2).unwrap();
+        drop(first);
+        let _third = tally.take("a", 2).unwrap();
+        assert!(tally.take("a", 2).is_none());
+        drop(other);
+        assert_eq!(tally.0.borrow().len(), 1);
+    }
+}

@@ -1,0 +1,63 @@
+//! What strangers may cause in the log: few lines, short ones, and nothing in them that looks like another line.
+
+use std::cell::Cell;
+use std::fmt;
+
+use tokio::time::{Duration, Instant};
+
+/// Lines of one kind are no more often than this.
+const EVERY: Duration = Duration::from_secs(1);
+/// Of a text that others have made up, in characters.
+const LONGEST: usize = 200;
+
+/// One kind of line.
+#[derive(Debug, Default)]
+pub(crate) struct Seldom {
+    logged: Cell<Option<Instant>>,
+    left_out: Cell<u64>,
+}
+
+impl Seldom {
+    /// It happened once more. How many lines were left out before this one, if it is to be logged.
+    pub(crate) fn happened(&self) -> Option<u64> {
+        let now = Instant::now();
+        if self.logged.get().is_some_and(|logged| now - logged < EVERY) {
+            self.left_out.set(self.left_out.get() + 1);
+            return None;
+        }
+        self.logged.set(Some(now));
+        Some(self.left_out.take())
+    }
+}
+
+/// The beginning of a text in quotes, on one line.
+pub(crate) fn quoted(text: &dyn fmt::Display) -> String {
+    let text = text.to_string();
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{:?}...", &text[..end]),
+        None => format!("{text:?}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_line_is_written_once_in_a_while_and_says_how_many_were_not() {
+        let seldom = Seldom::default();
+        let happened = || seldom.happened();
+        assert_eq!([happened(), happened(), happened()], [Some(0), None, None]);
+        tokio::time::advance(EVERY).await;
+        assert_eq!([happened(), happened()], [Some(2), None]);
+        tokio::time::advance(EVERY).await;
+        assert_eq!(happened(), Some(1));
+    }
+
+    #[test]
+    fn a_text_is_short_and_on_one_line() {
+        assert_eq!(quoted(&"a\n2026 ERROR\x1b[0m"), r#""a\n2026 ERROR\u{1b}[0m""#);
+        let long = quoted(&"ä".repeat(1000));
+        assert_eq!(long.chars().count(), LONGEST + 5);
+    }
+}

@@ -1,0 +1,304 @@
+//! Tunnels: what two edges say to each other, unseen by the hubs between them.
+//!
+//! A tunnel is a [stream](crate::stream) with TLS inside, and in that a [link](crate::link) of its own: each connection of an application is a stream of
+//! it. Tunnels are kept per edge and class of traffic, and opened when they are first needed.
+
+use std::cell::RefCell;
+use std::io;
+use std::rc::Rc;
+use std::time::Duration;
+
+use hashbrown::HashMap;
+use overlay_wire::call::{self, Answer, Call, Outcome};
+use overlay_wire::mux::{Limits, Side, Urgency};
+use rustls::pki_types::ServerName;
+use thiserror::Error;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::sync::{mpsc, watch};
+use tokio::task::spawn_local;
+use tokio::time::timeout;
+use tokio_rustls::{TlsAcceptor, TlsConnector};
+
+use crate::identity::{Current, IdentityError, TUNNEL_PROTOCOL};
+use crate::link::{Driver, Link, LinkEnd, LinkStream, Timing, code};
+use crate::node::{Node, Peer, count};
+use crate::stream::{OverlayStream, Way};
+use crate::uplink::REVOKED;
+
+/// Time for the handshake of a tunnel, the way to the other edge included.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+/// Time for a call, and for its answer.
+const CALL: Duration = Duration::from_secs(10);
+/// Calls of other edges that nobody has taken yet.
+const MOST_WAITING: usize = 256;
+/// A tunnel sits on a stream that is given up by itself: it need not ask often.
+const TIMING: Timing = Timing {
+    ping_every: Duration::from_secs(10),
+    busy_ping_every: Duration::from_secs(1),
+    suspect_after: Duration::from_secs(3),
+    silence: Duration::from_secs(60),
+};
+
+/// A connection that an edge wants to have to a service here.
+#[derive(Debug)]
+pub struct Incoming {
+    /// The edge.
+    pub peer: Peer,
+    /// What it wants.
+    pub call: Call,
+    /// To be answered by [`Incoming::answer`] first of all.
+    stream: LinkStream,
+}
+
+/// Why there is no connection.
+#[derive(Clone, Debug, Error)]
+pub enum CallError {
+    /// There is no tunnel.
+    #[error("no tunnel to {edge}: {reason}")]
+    Tunnel {
+        /// The other edge.
+        edge: String,
+        /// In words.
+        reason: String,
+    },
+    /// The tunnel broke.
+    #[error("the tunnel broke: {0}")]
+    Broke(String),
+    /// The other edge says so.
+    #[error("{outcome}: {reason}")]
+    Refused {
+        /// What it says.
+        outcome: Outcome,
+        /// In words.
+        reason: String,
+    },
+    /// Nothing came in time.
+    #[error("no answer in {0:?}")]
+    Timeout(Duration),
+}
+
+type Attempt = watch::Receiver<Option<Result<Tunnel, CallError>>>;
+
+/// A tunnel that was opened, and the way of the stream that it is in.
+#[derive(Clone, Debug)]
+struct Tunnel {
+    link: Link,
+    way: Way,
+}
+
+/// The tunnels of a node.
+#[derive(Debug)]
+pub struct Tunnels {
+    node: Rc<Node>,
+    identity: Current,
+    tunnels: RefCell<HashMap<(String, u8), Attempt>>,
+    calls: mpsc::Sender<Incoming>,
+}
+
+impl Tunnels {
+    /// Takes the streams that other edges open to a node; calls that come over them are to be taken from the channel. Tunnels are opened and accepted
+    /// with the identity of the time.
+    pub fn new(node: Rc<Node>, identity: Current) -> (Rc<Self>, mpsc::Receiver<Incoming>) {
+        let (calls, incoming_calls) = mpsc::channel(MOST_WAITING);
+        let incoming = node.incoming();
+        let tunnels = Rc::new(Self { node, identity, tunnels: RefCell::default(), calls });
+        if let Some(mut incoming) = incoming {
+            let taker = tunnels.clone();
+            spawn_local(async move {
+                while let Some(stream) = incoming.recv().await {
+                    spawn_local(taker.clone().accept(stream));
+                }
+            });
+        }
+        (tunnels, incoming_calls)
+    }
+
+    /// Connects to a service of another edge.
+    ///
+    /// # Errors
+    /// There is no tunnel, or the other edge refuses.
+    pub async fn connect(self: &Rc<Self>, edge: &str, class: u8, call: &Call) -> Result<LinkStream, CallError> {
+        let Tunnel { link, way } = self.tunnel(edge, class).await?;
+        tokio::select! {
+            biased;
+            answered = timeout(CALL, connect(&link, call)) => answered.unwrap_or(Err(CallError::Timeout(CALL))),
+            () = way.lost() => Err(is_away(edge)),
+        }
+    }
+
+    /// The tunnel to an edge, which is opened if there is none.
+    async fn tunnel(self: &Rc<Self>, edge: &str, class: u8) -> Result<Tunnel, CallError> {
+        let key = (edge.to_owned(), class);
+        let known = self.tunnels.borrow().get(&key).filter(|attempt| is_usable(attempt)).cloned();
+        let mut attempt = known.unwrap_or_else(|| self.begin(key));
+        let opened = attempt.wait_for(Option::is_some).await.map(|result| result.clone());
+        let no_tunnel = |reason: &str| CallError::Tunnel { edge: edge.into(), reason: reason.into() };
+        opened.map_err(|_| no_tunnel("given up"))?.ok_or_else(|| no_tunnel("given up"))?
+    }
+
+    fn begin(self: &Rc<Self>, key: (String, u8)) -> Attempt {
+        let (outcome, attempt) = watch::channel(None);
+        self.tunnels.borrow_mut().insert(key.clone(), attempt.clone());
+        let tunnels = self.clone();
+        spawn_local(async move {
+            let opened =
+                timeout(HANDSHAKE, tunnels.open(&key.0, key.1)).await.unwrap_or(Err(CallError::Timeout(HANDSHAKE)));
+            let tunnel = opened.clone().ok();
+            outcome.send_replace(Some(opened));
+            if let Some(tunnel) = tunnel {
+                tunnel.link.ended().await;
+            }
+        });
+        attempt
+    }
+
+    async fn open(self: &Rc<Self>, edge: &str, class: u8) -> Result<Tunnel, CallError> {
+        let no_tunnel = |reason: String| CallError::Tunnel { edge: edge.into(), reason };
+        let identity = self.identity.borrow().clone();
+        let Peer::Edge { tenant, .. } = identity.peer().clone() else {
+            return Err(no_tunnel("a hub has none".into()));
+        };
+        let config = identity.client(TUNNEL_PROTOCOL).map_err(|error| no_tunnel(error.to_string()))?;
+        // The name is not what is verified: it is in the certificate, and looked at below.
+        let name = ServerName::try_from("edge").map_err(|error| no_tunnel(error.to_string()))?;
+        let stream = self.node.open(edge, &tenant, class);
+        let way = stream.way();
+        let tls = tokio::select! {
+            tls = TlsConnector::from(config).connect(name, stream) => tls.map_err(|error| no_tunnel(error.to_string()))?,
+            () = way.lost() => return Err(is_away(edge)),
+        };
+        let peer =
+            identity.peer_of(tls.get_ref().1.peer_certificates()).map_err(|error| no_tunnel(error.to_string()))?;
+        if peer != (Peer::Edge { name: edge.into(), tenant }) {
+            return Err(no_tunnel(format!("{peer:?} answered")));
+        }
+        let (link, driver) = Driver::new(tls, Side::Dialled, Limits::default(), Vec::new(), TIMING);
+        spawn_local(driver.run());
+        spawn_local(self.clone().serve(peer, link.clone()));
+        Ok(Tunnel { link, way })
+    }
+
+    async fn accept(self: Rc<Self>, stream: OverlayStream) {
+        let from = stream.route().to;
+        let secured = timeout(HANDSHAKE, self.secure(stream)).await;
+        let problem = match secured {
+            Ok(Ok((peer, link))) => return self.serve(peer, link).await,
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => format!("no handshake in {HANDSHAKE:?}"),
+        };
+        count(&self.node.counters().tunnels_refused);
+        tracing::warn!(edge = from, "a tunnel is refused: {problem}");
+    }
+
+    async fn secure(&self, stream: OverlayStream) -> Result<(Peer, Link), TunnelError> {
+        let claimed = stream.route();
+        let identity = self.identity.borrow().clone();
+        let config = identity.server(TUNNEL_PROTOCOL)?;
+        let tls = TlsAcceptor::from(config).accept(stream).await?;
+        let peer = identity.peer_of(tls.get_ref().1.peer_certificates())?;
+        match (&peer, identity.peer()) {
+            (Peer::Edge { name, tenant }, Peer::Edge { tenant: ours, .. }) if *name == claimed.to && tenant == ours => {
+            }
+            _ => return Err(TunnelError::Other(peer)),
+        }
+        let (link, driver) = Driver::new(tls, Side::Accepted, Limits::default(), Vec::new(), TIMING);
+        spawn_local(driver.run());
+        Ok((peer, link))
+    }
+
+    /// Takes calls from the other edge for as long as the tunnel lives, or until that edge is let in no longer.
+    async fn serve(self: Rc<Self>, peer: Peer, link: Link) {
+        let trust = self.identity.borrow().trust().clone();
+        tokio::select! {
+            () = self.take_calls(&peer, &link) => {}
+            () = trust.denied(&peer) => link.close(code::FORBIDDEN, REVOKED),
+        }
+    }
+
+    async fn take_calls(self: &Rc<Self>, peer: &Peer, link: &Link) {
+        while let Some(stream) = link.accept().await {
+            let (tunnels, peer) = (self.clone(), peer.clone());
+            spawn_local(async move {
+                match timeout(CALL, take_call(stream)).await {
+                    Ok(Ok((call, stream))) => tunnels.take(Incoming { peer, call, stream }).await,
+                    Ok(Err(error)) => tracing::debug!(edge = peer.name(), "not a call: {error}"),
+                    Err(_) => tracing::debug!(edge = peer.name(), "no call came"),
+                }
+            });
+        }
+    }
+
+    async fn take(&self, incoming: Incoming) {
+        if let Err(error) = self.calls.try_send(incoming) {
+            let (mpsc::error::TrySendError::Full(incoming) | mpsc::error::TrySendError::Closed(incoming)) = error;
+            count(&self.node.counters().calls_refused);
+            let _ = incoming.answer(Outcome::Overloaded, "too many calls wait").await;
+        }
+    }
+}
+
+impl Incoming {
+    /// Answers. If [connected](Outcome::Connected), what comes and goes now are the connection's own bytes.
+    ///
+    /// # Errors
+    /// The tunnel broke.
+    pub async fn answer(mut self, outcome: Outcome, reason: &str) -> io::Result<LinkStream> {
+        let mut bytes = Vec::new();
+        call::put_answer(&mut bytes, outcome, reason);
+        self.stream.write_all(&bytes).await?;
+        if outcome != Outcome::Connected {
+            self.stream.shutdown().await?;
+        }
+        Ok(self.stream)
+    }
+}
+
+/// Why an edge is not let in.
+#[derive(Debug, Error)]
+enum TunnelError {
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    #[error(transparent)]
+    Handshake(#[from] io::Error),
+    #[error("{0:?} came instead, or of another tenant")]
+    Other(Peer),
+}
+
+fn is_away(edge: &str) -> CallError {
+    CallError::Tunnel { edge: edge.into(), reason: "it is not linked to any hub".into() }
+}
+
+fn is_usable(attempt: &Attempt) -> bool {
+    match &*attempt.borrow() {
+        None => attempt.has_changed().is_ok(),
+        Some(Ok(Tunnel { link, way })) => link.end().is_none() && !link.is_leaving() && !way.is_lost(),
+        Some(Err(_)) => false,
+    }
+}
+
+async fn connect(link: &Link, call: &Call) -> Result<LinkStream, CallError> {
+    let broke = |error: &dyn std::error::Error| CallError::Broke(error.to_string());
+    let mut stream = link.open(Urgency::default()).await.map_err(|end: LinkEnd| broke(&end))?;
+    let mut bytes = Vec::new();
+    call::put_call(&mut bytes, call);
+    stream.write_all(&bytes).await.map_err(|error| broke(&error))?;
+    bytes.clear();
+    loop {
+        match call::take_answer(&bytes).map_err(|error| broke(&error))? {
+            Some((Answer { outcome: Outcome::Connected, .. }, _)) => return Ok(stream),
+            Some((Answer { outcome, reason }, _)) => return Err(CallError::Refused { outcome, reason }),
+            None => bytes.push(stream.read_u8().await.map_err(|error| broke(&error))?),
+        }
+    }
+}
+
+/// One byte after the other, so that nothing is taken of what follows.
+async fn take_call(mut stream: LinkStream) -> io::Result<(Call, LinkStream)> {
+    let mut bytes = Vec::new();
+    loop {
+        match call::take_call(&bytes).map_err(io::Error::other)? {
+            Some((call, _)) => return Ok((call, stream)),
+            None => bytes.push(stream.read_u8().await?),
+        }
+    }
+}

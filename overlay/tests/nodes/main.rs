@@ -1,0 +1,22 @@
+//! Links, streams, hubs and tunnels, over pipes that can be cut, hang and be listened to.
+
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
+
+mod bounds;
+mod catalogue;
+mod enroll;
+mod folder;
+mod hostile;
+mod hub;
+mod join;
+mod kit;
+mod link;
+mod memory_store;
+mod player;
+mod relay;
+mod rotation;
+mod shards;
+mod site;
+mod status;
+mod stuck;
+mod tunnel;

@@ -1,0 +1,195 @@
+//! Tunnels between edges: what hubs see of them, and who is let in.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use overlay::identity::Current;
+use overlay::node::{Limits, Node, Peer, Role};
+use overlay::tunnel::{CallError, Incoming, Tunnels};
+use overlay_wire::call::{Call, Outcome};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::sync::mpsc;
+use tokio::task::{LocalSet, spawn_local};
+use tokio::time::{Instant, timeout};
+
+use crate::kit::{Signer, Wire, edge, hub};
+
+const SECRET: &[u8] = b"nobody but the two edges may see this";
+
+/// Two edges at one hub.
+struct Lab {
+    near: Rc<Tunnels>,
+    calls: mpsc::Receiver<Incoming>,
+    far: Rc<Node>,
+    hub: Rc<Node>,
+    wires: Vec<Wire>,
+}
+
+impl Lab {
+    fn new(near: &Current, far: &Current) -> Self {
+        let node = |name, role| Node::new(name, role, 0, Limits::default());
+        let (a, b, h) = (node("a", Role::Edge), node("b", Role::Edge), node("h", Role::Hub));
+        let wires = vec![Wire::new((&a, edge("a")), (&h, hub("h"))), Wire::new((&b, edge("b")), (&h, hub("h")))];
+        let (near, _) = Tunnels::new(a, near.clone());
+        let (_, calls) = Tunnels::new(b.clone(), far.clone());
+        Self { near, calls, far: b, hub: h, wires }
+    }
+}
+
+fn call() -> Call {
+    Call { host: "ratings.shop.global".into(), port: 9080, caller: "spiffe://cluster.local/ns/shop/sa/web".into() }
+}
+
+/// Connects every call, and answers with what comes, backwards.
+fn serve(mut calls: mpsc::Receiver<Incoming>) {
+    spawn_local(async move {
+        while let Some(incoming) = calls.recv().await {
+            assert_eq!((&incoming.peer, &incoming.call), (&edge("a"), &call()));
+            spawn_local(async move {
+                let mut stream = incoming.answer(Outcome::Connected, "").await.unwrap();
+                let mut received = Vec::new();
+                stream.read_to_end(&mut received).await.unwrap();
+                received.reverse();
+                stream.write_all(&received).await.unwrap();
+                stream.shutdown().await.unwrap();
+            });
+        }
+    });
+}
+
+#[tokio::test]
+async fn connections_pass_and_the_hub_sees_nothing_of_them() {
+    let test = async {
+        let authority = Signer::new();
+        let lab = Lab::new(&authority.identity(&edge("a")), &authority.identity(&edge("b")));
+        lab.wires.iter().for_each(|wire| *wire.seen.borrow_mut() = Some(Vec::new()));
+        serve(lab.calls);
+        let talks: Vec<_> = (0..30)
+            .map(|_| {
+                let near = lab.near.clone();
+                spawn_local(async move {
+                    let mut stream = near.connect("b", 0, &call()).await.unwrap();
+                    stream.write_all(SECRET).await.unwrap();
+                    stream.shutdown().await.unwrap();
+                    let mut answer = Vec::new();
+                    stream.read_to_end(&mut answer).await.unwrap();
+                    answer.reverse();
+                    assert_eq!(answer, SECRET);
+                })
+            })
+            .collect();
+        for talk in talks {
+            talk.await.unwrap();
+        }
+        for wire in &lab.wires {
+            let seen = wire.seen.take().unwrap();
+            let contains = |text: &[u8]| seen.windows(text.len()).any(|window| window == text);
+            assert!(contains(b"acme") && seen.len() > 30 * SECRET.len(), "the recording is not what it should be");
+            for hidden in [SECRET, b"ratings", b"cluster.local"] {
+                assert!(!contains(hidden), "the hub sees {:?}", String::from_utf8_lossy(hidden));
+            }
+        }
+    };
+    LocalSet::new().run_until(test).await;
+}
+
+#[tokio::test]
+async fn who_is_refused_hears_why() {
+    let test = async {
+        let authority = Signer::new();
+        let mut lab = Lab::new(&authority.identity(&edge("a")), &authority.identity(&edge("b")));
+        spawn_local(async move {
+            while let Some(incoming) = lab.calls.recv().await {
+                incoming.answer(Outcome::NotExported, "b exports no ratings").await.unwrap();
+            }
+        });
+        let error = lab.near.connect("b", 0, &call()).await.unwrap_err();
+        assert_eq!(error.to_string(), "no such service is exported: b exports no ratings");
+    };
+    LocalSet::new().run_until(test).await;
+}
+
+async fn refusal(near: &Current, far: &Current) -> CallError {
+    let lab = Lab::new(near, far);
+    let calls = spawn_local(async move {
+        let mut calls = lab.calls;
+        assert!(calls.recv().await.is_none(), "a call came through");
+    });
+    let refused = timeout(Duration::from_secs(60), lab.near.connect("b", 0, &call())).await.unwrap().unwrap_err();
+    calls.abort();
+    refused
+}
+
+#[tokio::test]
+async fn only_the_edge_that_is_meant_gets_a_tunnel() {
+    let test = async {
+        let (ours, theirs) = (Signer::new(), Signer::new());
+        let a = ours.identity(&edge("a"));
+        let foreign = Peer::Edge { name: "b".into(), tenant: "other".into() };
+        for (far, why) in [
+            (theirs.identity(&edge("b")), "UnknownIssuer"),
+            (ours.identity(&edge("c")), "answered"),
+            (ours.identity(&hub("b")), "answered"),
+            (ours.identity(&foreign), "answered"),
+        ] {
+            let refused = refusal(&a, &far).await.to_string();
+            assert!(refused.contains(why), "{refused}");
+        }
+        let b = ours.identity(&edge("b"));
+        for near in [theirs.identity(&edge("a")), ours.identity(&edge("m"))] {
+            refusal(&near, &b).await;
+        }
+    };
+    LocalSet::new().run_until(test).await;
+}
+
+#[tokio::test]
+async fn an_edge_that_was_started_again_is_called_again() {
+    let test = async {
+        let authority = Signer::new();
+        let identity = authority.identity(&edge("b"));
+        let mut lab = Lab::new(&authority.identity(&edge("a")), &identity);
+        let hub_node = lab.hub.clone();
+        serve(lab.calls);
+        lab.near.connect("b", 0, &call()).await.unwrap();
+        for away in [20, 1500] {
+            lab.wires.pop().unwrap().cut();
+            let call = call();
+            let kept = lab.near.connect("b", 0, &call);
+            let _ = timeout(Duration::from_millis(away), kept).await;
+            let again = Node::new("b", Role::Edge, 0, Limits::default());
+            lab.wires.push(Wire::new((&again, edge("b")), (&hub_node, hub("h"))));
+            let (_, calls) = Tunnels::new(again, identity.clone());
+            serve(calls);
+            let called = async {
+                while lab.near.connect("b", 0, &call).await.is_err() {
+                    tokio::task::yield_now().await;
+                }
+            };
+            timeout(Duration::from_secs(4), called).await.unwrap_or_else(|_| panic!("not called after {away} ms"));
+        }
+    };
+    LocalSet::new().run_until(test).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_to_an_edge_that_is_linked_to_no_hub_fail_soon() {
+    let test = async {
+        let authority = Signer::new();
+        let lab = Lab::new(&authority.identity(&edge("a")), &authority.identity(&edge("b")));
+        let Lab { near, calls, mut wires, far, hub: node } = lab;
+        serve(calls);
+        near.connect("b", 0, &call()).await.unwrap();
+        wires.pop().unwrap().cut();
+        // In the tunnel that there is, and in new ones.
+        for _ in 0..3 {
+            let begun = Instant::now();
+            let refused = near.connect("b", 0, &call()).await.unwrap_err();
+            assert!(refused.to_string().ends_with("it is not linked to any hub"), "{refused}");
+            assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
+        }
+        let _far_wire = Wire::new((&far, edge("b")), (&node, hub("h")));
+        near.connect("b", 0, &call()).await.unwrap();
+    };
+    LocalSet::new().run_until(test).await;
+}

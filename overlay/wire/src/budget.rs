@@ -1,0 +1,136 @@
+//! Memory that many users share.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+/// So many bytes for all who hold a clone, on whichever thread.
+#[derive(Clone, Debug)]
+pub struct Budget(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    most: usize,
+    used: AtomicUsize,
+    refusals: AtomicU64,
+    whole: Option<Budget>,
+}
+
+impl Budget {
+    /// One of which nothing is used.
+    pub fn new(most: usize) -> Self {
+        Self::with(most, None)
+    }
+
+    /// A part of this one, with a bound of its own: what is taken of it is taken of both.
+    pub fn part(&self, most: usize) -> Self {
+        Self::with(most, Some(self.clone()))
+    }
+
+    fn with(most: usize, whole: Option<Self>) -> Self {
+        Self(Arc::new(Shared { most, used: AtomicUsize::new(0), refusals: AtomicU64::new(0), whole }))
+    }
+
+    /// Takes bytes if there are so many left, else none of them.
+    pub fn try_take(&self, bytes: usize) -> bool {
+        let taken = self.0.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| {
+            used.checked_add(bytes).filter(|used| *used <= self.0.most)
+        });
+        if taken.is_err() {
+            self.refuse();
+            return false;
+        }
+        let fits = self.0.whole.as_ref().is_none_or(|whole| whole.try_take(bytes));
+        if !fits {
+            self.0.used.fetch_sub(bytes, Ordering::Relaxed);
+            self.0.refusals.fetch_add(1, Ordering::Relaxed);
+        }
+        fits
+    }
+
+    /// Takes bytes whether or not there are so many left.
+    pub fn take(&self, bytes: usize) {
+        self.with_whole(|shared| {
+            shared.used.fetch_add(bytes, Ordering::Relaxed);
+        });
+    }
+
+    /// Gives back what was taken.
+    pub fn give_back(&self, bytes: usize) {
+        self.with_whole(|shared| {
+            shared.used.fetch_sub(bytes, Ordering::Relaxed);
+        });
+    }
+
+    /// Counts somebody who got nothing of it.
+    pub fn refuse(&self) {
+        self.with_whole(|shared| {
+            shared.refusals.fetch_add(1, Ordering::Relaxed);
+        });
+    }
+
+    /// What it is a part of, or itself.
+    pub fn whole(&self) -> &Self {
+        self.0.whole.as_ref().map_or(self, Self::whole)
+    }
+
+    /// Bytes that are left.
+    pub fn left(&self) -> usize {
+        let own = self.0.most.saturating_sub(self.used());
+        self.0.whole.as_ref().map_or(own, |whole| own.min(whole.left()))
+    }
+
+    /// Bytes that are used.
+    pub fn used(&self) -> usize {
+        self.0.used.load(Ordering::Relaxed)
+    }
+
+    /// Its bound.
+    pub fn most(&self) -> usize {
+        self.0.most
+    }
+
+    /// How often somebody got nothing of it, or of a part.
+    pub fn refusals(&self) -> u64 {
+        self.0.refusals.load(Ordering::Relaxed)
+    }
+
+    fn with_whole(&self, change: impl Fn(&Shared)) {
+        let mut next = Some(self);
+        while let Some(budget) = next {
+            change(&budget.0);
+            next = budget.0.whole.as_ref();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_takes_of_both_and_what_fits_in_one_alone_is_not_taken() {
+        let whole = Budget::new(100);
+        let (one, other) = (whole.part(80), whole.part(80));
+        assert!(one.try_take(70) && !one.try_take(11) && !other.try_take(31) && other.try_take(30));
+        assert_eq!((one.used(), other.used(), whole.used()), (70, 30, 100));
+        assert_eq!((one.left(), other.left(), whole.left()), (0, 0, 0));
+        assert_eq!((one.whole().used(), whole.whole().used()), (100, 100));
+        assert_eq!((one.refusals(), other.refusals(), whole.refusals()), (1, 1, 2));
+        one.give_back(70);
+        other.take(60);
+        assert_eq!((one.left(), other.left(), whole.used()), (10, 0, 90));
+        other.give_back(90);
+        assert_eq!((whole.used(), whole.left(), one.left()), (0, 100, 80));
+    }
+
+    #[test]
+    fn threads_together_get_no_more_than_there_is() {
+        let budget = Budget::new(1000);
+        let taken: usize = std::thread::scope(|scope| {
+            let takers: Vec<_> =
+                (0..4).map(|_| scope.spawn(|| (0..500).filter(|_| budget.try_take(1)).count())).collect();
+            takers.into_iter().map(|taker| taker.join().unwrap()).sum()
+        });
+        assert_eq!((taken, budget.used()), (1000, 1000));
+    }
+}

@@ -1,0 +1,14 @@
+//! The overlay's protocol without I/O.
+//!
+//! Bytes come in, bytes go out, and time is told; so all of it runs in tests with seeds, and over any transport that is reliable and in order.
+
+pub mod budget;
+mod buffer;
+pub mod call;
+pub mod catalogue;
+pub mod frame;
+pub mod hello;
+pub mod leg;
+pub mod mux;
+pub mod stream;
+pub mod varint;

@@ -1,0 +1,76 @@
+//! Who sends next: the most urgent (RFC 9218), those that are equally urgent in turn.
+
+use std::collections::VecDeque;
+
+use crate::frame::StreamId;
+
+/// Of so many turns one goes to who is less urgent, so that nobody waits for ever.
+const FLOOR: u32 = 20;
+
+/// How urgent a stream is, 0 (most) to 7 (RFC 9218 section 4.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Urgency(u8);
+
+impl Urgency {
+    /// How many there are.
+    const LEVELS: usize = 8;
+
+    /// The urgency of so much; what is above 7 is 7.
+    pub const fn new(level: u8) -> Self {
+        Self(if level < Self::LEVELS as u8 { level } else { Self::LEVELS as u8 - 1 })
+    }
+}
+
+impl Default for Urgency {
+    fn default() -> Self {
+        Self(3)
+    }
+}
+
+/// Streams that have something to send. Each is in it once.
+#[derive(Debug, Default)]
+pub(super) struct Schedule {
+    levels: [VecDeque<StreamId>; Urgency::LEVELS],
+    turns: u32,
+}
+
+impl Schedule {
+    pub(super) fn add(&mut self, id: StreamId, urgency: Urgency) {
+        self.levels[usize::from(urgency.0)].push_back(id);
+    }
+
+    /// The stream whose turn it is. It is not in the schedule any more.
+    pub(super) fn next(&mut self) -> Option<StreamId> {
+        let mut waiting = self.levels.iter_mut().filter(|level| !level.is_empty());
+        let first = waiting.next()?;
+        self.turns = self.turns.wrapping_add(1);
+        let level = if self.turns.is_multiple_of(FLOOR) { waiting.next().unwrap_or(first) } else { first };
+        level.pop_front()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.levels.iter().all(VecDeque::is_empty)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_urgent_go_first_equals_in_turn_and_nobody_starves() {
+        let mut schedule = Schedule::default();
+        let (urgent, other, bulk) = (StreamId(0), StreamId(2), StreamId(4));
+        schedule.add(bulk, Urgency::new(7));
+        schedule.add(urgent, Urgency::new(0));
+        schedule.add(other, Urgency::new(0));
+        let mut turns = Vec::new();
+        for _ in 0..200 {
+            let id = schedule.next().unwrap();
+            turns.push(id);
+            schedule.add(id, Urgency::new(if id == bulk { 7 } else { 0 }));
+        }
+        let count = |id| turns.iter().filter(|turn| **turn == id).count();
+        assert_eq!((count(urgent), count(other), count(bulk)), (95, 95, 10));
+    }
+}

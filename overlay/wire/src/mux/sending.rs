@@ -1,0 +1,214 @@
+//! What a link sends, and in which order.
+
+use super::stream::{ReceiveState, SendState};
+use super::{Mux, Stream};
+use crate::frame::{self, Code, Frame, MAX_CONTENT, MAX_STREAM_OVERHEAD, StreamId};
+
+/// Bytes of one stream in a frame, at most.
+const MAX_PIECE: usize = MAX_CONTENT - 8;
+
+impl Mux {
+    /// Takes bytes to be sent on a stream; how many. If not all, [`super::Event::Writable`] follows. Nothing is taken from a stream that
+    /// has ended.
+    pub fn write(&mut self, id: StreamId, bytes: &[u8]) -> usize {
+        let Some(stream) = self.streams.get_mut(&id) else { return 0 };
+        let sending = &mut stream.sending;
+        if sending.state != SendState::Open {
+            return 0;
+        }
+        let count = bytes.len().min(self.limits.unsent.saturating_sub(sending.buffer.len()));
+        sending.buffer.push(&bytes[..count]);
+        sending.wants_room = count < bytes.len();
+        self.schedule_if_ready(id);
+        count
+    }
+
+    /// Room for [`Self::write`], bytes. If there is none, [`super::Event::Writable`] follows.
+    pub fn room(&mut self, id: StreamId) -> usize {
+        let Some(stream) = self.streams.get_mut(&id) else { return 0 };
+        let sending = &mut stream.sending;
+        if sending.state != SendState::Open {
+            return 0;
+        }
+        let room = self.limits.unsent.saturating_sub(sending.buffer.len());
+        sending.wants_room |= room == 0;
+        room
+    }
+
+    /// Room for bytes that the other side has allowed already, so that they wait for the connection alone. If there is none,
+    /// [`super::Event::Writable`] follows.
+    pub fn credit(&mut self, id: StreamId) -> usize {
+        let room = self.room(id);
+        let Some(stream) = self.streams.get_mut(&id) else { return 0 };
+        let sending = &mut stream.sending;
+        let credit = room.min(sending.credit());
+        sending.wants_credit |= credit == 0;
+        credit
+    }
+
+    /// Ends what is sent on a stream.
+    pub fn finish(&mut self, id: StreamId) {
+        if let Some(stream) = self.streams.get_mut(&id)
+            && stream.sending.state == SendState::Open
+        {
+            stream.sending.state = SendState::Finishing;
+            self.schedule_if_ready(id);
+        }
+    }
+
+    /// Gives up what is to be sent on a stream.
+    pub fn reset(&mut self, id: StreamId, code: Code) {
+        let Some(stream) = self.streams.get_mut(&id) else { return };
+        if stream.sending.state == SendState::Done {
+            return;
+        }
+        stream.sending.state = SendState::Done;
+        stream.sending.buffer.clear();
+        stream.notices.reset = Some(code);
+        self.note(id);
+    }
+
+    /// Queues a packet. The oldest is dropped if too many wait, and one that is too large at once; `false` if one was.
+    pub fn send_datagram(&mut self, packet: Vec<u8>) -> bool {
+        if packet.len() > MAX_CONTENT {
+            return false;
+        }
+        let full = self.datagrams.len() >= self.limits.datagrams;
+        if full {
+            self.datagrams.pop_front();
+        }
+        self.datagrams.push_back(packet);
+        !full
+    }
+
+    /// Appends what is to be sent until there are `limit` bytes, or a frame more.
+    pub fn fill(&mut self, out: &mut Vec<u8>, limit: usize) {
+        if let Some((code, reason)) = self.link.close.take() {
+            frame::put(out, Frame::Close(code, reason.as_bytes()));
+            self.closed = true;
+        }
+        if self.closed {
+            return;
+        }
+        self.fill_link_notices(out);
+        while out.len() < limit
+            && let Some(id) = self.noticed.pop_front()
+        {
+            self.fill_notices(out, id);
+        }
+        while out.len() < limit
+            && let Some(packet) = self.datagrams.pop_front()
+        {
+            frame::put(out, Frame::Datagram(&packet));
+        }
+        while out.len() < limit
+            && let Some(id) = self.schedule.next()
+        {
+            self.fill_stream(out, id);
+        }
+    }
+
+    /// Whether [`Self::fill`] has something.
+    pub fn has_output(&self) -> bool {
+        let link = &self.link;
+        if self.closed {
+            return false;
+        }
+        !self.schedule.is_empty()
+            || !self.noticed.is_empty()
+            || !self.datagrams.is_empty()
+            || link.streams
+            || link.go_away
+            || link.hello.is_some()
+            || link.ping.is_some()
+            || link.pong.is_some()
+            || link.close.is_some()
+    }
+
+    fn fill_link_notices(&mut self, out: &mut Vec<u8>) {
+        if let Some(hello) = self.link.hello.take() {
+            frame::put(out, Frame::Hello(&hello));
+        }
+        if let Some(number) = self.link.pong.take() {
+            frame::put(out, Frame::Pong(number));
+        }
+        if let Some(number) = self.link.ping.take() {
+            frame::put(out, Frame::Ping(number));
+        }
+        if std::mem::take(&mut self.link.streams) {
+            self.peer_may_open = self.peer_opened + (self.limits.streams - self.peer_open);
+            frame::put(out, Frame::MaxStreams(self.peer_may_open));
+        }
+        if std::mem::take(&mut self.link.go_away) {
+            frame::put(out, Frame::GoAway);
+        }
+    }
+
+    fn fill_notices(&mut self, out: &mut Vec<u8>, id: StreamId) {
+        let Some(stream) = self.streams.get_mut(&id) else { return };
+        let notices = &mut stream.notices;
+        notices.queued = false;
+        if let Some(code) = notices.reset.take() {
+            frame::put(out, Frame::ResetStream(id, code));
+        }
+        if let Some(code) = notices.stop.take() {
+            frame::put(out, Frame::StopSending(id, code));
+        }
+        if std::mem::take(&mut notices.window) && stream.receiving.state == ReceiveState::Open {
+            frame::put(out, Frame::MaxStreamData(id, stream.receiving.allowed));
+        }
+        self.remove_if_over(id);
+    }
+
+    fn fill_stream(&mut self, out: &mut Vec<u8>, id: StreamId) {
+        let unsent = self.limits.unsent;
+        let Some(stream) = self.streams.get_mut(&id) else { return };
+        stream.scheduled = false;
+        let sending = &mut stream.sending;
+        if !sending.is_ready() {
+            return;
+        }
+        let piece = match sending.sendable() {
+            0 => &[],
+            sendable => sending.buffer.piece(0, sendable.min(MAX_PIECE)),
+        };
+        let count = piece.len();
+        let fin = sending.state == SendState::Finishing && count == sending.buffer.len();
+        out.reserve(count + MAX_STREAM_OVERHEAD);
+        frame::put(out, Frame::Stream { id, bytes: piece, fin });
+        sending.buffer.consume(count);
+        sending.sent += count as u64;
+        if fin {
+            sending.state = SendState::Done;
+        }
+        // Not for a few bytes: whoever writes is to write much.
+        if sending.wants_room && sending.buffer.len() <= unsent / 2 {
+            sending.wants_room = false;
+            self.events.push_back(super::Event::Writable(id));
+        }
+        self.schedule_if_ready(id);
+        self.remove_if_over(id);
+    }
+
+    pub(super) fn schedule_if_ready(&mut self, id: StreamId) {
+        if let Some(stream) = self.streams.get_mut(&id)
+            && stream.sending.is_ready()
+            && !std::mem::replace(&mut stream.scheduled, true)
+        {
+            self.schedule.add(id, stream.urgency);
+        }
+    }
+
+    /// Sets how urgent a stream is, from its next frame on.
+    pub fn set_urgency(&mut self, id: StreamId, urgency: super::Urgency) {
+        if let Some(stream) = self.streams.get_mut(&id) {
+            stream.urgency = urgency;
+        }
+    }
+}
+
+impl Stream {
+    pub(super) fn allow_sending(&mut self, most: u64) {
+        self.sending.allowed = self.sending.allowed.max(most);
+    }
+}

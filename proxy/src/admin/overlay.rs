@@ -1,0 +1,83 @@
+//! What nodes of the overlay count, among the other counters.
+
+use std::time::Duration;
+
+use overlay::shards::Shards;
+use overlay::status::{LinkStatus, NodeStatus};
+
+use super::stats::Values;
+use crate::telemetry::counter::Kind;
+
+/// Adds what the nodes of this process have counted, and how their links are now.
+pub(super) async fn add(values: &mut Values, shards: &Shards) {
+    for counters in shards.counters() {
+        counters.visit(|name, count| add_to(values, &format!("overlay.{name}"), Kind::Counter, count));
+    }
+    let answers = shards.ask().await;
+    add_to(values, "overlay.silent_workers", Kind::Gauge, answers.silent.len() as u64);
+    for node in &answers.nodes {
+        add_node(values, node);
+    }
+}
+
+fn add_node(values: &mut Values, node: &NodeStatus) {
+    let mut gauge = |name: &str, value: usize| add_to(values, name, Kind::Gauge, value as u64);
+    gauge("overlay.links_active", node.links.len());
+    gauge("overlay.streams_active", node.streams);
+    gauge("overlay.ways_without_link", node.pending.len());
+    gauge("overlay.held_bytes", node.held_bytes);
+    // What all nodes together keep is what each of them says.
+    values.insert("overlay.kept_bytes".to_owned(), (Kind::Gauge, node.kept_bytes as u64));
+    values.insert("overlay.kept_refusals".to_owned(), (Kind::Counter, node.kept_refusals));
+    for link in &node.links {
+        add_link(values, link);
+    }
+}
+
+/// By peer: the names of nodes are those of one node each.
+fn add_link(values: &mut Values, link: &LinkStatus) {
+    let prefix = format!("overlay.peer.{}", link.peer.name());
+    add_to(values, &format!("{prefix}.links"), Kind::Gauge, 1);
+    add_to(values, &format!("{prefix}.links_suspect"), Kind::Gauge, link.suspect.into());
+    add_to(values, &format!("{prefix}.link_streams"), Kind::Gauge, link.streams as u64);
+    let Some(milliseconds) = link.round_trip_ms else { return };
+    let measured = Duration::from_secs_f64(milliseconds / 1000.0).as_micros();
+    let measured = u64::try_from(measured).unwrap_or(u64::MAX);
+    // That of the best link.
+    let (_, best) = values.entry(format!("{prefix}.round_trip_microseconds")).or_insert((Kind::Gauge, measured));
+    *best = measured.min(*best);
+}
+
+fn add_to(values: &mut Values, name: &str, kind: Kind, more: u64) {
+    let (_, value) = values.entry(name.to_owned()).or_insert((kind, 0));
+    *value = value.wrapping_add(more);
+}
+
+#[cfg(test)]
+mod tests {
+    use overlay::node::Peer;
+
+    use super::*;
+
+    fn link(shard: u16, round_trip_ms: Option<f64>) -> LinkStatus {
+        LinkStatus { peer: Peer::Hub { name: "h.1".into() }, shard, round_trip_ms, streams: 2, suspect: shard == 1 }
+    }
+
+    #[test]
+    fn nodes_are_added_up_and_the_best_link_to_a_peer_is_shown() {
+        let mut values = Values::new();
+        for (shard, round_trip) in [(0, Some(2.5)), (1, Some(1.5)), (2, None)] {
+            let links = vec![link(shard, round_trip)];
+            let node =
+                NodeStatus { links, streams: 1, kept_bytes: 100, kept_refusals: 3, held_bytes: 7, pending: Vec::new() };
+            add_node(&mut values, &node);
+        }
+        let gauge = |name: &str| values[name].1;
+        assert_eq!((gauge("overlay.links_active"), gauge("overlay.streams_active")), (3, 3));
+        assert_eq!((gauge("overlay.held_bytes"), gauge("overlay.kept_bytes")), (21, 100));
+        assert_eq!(gauge("overlay.kept_refusals"), 3);
+        assert_eq!((gauge("overlay.peer.h.1.links"), gauge("overlay.peer.h.1.links_suspect")), (3, 1));
+        assert_eq!(gauge("overlay.peer.h.1.link_streams"), 6);
+        assert_eq!(gauge("overlay.peer.h.1.round_trip_microseconds"), 1500);
+    }
+}

@@ -1,0 +1,288 @@
+//! `edge.yaml`: what an edge offers to others, and what it takes from them.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::Path;
+
+use serde::Deserialize;
+use thiserror::Error;
+
+use super::callers::{CallerRule, DEFAULT_TRUST_DOMAIN, is_trust_domain};
+use super::terminate::Terminate;
+
+/// Addresses of the loopback range that stand for other edges, unless the file says others.
+const IMPORT_ADDRESSES: &str = "127.98.0.0/16";
+
+/// Each is a link to each hub from each worker.
+const MOST_UPLINKS: usize = 8;
+
+/// What the file says.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub struct EdgeConfig {
+    /// What others may call. Nothing, if it is empty.
+    pub export: Vec<Selection>,
+    /// What is taken from others. Nothing, if it is empty.
+    pub import: Vec<Selection>,
+    /// The addresses that stand for other edges in endpoints, one each: `address/prefix length`.
+    pub import_addresses: AddressRange,
+    /// Addresses of this machine at which links begin, one to each hub from each of them. The one that the system chooses, if it is empty.
+    pub uplinks: Vec<IpAddr>,
+    /// The trust domain of our mesh, unless the mesh itself says so.
+    pub trust_domain: String,
+    /// For whom other edges may speak; `None` for our own trust domain.
+    pub callers: Option<Vec<CallerRule>>,
+    /// Lets other clients than this gateway call what is taken.
+    pub terminate: Option<Terminate>,
+    /// For edges that take their configuration from istiod.
+    pub kubernetes: KubernetesConfig,
+}
+
+/// How what is taken is written into the cluster.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub struct KubernetesConfig {
+    /// The namespace of what is written; that of the gateway, if it is empty.
+    pub namespace: String,
+    /// Near edges come first, whatever DestinationRules say.
+    pub traffic_distribution: Option<TrafficDistribution>,
+}
+
+/// The value of `networking.istio.io/traffic-distribution`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub enum TrafficDistribution {
+    /// The nearest locality that has endpoints.
+    PreferClose,
+}
+
+impl Default for EdgeConfig {
+    fn default() -> Self {
+        Self {
+            export: Vec::new(),
+            import: Vec::new(),
+            import_addresses: AddressRange::default(),
+            trust_domain: DEFAULT_TRUST_DOMAIN.to_owned(),
+            callers: None,
+            terminate: None,
+            uplinks: Vec::new(),
+            kubernetes: KubernetesConfig::default(),
+        }
+    }
+}
+
+/// Services for which all of this holds. What is empty holds for every service, but not everything may be empty.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub struct Selection {
+    /// Full names; `*` for all, `*.shop.global` for those that end so.
+    pub hosts: Vec<String>,
+    /// Namespaces on the edge that offers it.
+    pub namespaces: Vec<String>,
+    /// Labels that it has, all of them.
+    pub labels: BTreeMap<String, String>,
+    /// Names of edges that offer it; for imports alone.
+    pub edges: Vec<String>,
+    /// Its endpoints are added to those of the Service that has the same name and namespace here; for imports into a cluster.
+    pub merge_with_local: bool,
+}
+
+/// A range of addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct AddressRange {
+    first: Ipv4Addr,
+    length: u8,
+}
+
+/// A service as selections see it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Candidate<'a> {
+    pub(super) host: &'a str,
+    pub(super) namespace: &'a str,
+    pub(super) labels: &'a BTreeMap<String, String>,
+    /// The edge that offers it.
+    pub(super) edge: &'a str,
+}
+
+/// A file that cannot be used.
+#[derive(Debug, Error)]
+#[error("{file}: {reason}")]
+pub struct EdgeConfigError {
+    file: String,
+    reason: String,
+}
+
+impl EdgeConfig {
+    /// Reads the file; without one nothing is offered or taken.
+    ///
+    /// # Errors
+    /// It cannot be read, or says what cannot be.
+    pub fn read(path: &Path) -> Result<Self, EdgeConfigError> {
+        let failed = |reason: String| EdgeConfigError { file: path.display().to_string(), reason };
+        match std::fs::read_to_string(path) {
+            Ok(text) => Self::parse(&text).map_err(failed),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
+            Err(error) => Err(failed(error.to_string())),
+        }
+    }
+
+    /// Reads its text.
+    ///
+    /// # Errors
+    /// In words, what is wrong with it.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        if text.trim().is_empty() {
+            return Ok(Self::default());
+        }
+        let config: Self = yaml_serde::from_str(text).map_err(|error| error.to_string())?;
+        for (list, rules) in [("export", &config.export), ("import", &config.import)] {
+            for (at, rule) in rules.iter().enumerate() {
+                if *rule == (Selection { merge_with_local: rule.merge_with_local, ..Selection::default() }) {
+                    return Err(format!("{list}[{at}] says nothing: hosts: [\"*\"] stands for all services"));
+                }
+            }
+        }
+        if let Some(at) = config.export.iter().position(|rule| !rule.edges.is_empty()) {
+            return Err(format!("export[{at}].edges: only imports are told apart by edge"));
+        }
+        if let Some(at) = config.export.iter().position(|rule| rule.merge_with_local) {
+            return Err(format!("export[{at}].mergeWithLocal: only imports are merged"));
+        }
+        if config.uplinks.len() > MOST_UPLINKS {
+            return Err(format!("uplinks: there may be {MOST_UPLINKS}"));
+        }
+        if let Some(twice) = (1..config.uplinks.len()).find(|at| config.uplinks[..*at].contains(&config.uplinks[*at])) {
+            return Err(format!("uplinks[{twice}]: {} is there already", config.uplinks[twice]));
+        }
+        let named = config.callers.iter().flatten().map(|rule| ("callers[].trustDomain", &rule.trust_domain));
+        for (field, name) in named.chain([("trustDomain", &config.trust_domain)]) {
+            if !is_trust_domain(name) {
+                return Err(format!("{field}: {name:?} is not a trust domain"));
+            }
+        }
+        Ok(config)
+    }
+}
+
+impl EdgeConfig {
+    /// A field that only edges of a cluster may have, if one is there.
+    pub(super) fn of_clusters_alone(&self) -> Option<&'static str> {
+        if self.kubernetes != KubernetesConfig::default() {
+            return Some("kubernetes");
+        }
+        self.import.iter().any(|rule| rule.merge_with_local).then_some("import[].mergeWithLocal")
+    }
+}
+
+impl Selection {
+    pub(super) fn selects(&self, candidate: &Candidate<'_>) -> bool {
+        let one_of = |names: &[String], name: &str| names.is_empty() || names.iter().any(|one| one == name);
+        (self.hosts.is_empty() || self.hosts.iter().any(|pattern| is_host(pattern, candidate.host)))
+            && one_of(&self.namespaces, candidate.namespace)
+            && one_of(&self.edges, candidate.edge)
+            && self.labels.iter().all(|(key, value)| candidate.labels.get(key) == Some(value))
+    }
+}
+
+fn is_host(pattern: &str, host: &str) -> bool {
+    match pattern.strip_prefix('*') {
+        Some(end) => host.ends_with(end),
+        None => pattern == host,
+    }
+}
+
+impl AddressRange {
+    /// How many addresses there are to give, those at both ends left out.
+    pub(super) fn size(&self) -> u32 {
+        (1_u32 << (32 - u32::from(self.length))) - 2
+    }
+
+    /// The address with a number, from 0.
+    pub(super) fn address(&self, number: u32) -> Option<Ipv4Addr> {
+        (number < self.size()).then(|| Ipv4Addr::from_bits(self.first.to_bits() + 1 + number))
+    }
+
+    /// Whether an address of any kind is one of them.
+    pub(super) fn holds(&self, address: IpAddr) -> bool {
+        matches!(address, IpAddr::V4(address) if self.contains(address))
+    }
+
+    pub(super) fn contains(&self, address: Ipv4Addr) -> bool {
+        let mask = u32::MAX << (32 - u32::from(self.length));
+        address.to_bits() & mask == self.first.to_bits()
+    }
+}
+
+impl Default for AddressRange {
+    fn default() -> Self {
+        Self { first: Ipv4Addr::new(127, 98, 0, 0), length: 16 }
+    }
+}
+
+impl TryFrom<String> for AddressRange {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let wrong = || format!("{text:?} is not a range of addresses such as {IMPORT_ADDRESSES}, of 8 to 30 bits");
+        let (first, length) = text.split_once('/').ok_or_else(wrong)?;
+        let (first, length): (Ipv4Addr, u8) =
+            (first.parse().map_err(|_| wrong())?, length.parse().map_err(|_| wrong())?);
+        let range = Self { first, length };
+        if (8..=30).contains(&length) && range.contains(first) { Ok(range) } else { Err(wrong()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_says_what_is_selected() {
+        let text = "
+            export: [{namespaces: [shop], labels: {offered: 'yes'}}]
+            import: [{hosts: ['*.shop.global', db.example], edges: [b]}]
+            importAddresses: 127.0.2.0/24
+        ";
+        let config = EdgeConfig::parse(text).unwrap();
+        let labels = BTreeMap::from([("offered".to_owned(), "yes".to_owned())]);
+        let service = Candidate { host: "ratings.shop.global", namespace: "shop", labels: &labels, edge: "b" };
+        assert!(config.export[0].selects(&service) && config.import[0].selects(&service));
+        assert!(!config.export[0].selects(&Candidate { labels: &BTreeMap::new(), ..service }));
+        assert!(!config.export[0].selects(&Candidate { namespace: "bank", ..service }));
+        assert!(!config.import[0].selects(&Candidate { host: "ratings.bank.global", ..service }));
+        assert!(!config.import[0].selects(&Candidate { edge: "c", ..service }));
+        assert_eq!(config.import_addresses.address(0), Some(Ipv4Addr::new(127, 0, 2, 1)));
+        assert_eq!(config.import_addresses.address(254), None, "the last one is that of the whole range");
+    }
+
+    #[test]
+    fn without_a_file_nothing_is_selected() {
+        let config = EdgeConfig::read(Path::new("/nonexistent/edge.yaml")).unwrap();
+        assert_eq!(config, EdgeConfig::default());
+        assert!(config.export.is_empty() && config.import.is_empty());
+    }
+
+    #[test]
+    fn what_cannot_be_is_named() {
+        for (text, problem) in [
+            ("exports: []", "exports"),
+            ("export: [{}]", "export[0] says nothing"),
+            ("export: [{edges: [b]}]", "export[0].edges"),
+            ("import: [{mergeWithLocal: true}]", "import[0] says nothing"),
+            ("export: [{hosts: ['*'], mergeWithLocal: true}]", "export[0].mergeWithLocal"),
+            ("kubernetes: {trafficDistribution: Any}", "PreferClose"),
+            ("importAddresses: 127.0.2.1/24", "127.0.2.1/24"),
+            ("importAddresses: 127.0.2.0/31", "127.0.2.0/31"),
+            ("uplinks: [wan0]", "uplinks[0]"),
+            ("uplinks: [10.0.0.1, 10.0.0.2, 10.0.0.1]", "uplinks[2]: 10.0.0.1"),
+            ("uplinks: ['::1', '::2', '::3', '::4', '::5', '::6', '::7', '::8', '::9']", "there may be 8"),
+            ("trustDomain: A.example", "A.example"),
+            ("callers: [{trustDomain: 'spiffe://b'}]", "spiffe://b"),
+            ("callers: [{edges: [b]}]", "trustDomain"),
+            ("terminate: {certificate: tls.crt}", "certificate, key and authorities"),
+        ] {
+            let error = EdgeConfig::parse(text).unwrap_err();
+            assert!(error.contains(problem), "{text}: {error}");
+        }
+    }
+}

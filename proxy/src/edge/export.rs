@@ -1,0 +1,128 @@
+//! Which services are offered to other edges, and what calls to them lead to.
+
+use overlay::catalogue::{Port, Protocol, Service};
+use overlay::identity::is_name;
+
+use super::config::{Candidate, Selection};
+use super::labels::IMPORTED_LABEL;
+
+/// The end of the name under which others know a Service of Kubernetes: its own name may be that of another one elsewhere.
+const GLOBAL: &str = "global";
+
+/// What is offered.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Exports {
+    pub(super) services: Vec<Service>,
+    /// Host, port, cluster.
+    pub(super) clusters: Vec<(String, u16, String)>,
+}
+
+/// Those of the services that any rule selects. What was imported is never offered again.
+pub(super) fn exports(known: &[xds_local::Service], rules: &[Selection]) -> Exports {
+    let mut exports = Exports::default();
+    for service in known.iter().filter(|service| is_selected(service, rules)) {
+        let offered = offer(service);
+        if let Err(error) = offered.check() {
+            tracing::warn!(host = service.host, "cannot be offered to other edges: {error}");
+            continue;
+        }
+        if exports.services.iter().any(|other| other.host == offered.host) {
+            tracing::warn!(host = service.host, "is not offered: there is another {}", offered.host);
+            continue;
+        }
+        for port in &offered.ports {
+            let cluster = format!("outbound|{}||{}", port.number, service.host);
+            exports.clusters.push((offered.host.clone(), port.number, cluster));
+        }
+        exports.services.push(offered);
+    }
+    exports
+}
+
+/// Whether any rule selects it.
+pub(super) fn is_selected(service: &xds_local::Service, rules: &[Selection]) -> bool {
+    let xds_local::Service { host, namespace, labels, .. } = service;
+    let candidate = Candidate { host, namespace, labels, edge: "" };
+    !labels.contains_key(IMPORTED_LABEL) && rules.iter().any(|rule| rule.selects(&candidate))
+}
+
+fn offer(service: &xds_local::Service) -> Service {
+    let host = match service.is_kubernetes {
+        true => format!("{}.{}.{GLOBAL}", service.name, service.namespace),
+        false => service.host.clone(),
+    };
+    let ports = service.ports.iter().map(|port| {
+        // Istio lets a port be without a name, or with one in capitals.
+        let name = port.name.to_ascii_lowercase();
+        let name = if is_name(&name) { name } else { format!("port-{}", port.number) };
+        Port { number: port.number, name, protocol: protocol(&port.protocol) }
+    });
+    Service {
+        host,
+        namespace: service.namespace.clone(),
+        ports: ports.collect(),
+        labels: service.labels.clone(),
+        weight: 1,
+        healthy: service.has_endpoints,
+    }
+}
+
+fn protocol(name: &str) -> Protocol {
+    match name {
+        "HTTP" => Protocol::Http,
+        "HTTP2" => Protocol::Http2,
+        "GRPC" => Protocol::Grpc,
+        "TLS" => Protocol::Tls,
+        _ => Protocol::Tcp,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use xds_local::ServicePort;
+
+    use super::*;
+
+    fn service(host: &str, is_kubernetes: bool) -> xds_local::Service {
+        xds_local::Service {
+            host: host.to_owned(),
+            name: "ratings".to_owned(),
+            namespace: "shop".to_owned(),
+            is_kubernetes,
+            labels: BTreeMap::new(),
+            ports: vec![ServicePort { number: 80, name: String::new(), protocol: "HTTP".into() }],
+            has_endpoints: true,
+        }
+    }
+
+    fn all() -> Vec<Selection> {
+        vec![Selection { hosts: vec!["*".to_owned()], ..Selection::default() }]
+    }
+
+    #[test]
+    fn a_service_of_kubernetes_is_offered_under_a_global_name() {
+        let exports = exports(&[service("ratings.shop.svc.cluster.local", true), service("db.example", false)], &all());
+        let hosts: Vec<&str> = exports.services.iter().map(|service| service.host.as_str()).collect();
+        assert_eq!(hosts, ["ratings.shop.global", "db.example"]);
+        assert_eq!(exports.services[0].ports[0].name, "port-80");
+        let (host, port, cluster) = &exports.clusters[0];
+        assert_eq!(
+            (host.as_str(), *port, cluster.as_str()),
+            ("ratings.shop.global", 80, "outbound|80||ratings.shop.svc.cluster.local")
+        );
+    }
+
+    #[test]
+    fn nothing_is_offered_that_is_not_selected_was_imported_or_cannot_be_named() {
+        assert_eq!(exports(&[service("db.example", false)], &[]), Exports::default());
+        let mut imported = service("far.example", false);
+        imported.labels.insert(IMPORTED_LABEL.to_owned(), "true".to_owned());
+        let odd = service("under_score.example", false);
+        let twice = service("ratings.shop.global", false);
+        let exports = exports(&[imported, odd, service("ratings.shop.svc.cluster.local", true), twice], &all());
+        assert_eq!(exports.services.len(), 1);
+        assert_eq!(exports.clusters.len(), 1);
+    }
+}

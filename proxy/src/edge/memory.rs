@@ -1,0 +1,107 @@
+//! What other edges offered before this start: they are called at once, not only when a hub has told of them again.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use overlay::catalogue::Announcement;
+use overlay::folder::replace_file;
+use tokio::time::Instant;
+
+use super::import::KnownEdges;
+
+/// The file in the edge's folder.
+const FILE: &str = "known-edges.json";
+/// An edge that was not heard of for so long since the start is gone: as long as an announcement is good without a confirmation.
+const FADES_AFTER: Duration = Duration::from_secs(60);
+
+/// Edges that were known before, and the file that remembers those of now.
+#[derive(Debug)]
+pub(super) struct Memory {
+    path: PathBuf,
+    remembered: Vec<(String, Arc<Announcement>)>,
+    until: Instant,
+    kept: KnownEdges,
+}
+
+impl Memory {
+    /// Of a folder. A file that cannot be read is as none: hubs tell all of it again.
+    pub(super) fn open(folder: &Path) -> Self {
+        let path = folder.join(FILE);
+        let remembered: Vec<(String, Announcement)> = match std::fs::read(&path) {
+            Ok(bytes) => serde_json::from_slice(&bytes).unwrap_or_else(|error| {
+                tracing::warn!("{} is of no use: {error}", path.display());
+                Vec::new()
+            }),
+            Err(_) => Vec::new(),
+        };
+        let remembered: Vec<_> =
+            remembered.into_iter().map(|(edge, announcement)| (edge, Arc::new(announcement))).collect();
+        let kept = remembered.as_slice().into();
+        Self { path, remembered, until: Instant::now() + FADES_AFTER, kept }
+    }
+
+    /// Edges that were heard of, and those that are remembered and may yet be.
+    pub(super) fn with(&mut self, heard: &KnownEdges) -> KnownEdges {
+        if Instant::now() >= self.until {
+            self.remembered.clear();
+        }
+        self.remembered.retain(|(edge, _)| heard.iter().all(|(other, _)| other != edge));
+        let edges: KnownEdges = heard.iter().chain(&self.remembered).cloned().collect();
+        self.keep(&edges);
+        edges
+    }
+
+    /// Returns when those that were not heard of are forgotten.
+    pub(super) async fn fades(&self) {
+        match self.remembered.is_empty() {
+            true => std::future::pending().await,
+            false => tokio::time::sleep_until(self.until).await,
+        }
+    }
+
+    fn keep(&mut self, edges: &KnownEdges) {
+        if self.kept == *edges {
+            return;
+        }
+        let content: Vec<(&str, &Announcement)> =
+            edges.iter().map(|(edge, announcement)| (edge.as_str(), &**announcement)).collect();
+        let written =
+            serde_json::to_vec(&content).map_err(Into::into).and_then(|bytes| replace_file(&self.path, &bytes));
+        match written {
+            Ok(()) => self.kept = edges.clone(),
+            // It only matters at the next start.
+            Err(error) => tracing::warn!("cannot write {}: {error}", self.path.display()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn edge(name: &str, sequence: u64) -> (String, Arc<Announcement>) {
+        (name.to_owned(), Arc::new(Announcement { sequence, ..Announcement::default() }))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn edges_of_before_are_known_until_it_is_clear_that_they_are_gone() {
+        let folder = tempfile::tempdir().unwrap();
+        let both: KnownEdges = [edge("b", 1), edge("c", 1)].into();
+        assert_eq!(Memory::open(folder.path()).with(&both), both);
+
+        let mut again = Memory::open(folder.path());
+        assert_eq!(again.with(&KnownEdges::default()), both);
+        let newer: KnownEdges = [edge("c", 2)].into();
+        assert_eq!(*again.with(&newer), [edge("c", 2), edge("b", 1)]);
+        again.fades().await;
+        assert_eq!(again.with(&newer), newer);
+    }
+
+    #[tokio::test]
+    async fn a_damaged_file_is_as_none() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join(FILE), "[[1").unwrap();
+        assert_eq!(*Memory::open(folder.path()).with(&KnownEdges::default()), []);
+    }
+}

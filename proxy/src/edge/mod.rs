@@ -1,0 +1,37 @@
+//! The seam between the overlay and the mesh.
+//!
+//! ```text
+//! services of the folder, or of the cluster (kubernetes/) --export--> offer --worker 0: directory--> other edges
+//! other edges --directory--> import --> destinations of all workers, then sink_files --> the folder, or kubernetes/ --> the cluster:
+//! endpoints that are edges
+//! other clients -> terminate: listeners -> endpoint
+//! request -> endpoint -> upstream/connector.rs -> node.rs (connect) -> tunnel -> the other edge: answer.rs -> its cluster
+//! ```
+//!
+//! Nothing is offered and nothing is taken unless `edge.yaml` says so ([`EdgeConfig`]).
+
+mod addresses;
+mod answer;
+mod callers;
+mod config;
+mod control;
+mod counters;
+mod export;
+mod import;
+mod kubernetes;
+mod labels;
+mod memory;
+mod node;
+mod sink_files;
+mod tables;
+mod terminate;
+
+pub use self::callers::{CallerRule, Callers};
+pub use self::config::{EdgeConfig, EdgeConfigError, Selection};
+pub(crate) use self::control::Services;
+pub use self::control::{Edge, EdgeOptions};
+pub use self::counters::EdgeCounters;
+pub use self::kubernetes::{Availability, KubernetesCounters, KubernetesOptions};
+pub use self::node::{EdgeNode, EdgeShare};
+pub use self::tables::{Destination, Tables, Way};
+pub use self::terminate::{Terminate, TerminateFiles};

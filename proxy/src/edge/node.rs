@@ -1,0 +1,211 @@
+//! The part of an edge that one worker has: links of its own to the hubs, so that a request and the stream that carries it stay on one thread.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use overlay::catalogue::{Directory, Offer};
+use overlay::control::{self, Question, Reply};
+use overlay::identity::Current;
+use overlay::link::LinkStream;
+use overlay::node::{Limits, Node, Role, Tally};
+use overlay::shards::Shards;
+use overlay::status::Status;
+use overlay::tunnel::{CallError, Tunnels};
+use overlay::uplink::{self, Uplink};
+use overlay_wire::call::{Call, Outcome};
+use tokio::net::UnixListener;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+
+use super::answer::answer;
+use super::callers::CallerRefusal;
+use super::counters::EdgeCounters;
+use super::import::KnownEdges;
+use super::tables::{Destination, Tables, Way};
+use crate::telemetry::seldom::Seldom;
+use crate::worker::{Worker, vital};
+
+/// The class of traffic of connections, while there is but one.
+const CLASS: u8 = 0;
+/// The worker that tells other edges what is offered here, and hears of theirs.
+const FIRST: usize = 0;
+
+/// What control and all workers share.
+#[derive(Clone, Debug)]
+pub struct EdgeShare {
+    /// Who we are, as of now.
+    pub identity: Current,
+    /// The links that each worker keeps.
+    pub uplinks: Arc<[Uplink]>,
+    /// Greater than at each start before.
+    pub epoch: u64,
+    /// Where addresses lead, and what is offered.
+    pub tables: watch::Receiver<Arc<Tables>>,
+    /// Where an operator asks for its status.
+    pub control_socket: PathBuf,
+    /// Who this gateway is in its mesh; empty if it is nobody there.
+    pub workload: Arc<str>,
+    /// What other edges are told.
+    pub offer: watch::Receiver<Offer>,
+    /// What other edges tell.
+    pub known: watch::Sender<KnownEdges>,
+    /// Bounds. Some of them are of all workers together.
+    pub limits: Limits,
+    /// The nodes of all workers, for whoever asks how they are doing.
+    pub shards: Shards,
+}
+
+/// An edge on one worker.
+pub struct EdgeNode {
+    tunnels: Rc<Tunnels>,
+    tables: watch::Receiver<Arc<Tables>>,
+    workload: Arc<str>,
+    counters: Arc<EdgeCounters>,
+    /// Calls that are being served, by edge.
+    pub(super) calls_of: Rc<Tally<String>>,
+    /// Log lines about calls that are refused for their callers.
+    pub(super) refused_callers: Seldom,
+    /// The same about clients of entrances.
+    pub(crate) refused_clients: Seldom,
+}
+
+impl EdgeNode {
+    /// Starts the tasks of this worker, which end with what is returned.
+    pub fn start(worker: &Rc<Worker>, index: usize, share: EdgeShare) -> (Rc<Self>, JoinSet<()>) {
+        let mut tasks = JoinSet::new();
+        let name = share.identity.borrow().peer().name().to_owned();
+        let shard = u16::try_from(index).unwrap_or(u16::MAX);
+        let node = Node::new(name, Role::Edge, shard, share.limits.clone());
+        tasks.spawn_local(vital("status", share.shards.add(node.clone())));
+        let (tunnels, calls) = Tunnels::new(node.clone(), share.identity.clone());
+        let counters = worker.process.registry.register(EdgeCounters::new("overlay."));
+        let edge = Rc::new(Self {
+            tunnels,
+            tables: share.tables.clone(),
+            workload: share.workload.clone(),
+            counters,
+            calls_of: Rc::default(),
+            refused_callers: Seldom::default(),
+            refused_clients: Seldom::default(),
+        });
+        tasks.spawn_local(vital("calls of other edges", take_calls(worker.clone(), edge.clone(), calls)));
+        for uplink in share.uplinks.iter() {
+            tasks.spawn_local(vital("overlay", uplink::keep(node.clone(), share.identity.clone(), uplink.clone())));
+        }
+        if index == FIRST {
+            let directory = Directory::new(&node, share.identity.clone(), share.epoch);
+            match control::listen(&share.control_socket) {
+                Ok(listener) => {
+                    let answer = status(node.clone(), share.clone(), directory.clone(), listener);
+                    tasks.spawn_local(vital("control socket", answer));
+                }
+                // Nobody can ask it, which is no reason to serve nobody.
+                Err(error) => tracing::error!("cannot listen on {}: {error}", share.control_socket.display()),
+            }
+            tasks.spawn_local(vital("directory", tell(directory.clone(), share.offer)));
+            tasks.spawn_local(vital("directory", hear(directory, share.known)));
+        }
+        (edge, tasks)
+    }
+
+    /// Where an endpoint's address leads, if it is one of those that stand for edges.
+    pub fn way(&self, address: SocketAddr) -> Option<Way> {
+        self.tables.borrow().way(address)
+    }
+
+    /// Connects to a service of another edge, for `caller`; for this gateway itself if there is none.
+    ///
+    /// # Errors
+    /// There is no way to it, or it refuses.
+    pub async fn connect(&self, destination: &Destination, caller: Option<&str>) -> Result<LinkStream, CallError> {
+        self.counters.outgoing_total.increment();
+        let Destination { edge, host, port } = destination;
+        let call = Call { host: host.to_string(), port: *port, caller: caller.unwrap_or(&self.workload).to_owned() };
+        let connected = self.tunnels.connect(edge, CLASS, &call).await;
+        connected.inspect_err(|error| {
+            self.counters.outgoing_failed.increment();
+            if matches!(error, CallError::Refused { outcome: Outcome::Forbidden, .. }) {
+                self.counters.outgoing_forbidden.increment();
+            }
+        })
+    }
+
+    /// Counters of the overlay on this worker.
+    pub fn counters(&self) -> &EdgeCounters {
+        &self.counters
+    }
+
+    pub(super) fn check_caller(&self, edge: &str, caller: &str) -> Result<(), CallerRefusal> {
+        self.tables.borrow().callers.check(edge, caller)
+    }
+
+    pub(super) fn cluster(&self, host: &str, port: u16) -> Option<Arc<str>> {
+        self.tables.borrow().cluster(host, port).cloned()
+    }
+}
+
+async fn take_calls(worker: Rc<Worker>, edge: Rc<EdgeNode>, mut calls: mpsc::Receiver<overlay::tunnel::Incoming>) {
+    while let Some(call) = calls.recv().await {
+        worker.tasks.spawn(answer(worker.clone(), edge.clone(), call));
+    }
+}
+
+/// Answers those who ask how it is doing.
+async fn status(node: Rc<Node>, share: EdgeShare, directory: Rc<Directory>, listener: UnixListener) {
+    let answer = async |question| match question {
+        Question::Status => {
+            let (answers, identity) = (share.shards.ask().await, share.identity.borrow().clone());
+            let mut status = Status::of(&node, &identity, &directory, answers);
+            let tables = share.tables.borrow();
+            (status.imports, status.exports) = (tables.import_status(), tables.export_status());
+            Reply::Status(Box::new(status))
+        }
+        Question::CreateToken { .. } | Question::Revoke { .. } | Question::Rotate => {
+            Reply::Refused("this is an edge: ask the hub that has the authority".to_owned())
+        }
+    };
+    control::serve(listener, answer).await;
+}
+
+/// Tells other edges what is offered, whenever that changes.
+async fn tell(directory: Rc<Directory>, mut offer: watch::Receiver<Offer>) {
+    loop {
+        let current = offer.borrow_and_update().clone();
+        if let Err(error) = directory.offer(current) {
+            tracing::error!("other edges are not told what is offered: {error}");
+        }
+        if offer.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Tells control what other edges offer, whenever that changes.
+async fn hear(directory: Rc<Directory>, known: watch::Sender<KnownEdges>) {
+    /// Changes that come together are told together.
+    const COALESCE: Duration = Duration::from_millis(20);
+    let mut changes = directory.changes();
+    loop {
+        changes.mark_unchanged();
+        let edges: KnownEdges = directory.edges().into();
+        known.send_if_modified(|before| {
+            let changed = *before != edges;
+            *before = edges;
+            changed
+        });
+        if changes.changed().await.is_err() {
+            return;
+        }
+        tokio::time::sleep(COALESCE).await;
+    }
+}
+
+impl fmt::Debug for EdgeNode {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("EdgeNode").field("tables", &self.tables).finish_non_exhaustive()
+    }
+}

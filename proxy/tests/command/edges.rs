@@ -1,0 +1,300 @@
+//! Edges that join a hub by token, offer services to each other, and balance between them.
+
+use std::collections::HashSet;
+use std::io::Write as _;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::gateway::{Backend, Gateway, folder, free_port, get};
+use super::{SELVEDGE, gateway_yaml};
+
+/// What the edges have in common: a hub that is ready for them.
+pub(crate) struct Overlay {
+    pub(crate) hub: TempDir,
+    port: u16,
+    process: Child,
+}
+
+impl Overlay {
+    pub(crate) fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    pub(crate) fn start_with(arguments: &[&str]) -> Self {
+        let (hub, port) = (tempfile::tempdir().unwrap(), free_port());
+        let process = run_hub(hub.path(), port, arguments);
+        Self { hub, port, process }
+    }
+
+    /// Ends it without a word, as a machine does that loses its power.
+    fn kill(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+
+    fn start_again(&mut self) {
+        self.process = run_hub(self.hub.path(), self.port, &[]);
+    }
+
+    /// The folder of an edge that has joined.
+    pub(crate) fn join(&self, edge: &str, config: &str) -> TempDir {
+        let state = tempfile::tempdir().unwrap();
+        let mut join = Command::new(SELVEDGE);
+        join.args(["join", "-", "--state"]).arg(state.path()).stdin(Stdio::piped());
+        let mut join = join.spawn().unwrap();
+        join.stdin.take().unwrap().write_all(self.token(edge).as_bytes()).unwrap();
+        assert!(join.wait().unwrap().success(), "{edge} cannot join");
+        std::fs::write(state.path().join("edge.yaml"), config).unwrap();
+        state
+    }
+
+    /// Waits for the hub.
+    fn token(&self, edge: &str) -> String {
+        let mut token = String::new();
+        super::gateway::eventually("a token", || {
+            let mut create = Command::new(SELVEDGE);
+            create.args(["token", "create", "--tenant", "acme", "--edge", edge, "--state"]).arg(self.hub.path());
+            let made = create.output().unwrap();
+            token = String::from_utf8(made.stdout).unwrap();
+            made.status.success()
+        });
+        token
+    }
+}
+
+impl Drop for Overlay {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn run_hub(state: &Path, port: u16, arguments: &[&str]) -> Child {
+    let address = format!("127.0.0.1:{port}");
+    let mut hub = Command::new(SELVEDGE);
+    hub.args([
+        "hub",
+        "--name",
+        "h1",
+        "--overlay",
+        "mesh.test",
+        "--listen",
+        &address,
+        "--advertise",
+        &address,
+        "--state",
+    ]);
+    hub.arg(state).args(arguments).spawn().unwrap()
+}
+
+/// An edge that runs.
+pub(crate) struct Edge {
+    pub(crate) gateway: Gateway,
+    pub(crate) state: TempDir,
+    pub(crate) folder: TempDir,
+}
+
+impl Edge {
+    pub(crate) fn start(state: TempDir, files: &[(&str, &str)]) -> Self {
+        let folder = folder(files);
+        let gateway = Self::run(&state, &folder);
+        Self { gateway, state, folder }
+    }
+
+    fn run(state: &TempDir, folder: &TempDir) -> Gateway {
+        Gateway::run(folder.path(), &["--overlay", state.path().to_str().unwrap()])
+    }
+
+    /// Offers what answers with its name, and something that it keeps for itself.
+    pub(crate) fn offering(overlay: &Overlay, name: &'static str) -> (Self, Backend) {
+        let backend = Backend::start(name);
+        let config = "export: [{labels: {offered: 'yes'}}]\n";
+        let services = format!(
+            "{}---\n{}",
+            service("ratings", "offered: 'yes'", backend.port),
+            service("ledger", "offered: 'no'", backend.port)
+        );
+        let files = [("gateway.yaml", gateway_yaml(free_port())), ("services.yaml", services)];
+        let files = files.each_ref().map(|(name, text)| (*name, text.as_str()));
+        (Self::start(overlay.join(name, config), &files), backend)
+    }
+
+    /// The sum of a counter over its workers.
+    pub(crate) fn count(&self, counter: &str) -> u64 {
+        let page = self.gateway.admin_get(&format!("/stats?filter={counter}")).unwrap_or_default();
+        page.rsplit_once(": ").and_then(|(_, value)| value.trim().parse().ok()).unwrap_or_default()
+    }
+}
+
+fn service(name: &str, labels: &str, port: u16) -> String {
+    format!(
+        "apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {{name: {name}, namespace: shop, labels: {{{labels}}}}}\nspec:\n  \
+         hosts: [{name}.shop.example]\n  location: MESH_INTERNAL\n  resolution: STATIC\n  ports: [{{number: 80, name: http, protocol: HTTP}}]\n  \
+         endpoints: [{{address: 127.0.0.1, ports: {{http: {port}}}}}]\n"
+    )
+}
+
+/// 70 % to edge b, 30 % to edge c; `/c` to edge c alone.
+const ROUTES: &str = "apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: web, namespace: edge}
+spec:
+  hosts: ['*']
+  gateways: [web]
+  http:
+    - match: [{uri: {prefix: /c}}]
+      route: [{destination: {host: ratings.shop.example, subset: c}}]
+    - route:
+        - {destination: {host: ratings.shop.example, subset: b}, weight: 70}
+        - {destination: {host: ratings.shop.example, subset: c}, weight: 30}
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: ratings, namespace: edge}
+spec:
+  host: ratings.shop.example
+  subsets:
+    - {name: b, labels: {edge: b}}
+    - {name: c, labels: {edge: c}}
+";
+
+/// The last word of an answer of 200.
+pub(crate) fn word(port: u16, path: &str) -> Option<String> {
+    let answer = get(port, path)?;
+    answer.starts_with("HTTP/1.1 200").then(|| answer.rsplit("\r\n").next().unwrap_or_default().to_owned())
+}
+
+pub(crate) fn importing(overlay: &Overlay) -> (Edge, u16) {
+    let port = free_port();
+    let state = overlay.join("a", "import: [{hosts: ['*.shop.example']}]\n");
+    let edge = Edge::start(state, &[("gateway.yaml", &gateway_yaml(port)), ("routes.yaml", ROUTES)]);
+    (edge, port)
+}
+
+pub(crate) fn answers(edge: &Edge, port: u16, expected: &[(&str, &str)]) {
+    for (path, name) in expected {
+        edge.gateway.eventually(&format!("an answer of {name}"), || word(port, path).as_deref() == Some(name));
+    }
+}
+
+#[test]
+fn services_of_other_edges_are_balanced_as_configured_and_nothing_else_is_offered() {
+    let overlay = Overlay::start();
+    let (b, _backend_b) = Edge::offering(&overlay, "b");
+    let (c, _backend_c) = Edge::offering(&overlay, "c");
+    let (a, port) = importing(&overlay);
+    answers(&a, port, &[("/c", "c"), ("/", "b")]);
+
+    const REQUESTS: usize = 1000;
+    let words: Vec<_> = (0..REQUESTS).map(|_| word(port, "/").unwrap()).collect();
+    let of_b = words.iter().filter(|word| *word == "b").count();
+    assert_eq!(words.iter().filter(|word| *word == "c").count(), REQUESTS - of_b);
+    // Four standard deviations of a draw with 70 %.
+    assert!((640..=760).contains(&of_b), "{of_b} of {REQUESTS}");
+    assert!((0..20).all(|_| word(port, "/c").as_deref() == Some("c")));
+
+    let imported = std::fs::read_to_string(a.folder.path().join("selvedge-imports.yaml")).unwrap();
+    assert!(imported.contains("ratings.shop.example") && !imported.contains("ledger"), "{imported}");
+    assert!(a.count("overlay.outgoing_total") > 0 && a.count("overlay.outgoing_failed") == 0);
+    assert!(b.count("overlay.incoming_total") > 0 && c.count("overlay.incoming_total") > 0);
+    assert_eq!(b.count("overlay.incoming_not_exported"), 0);
+}
+
+/// How a hub or an edge says it is doing.
+pub(crate) fn status(state: &Path) -> Value {
+    let asked = Command::new(SELVEDGE).args(["status", "--json", "--state"]).arg(state).output().unwrap();
+    serde_json::from_slice(&asked.stdout).unwrap_or_default()
+}
+
+fn list(status: &Value, name: &str) -> Vec<Value> {
+    status[name].as_array().cloned().unwrap_or_default()
+}
+
+#[test]
+fn every_worker_of_an_edge_is_in_its_status_and_its_metrics() {
+    const WORKERS: usize = 3;
+    let overlay = Overlay::start();
+    let (b, _backend) = Edge::offering(&overlay, "b");
+    let state = overlay.join("a", "import: [{hosts: ['*.shop.example']}]\n");
+    let (port, path) = (free_port(), state.path().to_owned());
+    let folder = folder(&[("gateway.yaml", &gateway_yaml(port)), ("routes.yaml", ROUTES)]);
+    let arguments = ["--overlay", path.to_str().unwrap(), "--concurrency", &WORKERS.to_string()];
+    let gateway = Gateway::run(folder.path(), &arguments);
+    let a = Edge { gateway, state, folder };
+    answers(&a, port, &[("/", "b")]);
+
+    a.gateway.eventually("the links of all workers", || {
+        let status = status(&path);
+        let measured = list(&status, "links").into_iter().filter(|link| link["round_trip_ms"].is_f64());
+        let shards: HashSet<_> = measured.map(|link| link["shard"].as_u64()).collect();
+        shards.len() == WORKERS && status["pending"] == json!([])
+    });
+    let mine = status(&path);
+    assert_eq!(mine["imports"], json!([{"host": "ratings.shop.example", "edges": ["b"]}]));
+    assert!(mine["streams"].as_u64() > Some(0), "{mine}");
+    assert_eq!(status(b.state.path())["exports"], json!([{"host": "ratings.shop.example", "ports": [80]}]));
+
+    let page = a.gateway.admin_get("/stats/prometheus").unwrap();
+    for line in
+        [format!("envoy_overlay_peer_links{{peer_name=\"h1\"}} {WORKERS}"), "envoy_overlay_forbidden{} 0".into()]
+    {
+        assert!(page.lines().any(|found| found == line), "{line} is not in\n{page}");
+    }
+    assert!(page.contains("envoy_overlay_peer_round_trip_microseconds{peer_name=\"h1\"}"), "{page}");
+    assert!(a.count("overlay.link_bytes_sent") > 1000 && a.count("overlay.links_total") >= WORKERS as u64);
+
+    // A hub that is away is said once, although all workers miss it.
+    drop(overlay);
+    a.gateway.eventually("what is missing", || {
+        let status = status(&path);
+        let reasons: Vec<_> = list(&status, "pending").iter().map(|pending| pending["why"].to_string()).collect();
+        status["links"] == json!([]) && reasons.len() == 1 && reasons[0].contains("refused")
+    });
+}
+
+#[test]
+fn what_is_not_offered_any_more_is_gone_and_what_is_offered_anew_is_there() {
+    let overlay = Overlay::start();
+    let (b, backend) = Edge::offering(&overlay, "b");
+    let (a, port) = importing(&overlay);
+    answers(&a, port, &[("/", "b")]);
+    let services = b.folder.path().join("services.yaml");
+    std::fs::write(&services, service("ratings", "offered: 'no'", backend.port)).unwrap();
+    a.gateway
+        .eventually("an answer of 503", || get(port, "/").is_some_and(|answer| answer.starts_with("HTTP/1.1 503")));
+    std::fs::write(&services, service("ratings", "offered: 'yes'", backend.port)).unwrap();
+    answers(&a, port, &[("/", "b")]);
+}
+
+#[test]
+fn edges_find_each_other_again_when_the_hub_or_one_of_them_was_away() {
+    let mut overlay = Overlay::start();
+    let (_b, _backend) = Edge::offering(&overlay, "b");
+    let (mut a, port) = importing(&overlay);
+    answers(&a, port, &[("/", "b")]);
+    overlay.kill();
+    overlay.start_again();
+    answers(&a, port, &[("/", "b")]);
+
+    // What was known before is known at once, and used as soon as there is a way.
+    a.gateway.signal("KILL");
+    a.gateway.wait();
+    let before = std::fs::read(a.folder.path().join("selvedge-imports.yaml")).unwrap();
+    a.gateway = Edge::run(&a.state, &a.folder);
+    answers(&a, port, &[("/", "b")]);
+    assert_eq!(std::fs::read(a.folder.path().join("selvedge-imports.yaml")).unwrap(), before);
+}
+
+#[test]
+fn an_edge_that_has_not_joined_says_so() {
+    let (state, folder) = (tempfile::tempdir().unwrap(), folder(&[("gateway.yaml", &gateway_yaml(free_port()))]));
+    let mut command = Command::new(SELVEDGE);
+    command.args(["run", "--admin-port=0", "--readiness-port=0", "--config"]).arg(folder.path());
+    let output = command.arg("--overlay").arg(state.path()).output().unwrap();
+    let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success());
+    assert!(complaint.contains(state.path().to_str().unwrap()), "{complaint}");
+}
