@@ -48,9 +48,9 @@ pub(super) async fn serve(stream: &mut Stream, client: &Rc<ClientConnection>, al
     let chain = client.admission.application();
     chain.counters.downstream_cx_http2_total.increment();
     let _active = chain.counters.downstream_cx_http2_active.hold();
-    let io = &client.worker.io;
-    let connection = http2::Connection::start(Role::Server, chain.http2, stream.writer(), io);
-    let keepalive = Keepalive::new(chain.model().http2.keepalive, client.worker.core());
+    let core = client.worker.core();
+    let connection = http2::Connection::start(Role::Server, chain.http2, stream.writer(), &core.io, &core.spare_heads);
+    let keepalive = Keepalive::new(chain.model().http2.keepalive, core);
     let (stage, idle) = (Stage::Open, IdleTime::default());
     let mut serving = Serving { client, alarm, connection: &connection, stage, idle, owed: None, keepalive };
     let over = poll_fn(|context| serving.poll(context, stream)).await;
