@@ -59,9 +59,15 @@ pub(crate) fn origin_form(target: &[u8], start: usize, mut parsed: Target) -> Op
         end = before_fragment(target)?;
         parsed.had_fragment = true;
     }
-    parsed.unusual = path_classes & UNUSUAL != 0;
+    parsed.unusual = path_classes & UNUSUAL != 0 || path_classes & DOT != 0 && has_hidden_segment(path);
     parsed.path = Span::new(start, start + end);
     Some(parsed)
+}
+
+/// Whether a segment starts with a dot. Only those can be `.` or `..`: a dot within a name, which the path of every call by gRPC has,
+/// is nothing to normalise.
+fn has_hidden_segment(path: &[u8]) -> bool {
+    path.windows(2).any(|pair| pair == b"/.")
 }
 
 /// The classes of all bytes together, without a branch per byte.
@@ -123,22 +129,65 @@ pub(crate) fn is_sendable(path: &[u8]) -> bool {
 }
 
 const UNUSUAL: u8 = 1;
-const FRAGMENT: u8 = 2;
-const REFUSED: u8 = 4;
+const DOT: u8 = 2;
+const FRAGMENT: u8 = 4;
+const REFUSED: u8 = 8;
 
 static CLASSES: [u8; 256] = classes();
 
-/// What each byte of a path means. Dots, percents, backslashes and the bytes that normalisation encodes are unusual.
+/// What each byte of a path means. Percents, backslashes and the bytes that normalisation encodes are unusual.
 const fn classes() -> [u8; 256] {
     let mut table = [REFUSED; 256];
     let mut byte = 0x21;
     while byte < 0x7f {
         table[byte] = match byte as u8 {
             b'#' => FRAGMENT,
-            b'.' | b'%' | b'\\' | b'"' | b'<' | b'>' | b'^' | b'`' | b'{' | b'|' | b'}' => UNUSUAL,
+            b'.' => DOT,
+            b'%' | b'\\' | b'"' | b'<' | b'>' | b'^' | b'`' | b'{' | b'|' | b'}' => UNUSUAL,
             _ => 0,
         };
         byte += 1;
     }
     table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::path::{EscapedSlashes, PathOptions, PathOutcome, normalize};
+
+    fn is_unusual(path: &[u8]) -> bool {
+        origin_form(path, 0, Target::default()).is_some_and(|parsed| parsed.unusual)
+    }
+
+    #[test]
+    fn what_is_not_unusual_is_not_normalised() {
+        const LETTERS: &[u8] = b"/.a;%2e\\";
+        const LENGTH: u32 = 5;
+        let mut usual = 0;
+        for number in 0..LETTERS.len().pow(LENGTH) {
+            let mut path = vec![b'/'];
+            path.extend((0..LENGTH).map(|at| LETTERS[number / LETTERS.len().pow(at) % LETTERS.len()]));
+            if is_unusual(&path) {
+                continue;
+            }
+            usual += 1;
+            for escaped_slashes in [EscapedSlashes::Keep, EscapedSlashes::UnescapeAndForward] {
+                let options = PathOptions { normalize: true, merge_slashes: false, escaped_slashes };
+                let outcome = normalize(&path, &options, &mut Vec::new());
+                assert_eq!(outcome, Ok(PathOutcome::Unchanged), "{}", path.escape_ascii());
+            }
+        }
+        assert!(usual > 1000, "{usual}");
+    }
+
+    #[test]
+    fn only_dots_that_start_a_segment_are_unusual() {
+        for path in ["/package.Service/Method", "/a.css", "/a./b.", "/a.?/../b"] {
+            assert!(!is_unusual(path.as_bytes()), "{path}");
+        }
+        for path in ["/.", "/..", "/./a", "/a/../b", "/a/..", "/.hidden", "/a.b/.c", "/..;x/b", "/a%2e"] {
+            assert!(is_unusual(path.as_bytes()), "{path}");
+        }
+    }
 }

@@ -18,11 +18,29 @@ use crate::io::{Stream, Traffic};
 use crate::telemetry::access_log::Record;
 use crate::telemetry::response_flags::ResponseFlags;
 use crate::worker::connection::Wish;
+use crate::worker::task_pool::TaskPool;
 use crate::worker::timer::Alarm;
 
 /// A client that is asked to leave may still send requests for this long: what it sent before it heard of it is not lost
 /// (RFC 9113 section 6.8).
 const NOTICE: Duration = Duration::from_secs(1);
+
+/// A request whose head has arrived, and who asks.
+struct Asked {
+    stream: http2::Stream,
+    client: Rc<ClientConnection>,
+    memory: Box<Memory>,
+}
+
+/// The tasks of requests over HTTP/2.
+#[derive(Debug)]
+pub struct StreamPool(TaskPool<Asked>);
+
+impl Default for StreamPool {
+    fn default() -> Self {
+        Self(TaskPool::new(Asked::serve))
+    }
+}
 
 /// Serves a connection until either side has enough.
 pub(super) async fn serve(stream: &mut Stream, client: &Rc<ClientConnection>, alarm: &Alarm) {
@@ -30,9 +48,9 @@ pub(super) async fn serve(stream: &mut Stream, client: &Rc<ClientConnection>, al
     let chain = client.admission.application();
     chain.counters.downstream_cx_http2_total.increment();
     let _active = chain.counters.downstream_cx_http2_active.hold();
-    let io = &client.worker.io;
-    let connection = http2::Connection::start(Role::Server, chain.http2, stream.writer(), io);
-    let keepalive = Keepalive::new(chain.model().http2.keepalive, client.worker.core());
+    let core = client.worker.core();
+    let connection = http2::Connection::start(Role::Server, chain.http2, stream.writer(), &core.io, &core.spare_heads);
+    let keepalive = Keepalive::new(chain.model().http2.keepalive, core);
     let (stage, idle) = (Stage::Open, IdleTime::default());
     let mut serving = Serving { client, alarm, connection: &connection, stage, idle, owed: None, keepalive };
     let over = poll_fn(|context| serving.poll(context, stream)).await;
@@ -189,13 +207,14 @@ struct Accepting<'c> {
 }
 
 impl Requests for Accepting<'_> {
-    /// Starts the task of a request.
+    /// Gives a request to a task.
     fn opened(&mut self, stream: http2::Stream, head: &mut RequestHead) {
         let client = self.client;
         let mut memory = client.worker.memory.take();
         std::mem::swap(&mut memory.request, head);
         client.note_request(&client.admission.application());
-        client.worker.tasks.spawn(serve_request(stream, client.clone(), memory));
+        let asked = Asked { stream, client: client.clone(), memory };
+        client.worker.streams.0.run(asked, &client.worker.tasks);
         self.accepted = true;
     }
 
@@ -224,15 +243,19 @@ impl Requests for Accepting<'_> {
     }
 }
 
-async fn serve_request(mut stream: http2::Stream, client: Rc<ClientConnection>, mut memory: Box<Memory>) {
-    let clock = &client.worker.io.clock;
-    memory.outcome.begin(clock.now(), clock.unix());
-    let chain = client.admission.application();
-    let sink = Sink::Http2(stream.writer());
-    let downstream = Downstream { source: Source::Http2(&mut stream), sink, connection: &client };
-    exchange::run(downstream, chain, &mut memory).await;
-    client.worker.memory.give(memory);
-    if !stream.is_answered() {
-        stream.reset(Code::INTERNAL_ERROR);
+impl Asked {
+    /// Serves the request.
+    async fn serve(self) {
+        let Self { mut stream, client, mut memory } = self;
+        let clock = &client.worker.io.clock;
+        memory.outcome.begin(clock.now(), clock.unix());
+        let chain = client.admission.application();
+        let sink = Sink::Http2(stream.writer());
+        let downstream = Downstream { source: Source::Http2(&mut stream), sink, connection: &client };
+        exchange::run(downstream, chain, &mut memory).await;
+        client.worker.memory.give(memory);
+        if !stream.is_answered() {
+            stream.reset(Code::INTERNAL_ERROR);
+        }
     }
 }

@@ -8,7 +8,7 @@ use super::outcome::Outcome;
 use super::upstream_request::Replay;
 
 /// Sets of memory kept for reuse by a worker; more are given back to the allocator.
-const MOST_SPARE: usize = 256;
+const MOST_SPARE: usize = 512;
 
 /// A buffer that grew beyond this is given back. Bytes.
 const MOST_KEPT: usize = 16 * 1024;

@@ -37,6 +37,7 @@ pub use chain::HttpChain;
 pub use connection::serve;
 pub use counters::HttpCounters;
 pub use http1::RequestPool;
+pub use http2::StreamPool;
 pub use message::MemoryPool;
 pub use pace::MinimumRate;
 pub use upstream_request::replay_limit;

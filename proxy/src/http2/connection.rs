@@ -6,16 +6,14 @@ use std::fmt;
 use std::rc::Rc;
 use std::task::{Context, Waker};
 
-use h1::{Fields, RequestHead, ResponseHead, Scheme};
+use h1::{RequestHead, Scheme};
 use h2::{Code, Config, Key, OpenError, Role};
 
 use super::slot::{Ending, Reset, Slot};
+use super::spare::SpareHeads;
 use super::stream::Stream;
 use crate::io::{Io, StreamWriter};
 use tokio::sync::Notify;
-
-/// Spare heads kept by a connection; more are given back to the allocator.
-const MOST_SPARE: usize = 32;
 
 /// Bytes of each buffer that an idle connection keeps: few heads are larger.
 const MOST_AT_REST: usize = 1024;
@@ -45,7 +43,6 @@ pub struct Connection {
     pub(super) unread: Cell<u64>,
 }
 
-#[allow(clippy::vec_box, reason = "heads move between the spare ones and the streams; they are large")]
 pub(super) struct State {
     pub(super) codec: h2::Connection<Slot>,
     /// Replies of the codec on their way into the output.
@@ -66,13 +63,12 @@ pub(super) struct State {
     room_is_awaited: bool,
     /// Answers to PINGs.
     pub(super) pongs: u64,
-    heads: Vec<Box<ResponseHead>>,
-    trailers: Vec<Box<Fields>>,
+    pub(super) spare: Rc<SpareHeads>,
 }
 
 impl Connection {
     /// Begins a connection whose bytes go to `writer`; [`Self::poll_drive`] must be polled from now on.
-    pub fn start(role: Role, config: Config, writer: StreamWriter, io: &Rc<Io>) -> Rc<Self> {
+    pub fn start(role: Role, config: Config, writer: StreamWriter, io: &Rc<Io>, spare: &Rc<SpareHeads>) -> Rc<Self> {
         let mut codec = h2::Connection::new(role, config);
         writer.put(|out| codec.start(out));
         Rc::new(Self {
@@ -91,8 +87,7 @@ impl Connection {
                 complaint: None,
                 room_is_awaited: false,
                 pongs: 0,
-                heads: Vec::new(),
-                trailers: Vec::new(),
+                spare: spare.clone(),
             }),
             settled: Notify::new(),
             unread: Cell::new(0),
@@ -167,8 +162,6 @@ impl Connection {
         let mut state = self.state.borrow_mut();
         state.codec.shrink_to(MOST_AT_REST);
         state.replies.shrink_to(MOST_AT_REST);
-        state.heads.truncate(1);
-        state.trailers.truncate(1);
     }
 
     /// Lets its driver look again when a stream has ended.
@@ -236,7 +229,7 @@ impl Connection {
         self.put_replies(state);
         state.unsent -= slot.as_ref().map_or(0, |slot| slot.unsent.len());
         for head in slot.into_iter().flat_map(|slot| slot.heads) {
-            state.keep_head(head);
+            state.spare.keep_head(head);
         }
         // An idle connection may have something to do: to close, or to serve who waits.
         if state.codec.active() == 0 || std::mem::take(&mut state.room_is_awaited) {
@@ -255,28 +248,6 @@ impl State {
     pub(super) fn wake_driver(&self) {
         if let Some(driver) = &self.driver {
             driver.wake_by_ref();
-        }
-    }
-
-    pub(super) fn spare_head(&mut self) -> Box<ResponseHead> {
-        self.heads.pop().unwrap_or_default()
-    }
-
-    pub(super) fn keep_head(&mut self, mut head: Box<ResponseHead>) {
-        if self.heads.len() < MOST_SPARE {
-            head.clear();
-            self.heads.push(head);
-        }
-    }
-
-    pub(super) fn spare_trailers(&mut self) -> Box<Fields> {
-        self.trailers.pop().unwrap_or_default()
-    }
-
-    pub(super) fn keep_trailers(&mut self, mut trailers: Box<Fields>) {
-        if self.trailers.len() < MOST_SPARE {
-            trailers.clear();
-            self.trailers.push(trailers);
         }
     }
 }

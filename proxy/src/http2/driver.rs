@@ -167,9 +167,9 @@ impl Connection {
     fn take(&self, state: &mut State, event: Event) {
         match event {
             Event::Response { key, end } => {
-                let mut head = state.spare_head();
+                let mut head = state.spare.head();
                 std::mem::swap(&mut *head, state.codec.response_head());
-                let Some(slot) = state.codec.get(key) else { return state.keep_head(head) };
+                let Some(slot) = state.codec.get(key) else { return state.spare.keep_head(head) };
                 if slot.heads.len() >= MOST_HEADS {
                     state.unsent -= slot.fail(Reset::ByCodec(h2::Code::ENHANCE_YOUR_CALM));
                     return;
@@ -179,9 +179,9 @@ impl Connection {
                 slot.wake();
             }
             Event::Trailers { key } => {
-                let mut trailers = state.spare_trailers();
+                let mut trailers = state.spare.trailers();
                 std::mem::swap(&mut *trailers, state.codec.trailers());
-                let Some(slot) = state.codec.get(key) else { return state.keep_trailers(trailers) };
+                let Some(slot) = state.codec.get(key) else { return state.spare.keep_trailers(trailers) };
                 slot.trailers = Some(trailers);
                 slot.ended = true;
                 slot.wake();

@@ -11,6 +11,7 @@ mod idle;
 mod keepalive;
 mod sending;
 mod slot;
+mod spare;
 mod stream;
 mod writer;
 
@@ -21,5 +22,6 @@ pub use h2::{Code, Role};
 pub use idle::IdleTime;
 pub use keepalive::Keepalive;
 pub use slot::Reset;
+pub use spare::SpareHeads;
 pub use stream::{Stream, Taken};
 pub use writer::StreamWriter;

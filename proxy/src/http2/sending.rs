@@ -51,7 +51,7 @@ impl Connection {
             Ending::WithTrailers(trailers) => {
                 slot.ending = Ending::Sent;
                 self.writer.put(|out| state.codec.send_trailers(key, &trailers, out));
-                state.keep_trailers(trailers);
+                state.spare.keep_trailers(trailers);
             }
             Ending::WithData | Ending::Sent => slot.ending = Ending::Sent,
         }

@@ -88,7 +88,7 @@ impl Stream {
 
     /// Gives memory back for the next trailers.
     pub fn keep_trailers(&self, trailers: Box<Fields>) {
-        self.writer.connection.state.borrow_mut().keep_trailers(trailers);
+        self.writer.connection.state.borrow().spare.keep_trailers(trailers);
     }
 
     /// Ready when something of the body, or its end, has arrived.
@@ -109,7 +109,7 @@ impl Stream {
                 }
                 let mut head = slot.heads.remove(0);
                 std::mem::swap(response, &mut head);
-                state.keep_head(head);
+                state.spare.keep_head(head);
                 Poll::Ready(Ok(()))
             }
         }

@@ -19,6 +19,7 @@ use super::tasks::Tasks;
 use super::timer::Timers;
 use crate::edge::EdgeNode;
 use crate::http::{MinimumRate, replay_limit};
+use crate::http2::SpareHeads;
 use crate::io::{Driver, Io};
 use crate::overload::{ConnectionLimitSettings, Overload};
 use crate::telemetry::counter::Registry;
@@ -146,6 +147,8 @@ pub struct Core {
     pub timers: Rc<Timers>,
     /// Random numbers.
     pub random: Random,
+    /// Memory for heads of HTTP/2.
+    pub spare_heads: Rc<SpareHeads>,
     /// The tasks that serve clients.
     pub tasks: Tasks,
     /// The tasks that drive shared connections to endpoints; nobody waits for their end.
@@ -175,6 +178,7 @@ impl Core {
             io: Io::new(clock.clone(), process.driver)?,
             timers: Timers::new(clock),
             random: Random::new(),
+            spare_heads: Rc::default(),
             tasks: Tasks::default(),
             background: Tasks::default(),
             client_floods: Seldom::default(),

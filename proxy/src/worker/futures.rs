@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 /// Spare rooms that are kept; more are given back to the allocator.
-const MOST_SPARE: usize = 256;
+const MOST_SPARE: usize = 512;
 
 /// Makes what works in a room.
 type Furnish<I, O> = Box<dyn Fn(Rc<Desk<I, O>>) -> Pin<Box<dyn Future<Output = ()>>>>;

@@ -7,6 +7,7 @@ pub mod futures;
 pub mod random;
 mod routes;
 mod runtime;
+pub mod task_pool;
 pub mod tasks;
 pub mod timer;
 mod vital;
@@ -24,7 +25,7 @@ pub(crate) use self::vital::vital;
 pub use self::workers::{Workers, WorkersOptions};
 
 use crate::config::publish::Changes;
-use crate::http::{MemoryPool, RequestPool};
+use crate::http::{MemoryPool, RequestPool, StreamPool};
 use crate::telemetry::access_log::LogBuffers;
 use crate::telemetry::counter::counters;
 use crate::upstream::Clusters;
@@ -43,6 +44,8 @@ pub struct Worker {
     pub memory: MemoryPool,
     /// Room for the state of requests over HTTP/1.
     pub requests: RequestPool,
+    /// Tasks that serve those over HTTP/2.
+    pub streams: StreamPool,
     /// Counters of the worker itself.
     pub counters: Arc<WorkerCounters>,
 }
@@ -69,6 +72,7 @@ impl Worker {
             logs: LogBuffers::default(),
             memory: MemoryPool::default(),
             requests: RequestPool::default(),
+            streams: StreamPool::default(),
             counters,
             core,
         }))

@@ -81,6 +81,11 @@ impl UpstreamConnection {
         self.pool.counters.upstream_cx_tx_bytes_total.add(sent);
     }
 
+    /// As [`Security::is_for_same_host`].
+    pub(super) fn is_for_same_host(&self, other: &Self) -> bool {
+        self.security.is_for_same_host(&other.security)
+    }
+
     /// As [`Security::is_for_another_host`].
     pub(super) fn is_for_another_host(&self, other: &Self) -> bool {
         self.security.is_for_another_host(&other.security)

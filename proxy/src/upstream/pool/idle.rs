@@ -19,7 +19,10 @@ impl IdleConnections {
     pub(super) fn put(&self, connection: Box<UpstreamConnection>) {
         let mut beyond = Vec::new();
         let mut connections = self.connections.borrow_mut();
-        while let Some(index) = oldest_beyond(&connections, &connection) {
+        // Below one for the same host nothing is beyond: that was seen to when that one was put, and with every request it would be
+        // a look at each connection.
+        let is_seen_to = connections.last().is_some_and(|last| last.is_for_same_host(&connection));
+        while !is_seen_to && let Some(index) = oldest_beyond(&connections, &connection) {
             beyond.push(connections.remove(index));
         }
         connections.push(connection);
@@ -56,16 +59,10 @@ impl IdleConnections {
 
     /// Closes those that are `doomed`.
     pub(super) fn drop_where(&self, mut doomed: impl FnMut(&UpstreamConnection) -> bool) {
-        let mut dropped = Vec::new();
         let mut connections = self.connections.borrow_mut();
-        let mut index = 0;
-        while index < connections.len() {
-            if connections.get(index).is_some_and(|connection| doomed(connection)) {
-                dropped.push(connections.swap_remove(index));
-            } else {
-                index += 1;
-            }
-        }
+        let dropped: Vec<_> = connections.extract_if(.., |connection| doomed(connection)).collect();
+        drop(connections);
+        drop(dropped);
     }
 }
 

@@ -39,6 +39,11 @@ impl Security {
         self.host().is_some_and(|host| other.host() != Some(host))
     }
 
+    /// Whether both are of use for any host, or for the same one.
+    pub(super) fn is_for_same_host(&self, other: &Self) -> bool {
+        self.host() == other.host()
+    }
+
     fn host(&self) -> Option<&[u8]> {
         self.0.as_ref().and_then(|tls| tls.host.as_deref())
     }

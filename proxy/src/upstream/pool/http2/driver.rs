@@ -32,7 +32,13 @@ impl Pool {
         let shared = Rc::new(SharedConnection {
             local,
             remote,
-            connection: http2::Connection::start(Role::Client, config, stream.writer(), &self.core.io),
+            connection: http2::Connection::start(
+                Role::Client,
+                config,
+                stream.writer(),
+                &self.core.io,
+                &self.core.spare_heads,
+            ),
             security: Security::new(target, wanted),
             served: Cell::new(0),
             // The endpoint may have gone while it was being opened.
