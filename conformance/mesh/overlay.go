@@ -24,14 +24,16 @@ const (
 // overlay is a hub, and the edges that are no part of the cluster.
 type overlay struct {
 	binary, directory string
+	hub               *machine.Process
 	processes         []*machine.Process
 }
 
 // edge is one that serves a folder.
 type edge struct {
-	name, folder, state string
-	// port is that of its Gateway, admin its admin interface.
+	name, locality, folder, state string
+	// port is that of its Gateway, if it has one, admin its admin interface.
 	port, admin int
+	process     *machine.Process
 }
 
 func (o *overlay) start(name string, arguments ...string) (*machine.Process, error) {
@@ -54,11 +56,12 @@ func (o *overlay) stop() {
 // startHub founds the overlay.
 func (o *overlay) startHub() error {
 	address := fmt.Sprintf("%s:%d", kubelet.NodeIP, hubPort)
-	hub, err := o.start("hub", "hub", "--name=h1", "--overlay=mesh.test", "--listen="+address, "--advertise="+address, "--state="+o.state("hub"))
+	var err error
+	o.hub, err = o.start("hub", "hub", "--name=h1", "--overlay=mesh.test", "--listen="+address, "--advertise="+address, "--state="+o.state("hub"))
 	if err != nil {
 		return err
 	}
-	return hub.Await(startLimit, 50*time.Millisecond, func() error {
+	return o.hub.Await(startLimit, 50*time.Millisecond, func() error {
 		_, err := o.token("probe")
 		return err
 	})
@@ -97,12 +100,17 @@ func (o *overlay) join(edge *edge, edgeConfig string, files map[string]string) e
 			return err
 		}
 	}
-	process, err := o.start(edge.name, "run", "--config="+edge.folder, "--overlay="+edge.state, "--locality=eu/"+edge.name, "--concurrency=1",
+	return o.run(edge)
+}
+
+// run starts an edge that has joined.
+func (o *overlay) run(edge *edge) (err error) {
+	edge.process, err = o.start(edge.name, "run", "--config="+edge.folder, "--overlay="+edge.state, "--locality="+edge.locality, "--concurrency=1",
 		fmt.Sprintf("--admin-port=%d", edge.admin), "--readiness-port=0")
 	if err != nil {
 		return err
 	}
-	return process.Await(startLimit, 50*time.Millisecond, func() error {
+	return edge.process.Await(startLimit, 50*time.Millisecond, func() error {
 		_, err := ask(fmt.Sprintf("127.0.0.1:%d", edge.admin), "/ready", "")
 		return err
 	})
