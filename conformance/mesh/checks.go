@@ -22,6 +22,7 @@ var checks = []struct {
 }{
 	{"a VirtualService divides load between edges", (*Suite).weights},
 	{"a header leads to the subset of one edge", (*Suite).header},
+	{"a service of HTTP/2 is called by HTTP/2", (*Suite).http2},
 	{"what failed is tried again", (*Suite).retries},
 	{"an edge that fails is left out for a while", (*Suite).failing},
 	{"the next locality answers while an edge is dead", (*Suite).killed},

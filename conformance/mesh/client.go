@@ -37,6 +37,8 @@ func ask(address, path, edge string) (string, error) {
 // backend answers every request with its name, in one piece.
 type backend struct {
 	name string
+	// isHTTP2 has it speak clear HTTP/2 alone, and say what it speaks.
+	isHTTP2 bool
 	// isFailing has it answer with 503.
 	isFailing atomic.Bool
 	// asked are the ids of requests for "/again", of which each first try fails.
@@ -51,7 +53,10 @@ func (b *backend) serve(address string) error {
 	if err != nil {
 		return err
 	}
-	server := &http.Server{ReadHeaderTimeout: time.Minute, Handler: b}
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(!b.isHTTP2)
+	protocols.SetUnencryptedHTTP2(b.isHTTP2)
+	server := &http.Server{ReadHeaderTimeout: time.Minute, Handler: b, Protocols: protocols}
 	go func() { _ = server.Serve(listener) }()
 	return nil
 }
@@ -60,7 +65,11 @@ func (b *backend) ServeHTTP(response http.ResponseWriter, request *http.Request)
 	if b.isFailing.Load() || b.isFirstTry(request) {
 		response.WriteHeader(http.StatusServiceUnavailable)
 	}
-	_, _ = io.WriteString(response, b.name)
+	answer := b.name
+	if b.isHTTP2 {
+		answer += " " + request.Proto
+	}
+	_, _ = io.WriteString(response, answer)
 }
 
 func (b *backend) isFirstTry(request *http.Request) bool {

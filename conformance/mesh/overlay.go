@@ -117,7 +117,9 @@ func (o *overlay) run(edge *edge) (err error) {
 }
 
 // service is a ServiceEntry in the folder of an edge, whose backend is a port of the node.
-func service(name string, port int) string {
+func service(name string, port int) string { return serviceOf(name, "HTTP", port) }
+
+func serviceOf(name, protocol string, port int) string {
 	return fmt.Sprintf(`apiVersion: networking.istio.io/v1
 kind: ServiceEntry
 metadata: {name: %[1]s, namespace: shop}
@@ -125,9 +127,9 @@ spec:
   hosts: [%[1]s.shop.global]
   location: MESH_INTERNAL
   resolution: STATIC
-  ports: [{number: 80, name: http, protocol: HTTP}]
-  endpoints: [{address: 127.0.0.1, ports: {http: %[2]d}}]
-`, name, port)
+  ports: [{number: 80, name: web, protocol: %[2]s}]
+  endpoints: [{address: 127.0.0.1, ports: {web: %[3]d}}]
+`, name, protocol, port)
 }
 
 // entrance is a Gateway in the folder of an edge that leads to a host.

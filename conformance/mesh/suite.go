@@ -108,7 +108,8 @@ func (s *Suite) setUp(ctx context.Context) (err error) {
 func (s *Suite) startBackends() error {
 	s.behindB, s.behindC = &backend{name: "b"}, &backend{name: "c"}
 	for address, backend := range map[string]*backend{
-		"127.0.0.1:9201": s.behindB, "127.0.0.1:9202": s.behindC, kubelet.NodeIP + ":9301": {name: "orders"},
+		"127.0.0.1:9201": s.behindB, "127.0.0.1:9202": s.behindC, "127.0.0.1:9203": {name: "streams", isHTTP2: true},
+		kubelet.NodeIP + ":9301": {name: "orders"},
 	} {
 		if err := backend.serve(address); err != nil {
 			return err
@@ -125,7 +126,7 @@ func (s *Suite) startEdges() error {
 	const configuration = "export: [{hosts: ['*.shop.global']}]\nimport: [{hosts: [orders.shop.global]}]\n"
 	err := s.overlay.join(&s.b, configuration, map[string]string{
 		"ratings.yaml": service("ratings", 9201), "details.yaml": service("details", 9201), "reviews.yaml": service("reviews", 9201),
-		"web.yaml": entrance(s.b.port, "orders.shop.global"),
+		"streams.yaml": serviceOf("streams", "HTTP2", 9203), "web.yaml": entrance(s.b.port, "orders.shop.global"),
 	})
 	if err != nil {
 		return err
