@@ -126,13 +126,14 @@ func (s *Suite) startEdges() error {
 	const configuration = "export: [{hosts: ['*.shop.global']}]\nimport: [{hosts: [orders.shop.global]}]\n"
 	err := s.overlay.join(&s.b, configuration, map[string]string{
 		"ratings.yaml": service("ratings", 9201), "details.yaml": service("details", 9201), "reviews.yaml": service("reviews", 9201),
-		"streams.yaml": serviceOf("streams", "HTTP2", 9203), "web.yaml": entrance(s.b.port, "orders.shop.global"),
+		"carts.yaml": service("carts", 9201), "streams.yaml": serviceOf("streams", "HTTP2", 9203), "web.yaml": entrance(s.b.port, "orders.shop.global"),
 	})
 	if err != nil {
 		return err
 	}
 	err = s.overlay.join(&s.c, configuration, map[string]string{
-		"ratings.yaml": service("ratings", 9202), "reviews.yaml": service("reviews", 9202), "web.yaml": entrance(s.c.port, "orders.shop.global"),
+		"ratings.yaml": service("ratings", 9202), "reviews.yaml": service("reviews", 9202), "carts.yaml": service("carts", 9202),
+		"web.yaml": entrance(s.c.port, "orders.shop.global"),
 	})
 	if err != nil {
 		return err
