@@ -11,10 +11,10 @@ import (
 
 // DataplaneLabel on a gateway's pod chooses what runs in it: "envoy" is the real Envoy behind
 // pilot-agent, "restartable" the gateway under test beneath a script that replaces it (Restart), "overlay" the
-// gateway under test as an edge, anything else the gateway under test.
+// gateway under test as an edge, beneath one that starts it again (Kill), anything else the gateway under test.
 const DataplaneLabel = "selvedge.dev/dataplane"
 
-// The gateway and the script in a pod.
+// The gateway and the scripts in a pod.
 const (
 	gatewayPath = "/usr/local/bin/selvedge"
 	restartPath = "/usr/local/bin/restart-on-hangup"

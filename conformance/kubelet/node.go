@@ -9,12 +9,12 @@ import (
 )
 
 // Locality is where the node is, and with it the gateways on it.
-const Locality = region + "/" + zone
+const Locality = Region + "/" + zone
 
-const (
-	region = "region"
-	zone   = "zone"
-)
+// Region is where the node is, more or less.
+const Region = "region"
+
+const zone = "zone"
 
 // logPort is where the API server asks for container logs (the kubelet's usual port).
 const logPort = 10250
@@ -26,7 +26,7 @@ func (k *Kubelet) registerNode(ctx context.Context) error {
 		Name: NodeName,
 		Labels: map[string]string{
 			corev1.LabelHostname:       NodeName,
-			corev1.LabelTopologyRegion: region,
+			corev1.LabelTopologyRegion: Region,
 			corev1.LabelTopologyZone:   zone,
 		},
 	}}, metav1.CreateOptions{})

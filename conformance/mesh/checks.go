@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -22,7 +21,14 @@ var checks = []struct {
 	run  func(s *Suite, ctx context.Context) (figure string, err error)
 }{
 	{"a VirtualService divides load between edges", (*Suite).weights},
-	{"a header leads to one edge", (*Suite).header},
+	{"a header leads to the subset of one edge", (*Suite).header},
+	{"a service of HTTP/2 is called by HTTP/2", (*Suite).http2},
+	{"what failed is tried again", (*Suite).retries},
+	{"an edge that fails is left out for a while", (*Suite).failing},
+	{"the next locality answers while an edge is dead", (*Suite).killed},
+	{"a client of HBONE reaches a service by its address", (*Suite).tunnel},
+	{"whoever is no client of the mesh is refused", (*Suite).strangers},
+	{"an edge that may not speak for our trust domain is refused", (*Suite).callers},
 	{"edges outside call a Service of the cluster, and no other", (*Suite).offers},
 	{"offered to callable, withdrawn to gone", (*Suite).arrival},
 	{"what is changed by hand comes back", (*Suite).changes},
@@ -33,6 +39,7 @@ var checks = []struct {
 	{"merged with a Service: pods first, then edges; it stays younger", (*Suite).merge},
 	{"traffic goes on while the API server is away", (*Suite).away},
 	{"a right that is missing is named", (*Suite).forbidden},
+	{"a restart while API server, istiod and hub are away", (*Suite).restart},
 }
 
 const (
@@ -49,48 +56,9 @@ func (s *Suite) in(namespace string, kind schema.GroupVersionResource) dynamic.R
 	return s.clients.Dynamic.Resource(kind).Namespace(namespace)
 }
 
-// answers wants the gateway to answer with a word.
+// answers wants the edge's gateway to answer with a word.
 func (s *Suite) answers(path, edge, word string) func() error {
-	return func() error {
-		body, err := s.ask(path, edge)
-		if err == nil && body != word {
-			err = fmt.Errorf("%s answers instead of %s", body, word)
-		}
-		return err
-	}
-}
-
-func (s *Suite) weights(context.Context) (string, error) {
-	for _, word := range []string{"b", "c"} {
-		if _, err := await(arriveLimit, s.answers("/", "", word)); err != nil {
-			return "", err
-		}
-	}
-	const requests = 1000
-	counts := map[string]int{}
-	for range requests {
-		word, err := s.ask("/", "")
-		if err != nil {
-			return "", err
-		}
-		counts[word]++
-	}
-	// Four standard deviations of a draw.
-	const share = 0.7
-	allowed := 4 * math.Sqrt(requests*share*(1-share))
-	if math.Abs(float64(counts["b"])-requests*share) > allowed || counts["b"]+counts["c"] != requests {
-		return "", fmt.Errorf("%v of %d requests", counts, requests)
-	}
-	return fmt.Sprintf("b %.1f %%, c %.1f %%, wanted 70 and 30", float64(counts["b"])/requests*100, float64(counts["c"])/requests*100), nil
-}
-
-func (s *Suite) header(context.Context) (string, error) {
-	for range 50 {
-		if err := s.answers("/", "c", "c")(); err != nil {
-			return "", err
-		}
-	}
-	return "50 of 50", nil
+	return s.edge().answers(path, edge, word)
 }
 
 func (s *Suite) offers(context.Context) (string, error) {
@@ -244,9 +212,9 @@ func (s *Suite) isGone(ctx context.Context, namespace string, kind schema.GroupV
 	}
 }
 
-// count is the sum of a counter of the gateway.
+// count is a counter of the edge's gateway.
 func (s *Suite) count(name string) (string, error) {
-	page, err := s.pod.Get(adminPort, "/stats?filter="+name)
+	page, err := s.edge().pod.Get(adminPort, "/stats?filter="+name)
 	if err != nil {
 		return "", err
 	}
@@ -264,10 +232,11 @@ func (s *Suite) counts(name, wanted string) func() error {
 	}
 }
 
-// says wants a text in what the gateway has logged.
+// says wants a text in what the edge's gateway has logged.
 func (s *Suite) says(text string) func() error {
 	return func() error {
-		log, err := s.Cluster.PodLog(s.pod.Namespace, s.pod.Name)
+		pod := s.edge().pod
+		log, err := s.Cluster.PodLog(pod.Namespace, pod.Name)
 		if err == nil && !strings.Contains(string(log), text) {
 			err = fmt.Errorf("the gateway's log does not say %q", text)
 		}

@@ -5,6 +5,8 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -32,17 +34,51 @@ func ask(address, path, edge string) (string, error) {
 	return string(body), err
 }
 
-// backend answers every request with its name, in one piece, until this program ends.
-func backend(name, address string) error {
+// backend answers every request with its name, in one piece.
+type backend struct {
+	name string
+	// isHTTP2 has it speak clear HTTP/2 alone, and say what it speaks.
+	isHTTP2 bool
+	// isFailing has it answer with 503.
+	isFailing atomic.Bool
+	// asked are the ids of requests for "/again", of which each first try fails.
+	asked sync.Map
+	// tries of those.
+	tries atomic.Int64
+}
+
+// serve answers until this program ends.
+func (b *backend) serve(address string) error {
 	listener, err := net.Listen("tcp", address)
 	if err != nil {
 		return err
 	}
-	server := &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(response http.ResponseWriter, _ *http.Request) {
-		_, _ = io.WriteString(response, name)
-	})}
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(!b.isHTTP2)
+	protocols.SetUnencryptedHTTP2(b.isHTTP2)
+	server := &http.Server{ReadHeaderTimeout: time.Minute, Handler: b, Protocols: protocols}
 	go func() { _ = server.Serve(listener) }()
 	return nil
+}
+
+func (b *backend) ServeHTTP(response http.ResponseWriter, request *http.Request) {
+	if b.isFailing.Load() || b.isFirstTry(request) {
+		response.WriteHeader(http.StatusServiceUnavailable)
+	}
+	answer := b.name
+	if b.isHTTP2 {
+		answer += " " + request.Proto
+	}
+	_, _ = io.WriteString(response, answer)
+}
+
+func (b *backend) isFirstTry(request *http.Request) bool {
+	if request.URL.Path != "/again" {
+		return false
+	}
+	b.tries.Add(1)
+	_, isKnown := b.asked.LoadOrStore(request.Header.Get("x-request-id"), true)
+	return !isKnown
 }
 
 // await polls until there is no error, and returns how long that took.

@@ -24,14 +24,16 @@ const (
 // overlay is a hub, and the edges that are no part of the cluster.
 type overlay struct {
 	binary, directory string
+	hub               *machine.Process
 	processes         []*machine.Process
 }
 
 // edge is one that serves a folder.
 type edge struct {
-	name, folder, state string
-	// port is that of its Gateway, admin its admin interface.
+	name, locality, folder, state string
+	// port is that of its Gateway, if it has one, admin its admin interface.
 	port, admin int
+	process     *machine.Process
 }
 
 func (o *overlay) start(name string, arguments ...string) (*machine.Process, error) {
@@ -54,11 +56,12 @@ func (o *overlay) stop() {
 // startHub founds the overlay.
 func (o *overlay) startHub() error {
 	address := fmt.Sprintf("%s:%d", kubelet.NodeIP, hubPort)
-	hub, err := o.start("hub", "hub", "--name=h1", "--overlay=mesh.test", "--listen="+address, "--advertise="+address, "--state="+o.state("hub"))
+	var err error
+	o.hub, err = o.start("hub", "hub", "--name=h1", "--overlay=mesh.test", "--listen="+address, "--advertise="+address, "--state="+o.state("hub"))
 	if err != nil {
 		return err
 	}
-	return hub.Await(startLimit, 50*time.Millisecond, func() error {
+	return o.hub.Await(startLimit, 50*time.Millisecond, func() error {
 		_, err := o.token("probe")
 		return err
 	})
@@ -97,19 +100,26 @@ func (o *overlay) join(edge *edge, edgeConfig string, files map[string]string) e
 			return err
 		}
 	}
-	process, err := o.start(edge.name, "run", "--config="+edge.folder, "--overlay="+edge.state, "--locality=eu/"+edge.name, "--concurrency=1",
+	return o.run(edge)
+}
+
+// run starts an edge that has joined.
+func (o *overlay) run(edge *edge) (err error) {
+	edge.process, err = o.start(edge.name, "run", "--config="+edge.folder, "--overlay="+edge.state, "--locality="+edge.locality, "--concurrency=1",
 		fmt.Sprintf("--admin-port=%d", edge.admin), "--readiness-port=0")
 	if err != nil {
 		return err
 	}
-	return process.Await(startLimit, 50*time.Millisecond, func() error {
+	return edge.process.Await(startLimit, 50*time.Millisecond, func() error {
 		_, err := ask(fmt.Sprintf("127.0.0.1:%d", edge.admin), "/ready", "")
 		return err
 	})
 }
 
 // service is a ServiceEntry in the folder of an edge, whose backend is a port of the node.
-func service(name string, port int) string {
+func service(name string, port int) string { return serviceOf(name, "HTTP", port) }
+
+func serviceOf(name, protocol string, port int) string {
 	return fmt.Sprintf(`apiVersion: networking.istio.io/v1
 kind: ServiceEntry
 metadata: {name: %[1]s, namespace: shop}
@@ -117,9 +127,9 @@ spec:
   hosts: [%[1]s.shop.global]
   location: MESH_INTERNAL
   resolution: STATIC
-  ports: [{number: 80, name: http, protocol: HTTP}]
-  endpoints: [{address: 127.0.0.1, ports: {http: %[2]d}}]
-`, name, port)
+  ports: [{number: 80, name: web, protocol: %[2]s}]
+  endpoints: [{address: 127.0.0.1, ports: {web: %[3]d}}]
+`, name, protocol, port)
 }
 
 // entrance is a Gateway in the folder of an edge that leads to a host.

@@ -26,10 +26,12 @@ var objects embed.FS
 const (
 	// applyLimit bounds one wait for the API server and istiod's webhooks.
 	applyLimit = 20 * time.Second
-	// readyLimit bounds the start of the gateway.
+	// readyLimit bounds the start of a gateway.
 	readyLimit = 60 * time.Second
 	// arriveLimit bounds the way of a change.
 	arriveLimit = 20 * time.Second
+	// near is a zone beside that of the node, in the same region.
+	near = kubelet.Region + "/beside"
 )
 
 // Suite runs the checks on a cluster that is up.
@@ -43,8 +45,12 @@ type Suite struct {
 
 	clients *cluster.Clients
 	overlay overlay
-	pod     *cluster.Pod
-	b, c    edge
+	// gateways serve the same: the first one is the edge's.
+	gateways []gateway
+	// b and c are edges outside of the cluster with the same services. d believes nobody who speaks for the cluster's trust domain.
+	b, c, d edge
+	// behindB and behindC answer for them.
+	behindB, behindC *backend
 }
 
 // Run sets everything up and makes all checks. They follow each other: each leaves things as it found them.
@@ -95,15 +101,17 @@ func (s *Suite) setUp(ctx context.Context) (err error) {
 	if err := s.startEdges(); err != nil {
 		return err
 	}
-	return s.startGateway(ctx)
+	return s.startGateways(ctx)
 }
 
-// startBackends starts what answers behind the edges b and c, and behind a Service of the cluster.
+// startBackends starts what answers behind the edges, and behind a Service of the cluster.
 func (s *Suite) startBackends() error {
-	for name, address := range map[string]string{
-		"b": "127.0.0.1:9201", "c": "127.0.0.1:9202", "orders": kubelet.NodeIP + ":9301",
+	s.behindB, s.behindC = &backend{name: "b"}, &backend{name: "c"}
+	for address, backend := range map[string]*backend{
+		"127.0.0.1:9201": s.behindB, "127.0.0.1:9202": s.behindC, "127.0.0.1:9203": {name: "streams", isHTTP2: true},
+		kubelet.NodeIP + ":9301": {name: "orders"},
 	} {
-		if err := backend(name, address); err != nil {
+		if err := backend.serve(address); err != nil {
 			return err
 		}
 	}
@@ -111,23 +119,31 @@ func (s *Suite) startBackends() error {
 }
 
 func (s *Suite) startEdges() error {
-	s.b = edge{name: "b", port: 18081, admin: 15101}
-	s.c = edge{name: "c", port: 18082, admin: 15102}
+	// The gateways of the cluster are where the node is: nearer to b than to c.
+	s.b = edge{name: "b", locality: near, port: 18081, admin: 15101}
+	s.c = edge{name: "c", locality: "eu/c", port: 18082, admin: 15102}
+	s.d = edge{name: "d", locality: "eu/d", admin: 15103}
 	const configuration = "export: [{hosts: ['*.shop.global']}]\nimport: [{hosts: [orders.shop.global]}]\n"
 	err := s.overlay.join(&s.b, configuration, map[string]string{
-		"ratings.yaml": service("ratings", 9201), "details.yaml": service("details", 9201),
-		"web.yaml": entrance(s.b.port, "orders.shop.global"),
+		"ratings.yaml": service("ratings", 9201), "details.yaml": service("details", 9201), "reviews.yaml": service("reviews", 9201),
+		"carts.yaml": service("carts", 9201), "streams.yaml": serviceOf("streams", "HTTP2", 9203), "web.yaml": entrance(s.b.port, "orders.shop.global"),
 	})
 	if err != nil {
 		return err
 	}
-	return s.overlay.join(&s.c, configuration, map[string]string{
-		"ratings.yaml": service("ratings", 9202), "web.yaml": entrance(s.c.port, "orders.shop.global"),
+	err = s.overlay.join(&s.c, configuration, map[string]string{
+		"ratings.yaml": service("ratings", 9202), "reviews.yaml": service("reviews", 9202), "carts.yaml": service("carts", 9202),
+		"web.yaml": entrance(s.c.port, "orders.shop.global"),
 	})
+	if err != nil {
+		return err
+	}
+	const distrustful = "export: [{hosts: ['*.shop.global']}]\ncallers: [{trustDomain: partner.example}]\n"
+	return s.overlay.join(&s.d, distrustful, map[string]string{"vault.yaml": service("vault", 9201)})
 }
 
-// startGateway brings up the edge of the cluster.
-func (s *Suite) startGateway(ctx context.Context) error {
+// startGateways brings up the edge of the cluster, and the gateways beside it.
+func (s *Suite) startGateways(ctx context.Context) error {
 	token, err := s.overlay.token("a")
 	if err != nil {
 		return err
@@ -142,20 +158,26 @@ func (s *Suite) startGateway(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	gateway, err := objects.ReadFile("objects/gateway.yaml")
+	gateways, err := objects.ReadFile("objects/gateway.yaml")
 	if err != nil {
 		return err
 	}
-	for _, text := range []string{namespace, secret, string(rights), string(shop), mergeRights, string(gateway)} {
+	vanilla, err := os.ReadFile(filepath.Join(s.Cluster.Root, "differential", "base", "2-vanilla-envoy.yaml"))
+	if err != nil {
+		return err
+	}
+	for _, text := range []string{namespace, string(vanilla), secret, string(rights), string(shop), mergeRights, string(gateways)} {
 		if err := s.apply(ctx, text); err != nil {
 			return err
 		}
 	}
-	pods, err := s.Cluster.AwaitReady(ctx, s.clients, "edge", "istio=mesh", 1, readyLimit)
-	if err != nil {
-		return err
+	for _, name := range []string{"edge", "envoy", "neighbour"} {
+		pods, err := s.Cluster.AwaitReady(ctx, s.clients, "edge", "istio=mesh,role="+name, 1, readyLimit)
+		if err != nil {
+			return err
+		}
+		s.gateways = append(s.gateways, gateway{name, &pods[0]})
 	}
-	s.pod = &pods[0]
 	return nil
 }
 
@@ -206,5 +228,5 @@ func (s *Suite) remove(ctx context.Context, text string) error {
 	return s.clients.Delete(ctx, parsed)
 }
 
-// ask asks the gateway of the cluster.
-func (s *Suite) ask(path, edge string) (string, error) { return ask(s.pod.Address+":8080", path, edge) }
+// ask asks the edge's gateway.
+func (s *Suite) ask(path, edge string) (string, error) { return s.edge().ask(path, edge) }

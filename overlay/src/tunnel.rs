@@ -126,6 +126,15 @@ impl Tunnels {
         }
     }
 
+    /// Returns when calls to an edge have a way there: its tunnel is opened if there is none. However many wait, they wait for one.
+    ///
+    /// # Errors
+    /// There is no tunnel.
+    pub async fn reach(self: &Rc<Self>, edge: &str, class: u8) -> Result<(), CallError> {
+        let Tunnel { way, .. } = self.tunnel(edge, class).await?;
+        if way.is_there().await { Ok(()) } else { Err(is_away(edge)) }
+    }
+
     /// The tunnel to an edge, which is opened if there is none.
     async fn tunnel(self: &Rc<Self>, edge: &str, class: u8) -> Result<Tunnel, CallError> {
         let key = (edge.to_owned(), class);

@@ -36,7 +36,8 @@ func run(name string, keep bool) (failed int, err error) {
 		defer c.Own()()
 	}
 	ctx := context.Background()
-	if err := c.Enter(ctx, "default", false); err != nil {
+	// The one in which a stock Envoy takes what istiod sends.
+	if err := c.Enter(ctx, "differential", false); err != nil {
 		return 0, err
 	}
 	suite := &mesh.Suite{Cluster: c, Output: os.Stdout, Names: flag.Args()}

@@ -33,6 +33,14 @@ impl Way {
         self.0.upgrade().and_then(|shared| shared.without_way.get()).is_some_and(|since| since.elapsed() >= AWAY_AFTER)
     }
 
+    /// Whether there is one. If a hub has just said that there is none, that is waited for until it is clear.
+    pub(crate) async fn is_there(&self) -> bool {
+        while self.0.upgrade().is_some_and(|shared| shared.without_way.get().is_some()) && !self.is_lost() {
+            sleep(LOOK_EVERY).await;
+        }
+        !self.is_lost()
+    }
+
     /// Returns when it [is lost](Self::is_lost).
     pub(crate) async fn lost(&self) {
         while !self.is_lost() {

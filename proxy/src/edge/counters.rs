@@ -15,6 +15,8 @@ counters! {
         entrance_clear_text: Counter,
         /// Those that asked for a service which is not there.
         entrance_server_name: Counter,
+        /// Those of a service whose edge could not be reached.
+        entrance_unreachable: Counter,
         /// Those with whom no hands could be shaken: their certificate is not good, or our own is not there.
         entrance_handshake: Counter,
         /// Connections of other edges to services here.

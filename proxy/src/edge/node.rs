@@ -134,6 +134,17 @@ impl EdgeNode {
         })
     }
 
+    /// Returns when the edge that an address stands for can be reached.
+    ///
+    /// # Errors
+    /// It cannot be.
+    pub async fn reach(&self, address: SocketAddr) -> Result<(), CallError> {
+        match self.way(address) {
+            Some(Way::Edge(Destination { edge, .. })) => self.tunnels.reach(&edge, CLASS).await,
+            Some(Way::Nobody) | None => Ok(()),
+        }
+    }
+
     /// Counters of the overlay on this worker.
     pub fn counters(&self) -> &EdgeCounters {
         &self.counters

@@ -104,6 +104,7 @@ async fn prepare(
         let looking = look(stream, facts, &generation.model, &listener.worker.process.overload.connections);
         alarm.limit(looking).await.unwrap_or(Err(Refusal::ListenerFilterTimeout))?
     };
+    entrance::check_way(facts, &listener.worker).await?;
     let position = generation.find(facts).ok_or(Refusal::NoFilterChain)?;
     let chain = generation.chain(position).ok_or(Refusal::NoFilterChain)?;
     let active = listener.count_active();

@@ -3,6 +3,7 @@
 use xds_model::listener::{Entrance, TransportProtocol};
 
 use super::refusal::Refusal;
+use crate::worker::Worker;
 use crate::worker::connection::ConnectionFacts;
 
 /// Before the handshake. What istiod lets clients ask for is `outbound_.<port>_.<subset>_.<host>`; the subset, which may be empty, has led to this
@@ -15,6 +16,14 @@ pub(super) fn check_hello(entrance: &Entrance, facts: &ConnectionFacts) -> Resul
     match service(name) == Some((host, *port)) {
         true => Ok(()),
         false => Err(Refusal::ServerName(name.to_owned())),
+    }
+}
+
+/// Before the handshake, too. Clients of Istio go elsewhere if there is no connection, but have nobody else answer what they have sent already.
+pub(super) async fn check_way(facts: &ConnectionFacts, worker: &Worker) -> Result<(), Refusal> {
+    match worker.edge.get() {
+        Some(edge) if facts.is_at_entrance => edge.reach(facts.local).await.map_err(Refusal::Unreachable),
+        _ => Ok(()),
     }
 }
 

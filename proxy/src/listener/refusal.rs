@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
+use overlay::tunnel::CallError;
+
 use super::counters::ConnectionCounters;
 use super::generation::Generation;
 use super::handshake::HandshakeFailure;
@@ -46,6 +48,8 @@ pub(super) enum Refusal {
     ClearText,
     #[error("it asks for {0}, which is not here")]
     ServerName(String),
+    #[error("{0}")]
+    Unreachable(CallError),
     #[error("its certificate has not one URI name, which says who calls")]
     NoCaller,
 }
@@ -98,6 +102,7 @@ impl Refusal {
             | Self::Handshake(HandshakeFailure::Failed(_))
             | Self::ClearText
             | Self::ServerName(_)
+            | Self::Unreachable(_)
             | Self::NoCaller => {}
         }
     }
@@ -109,6 +114,7 @@ impl Refusal {
         match self {
             Self::ClearText => counters.entrance_clear_text.increment(),
             Self::ServerName(_) => counters.entrance_server_name.increment(),
+            Self::Unreachable(_) => counters.entrance_unreachable.increment(),
             Self::Handshake(_) | Self::NoCaller | Self::SecretMissing(_) => counters.entrance_handshake.increment(),
             _ => return,
         }

@@ -108,6 +108,11 @@ impl Edge {
         Gateway::run(folder.path(), &["--overlay", state.path().to_str().unwrap()])
     }
 
+    /// In the place of a process that has ended.
+    pub(crate) fn start_again(&mut self) {
+        self.gateway = Self::run(&self.state, &self.folder);
+    }
+
     /// Offers what answers with its name, and something that it keeps for itself.
     pub(crate) fn offering(overlay: &Overlay, name: &'static str) -> (Self, Backend) {
         let backend = Backend::start(name);
@@ -283,7 +288,7 @@ fn edges_find_each_other_again_when_the_hub_or_one_of_them_was_away() {
     a.gateway.signal("KILL");
     a.gateway.wait();
     let before = std::fs::read(a.folder.path().join("selvedge-imports.yaml")).unwrap();
-    a.gateway = Edge::run(&a.state, &a.folder);
+    a.start_again();
     answers(&a, port, &[("/", "b")]);
     assert_eq!(std::fs::read(a.folder.path().join("selvedge-imports.yaml")).unwrap(), before);
 }

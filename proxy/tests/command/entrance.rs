@@ -8,6 +8,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -17,6 +18,8 @@ use super::edges::{Edge, Overlay};
 use super::gateway::free_port;
 use super::gateway_yaml;
 
+/// How long anything may take to come about.
+const PATIENCE: Duration = Duration::from_secs(30);
 const SERVER_NAME: &str = "outbound_.80_._.echo.shop.example";
 
 /// Edge `b` offers `echo.shop.example`, edge `a` takes it and lets clients of a mesh in.
@@ -229,6 +232,25 @@ async fn a_port_that_is_taken_is_named_and_the_others_serve() {
     assert_ne!(site.a.count("listener_manager.listener_create_failure"), 0);
     drop(taken);
     site.a.gateway.eventually("the port", || site.is_open(15008));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_has_no_connection_while_the_edge_is_away() {
+    let mut site = Site::start();
+    let web = site.mesh.workload(&[WEB]);
+    site.connect(Some(&web), Some(SERVER_NAME)).await.unwrap();
+    site.b.gateway.signal("KILL");
+    site.b.gateway.wait();
+    let deadline = Instant::now() + PATIENCE;
+    // What a client has sent over a connection is lost with it: it must not believe that it has one.
+    while site.mesh.connect(site.target(), Some(&web), Some(SERVER_NAME), &["istio"]).await.is_ok() {
+        assert!(Instant::now() < deadline, "hands are shaken still");
+    }
+    assert_ne!(site.a.count("overlay.entrance_unreachable"), 0);
+    site.b.start_again();
+    while let Err(error) = site.connect(Some(&web), Some(SERVER_NAME)).await {
+        assert!(Instant::now() < deadline, "{error}");
+    }
 }
 
 #[test]
