@@ -31,7 +31,13 @@ fn receive(stream: &[u8], piece: u8) -> (Vec<Event>, Option<MuxError>) {
             Ok(taken) => at += taken,
             Err(error) => failed = Some(error),
         }
+        let first_new = events.len();
         events.extend(std::iter::from_fn(|| mux.next_event()));
+        for event in &events[first_new..] {
+            if let Event::Opened(id) = event {
+                mux.want_datagrams(*id);
+            }
+        }
         if failed.is_some() {
             break;
         }
@@ -40,6 +46,8 @@ fn receive(stream: &[u8], piece: u8) -> (Vec<Event>, Option<MuxError>) {
     for event in &events {
         if let Event::Opened(id) = event {
             assert!(mux.unread(*id) <= WINDOW, "{} bytes of {id:?}", mux.unread(*id));
+            let datagrams: usize = std::iter::from_fn(|| mux.datagram(*id)).map(|datagram| datagram.len()).sum();
+            assert!(datagrams <= Limits::default().datagrams, "{datagrams} bytes in datagrams of {id:?}");
         }
     }
     assert_whole_frames(&mut mux);

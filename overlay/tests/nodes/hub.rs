@@ -6,7 +6,7 @@ use overlay::control::{Question, Reply};
 use overlay::enroll::{JoinError, RedbStore, Token, join, renew};
 use overlay::hub::{Hub, HubError};
 use overlay::node::Peer;
-use overlay_wire::call::{Call, Outcome};
+use overlay_wire::call::{Call, Outcome, Transport};
 use rcgen::KeyPair;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::task::{LocalSet, spawn_local};
@@ -19,7 +19,12 @@ use crate::site::{JoinedEdge, LONG, Site, eventually, options};
 const CUT_WITHIN: Duration = Duration::from_secs(2);
 
 fn call() -> Call {
-    Call { host: "ratings.shop.global".into(), port: 9080, caller: "spiffe://cluster.local/ns/shop/sa/web".into() }
+    Call {
+        host: "ratings.shop.global".into(),
+        port: 9080,
+        caller: "spiffe://cluster.local/ns/shop/sa/web".into(),
+        transport: Transport::Bytes,
+    }
 }
 
 async fn revoke(site: &Site, peer: Peer) -> Reply {

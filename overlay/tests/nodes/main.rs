@@ -4,6 +4,7 @@
 
 mod bounds;
 mod catalogue;
+mod datagram;
 mod enroll;
 mod folder;
 mod hostile;

@@ -16,7 +16,7 @@ use overlay::shards::Shards;
 use overlay::status::Status;
 use overlay::tunnel::{CallError, Tunnels};
 use overlay::uplink::{self, Uplink};
-use overlay_wire::call::{Call, Outcome};
+use overlay_wire::call::{Call, Outcome, Transport};
 use tokio::net::UnixListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -124,7 +124,8 @@ impl EdgeNode {
     pub async fn connect(&self, destination: &Destination, caller: Option<&str>) -> Result<LinkStream, CallError> {
         self.counters.outgoing_total.increment();
         let Destination { edge, host, port } = destination;
-        let call = Call { host: host.to_string(), port: *port, caller: caller.unwrap_or(&self.workload).to_owned() };
+        let caller = caller.unwrap_or(&self.workload).to_owned();
+        let call = Call { host: host.to_string(), port: *port, caller, transport: Transport::Bytes };
         let connected = self.tunnels.connect(edge, CLASS, &call).await;
         connected.inspect_err(|error| {
             self.counters.outgoing_failed.increment();
@@ -150,7 +151,13 @@ impl EdgeNode {
 
 async fn take_calls(worker: Rc<Worker>, edge: Rc<EdgeNode>, mut calls: mpsc::Receiver<overlay::tunnel::Incoming>) {
     while let Some(call) = calls.recv().await {
-        worker.tasks.spawn(answer(worker.clone(), edge.clone(), call));
+        match call.call.transport {
+            Transport::Bytes => worker.tasks.spawn(answer(worker.clone(), edge.clone(), call)),
+            Transport::Datagrams => worker.tasks.spawn(async move {
+                // Who is gone needs no answer.
+                drop(call.answer(Outcome::NotExported, "").await);
+            }),
+        }
     }
 }
 
