@@ -29,13 +29,7 @@ pub(super) async fn answer(worker: Rc<Worker>, edge: Rc<EdgeNode>, incoming: Inc
         counters.incoming_overloaded.increment();
         return refuse(incoming, Outcome::Overloaded, "too many calls of this edge").await;
     };
-    if let Err(refusal) = edge.check_caller(&from, &incoming.call.caller) {
-        counters.incoming_forbidden.increment();
-        if let Some(count) = edge.refused_callers.happened(worker.io.clock.now()) {
-            tracing::warn!(edge = from, count, "a call is refused: {refusal}");
-        }
-        return refuse(incoming, Outcome::Forbidden, &refusal.to_string()).await;
-    }
+    let Some(incoming) = allows_caller(&worker, &edge, incoming).await else { return };
     let Some(cluster) = edge.cluster(&host, port) else {
         counters.incoming_not_exported.increment();
         tracing::debug!(edge = from, "asks for {host}:{port}, which is not offered");
@@ -67,7 +61,19 @@ pub(super) async fn answer(worker: Rc<Worker>, edge: Rc<EdgeNode>, incoming: Inc
     }
 }
 
-async fn refuse(incoming: Incoming, outcome: Outcome, reason: &str) {
+/// The call, unless it is refused because of who calls.
+pub(super) async fn allows_caller(worker: &Worker, edge: &EdgeNode, incoming: Incoming) -> Option<Incoming> {
+    let from = incoming.peer.name();
+    let Err(refusal) = edge.check_caller(from, &incoming.call.caller) else { return Some(incoming) };
+    edge.counters().incoming_forbidden.increment();
+    if let Some(count) = edge.refused_callers.happened(worker.io.clock.now()) {
+        tracing::warn!(edge = from, count, "a call is refused: {refusal}");
+    }
+    refuse(incoming, Outcome::Forbidden, &refusal.to_string()).await;
+    None
+}
+
+pub(super) async fn refuse(incoming: Incoming, outcome: Outcome, reason: &str) {
     // Who is gone needs no answer.
     drop(incoming.answer(outcome, reason).await);
 }

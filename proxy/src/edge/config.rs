@@ -8,6 +8,7 @@ use serde::Deserialize;
 use thiserror::Error;
 
 use super::callers::{CallerRule, DEFAULT_TRUST_DOMAIN, is_trust_domain};
+use super::datagram::{self, DatagramImport};
 use super::terminate::Terminate;
 
 /// Addresses of the loopback range that stand for other edges, unless the file says others.
@@ -34,6 +35,8 @@ pub struct EdgeConfig {
     pub callers: Option<Vec<CallerRule>>,
     /// Lets other clients than this gateway call what is taken.
     pub terminate: Option<Terminate>,
+    /// UDP services of others, and where they are served.
+    pub datagrams: Vec<DatagramImport>,
     /// For edges that take their configuration from istiod.
     pub kubernetes: KubernetesConfig,
 }
@@ -65,6 +68,7 @@ impl Default for EdgeConfig {
             callers: None,
             terminate: None,
             uplinks: Vec::new(),
+            datagrams: Vec::new(),
             kubernetes: KubernetesConfig::default(),
         }
     }
@@ -148,6 +152,7 @@ impl EdgeConfig {
         if let Some(at) = config.export.iter().position(|rule| rule.merge_with_local) {
             return Err(format!("export[{at}].mergeWithLocal: only imports are merged"));
         }
+        datagram::check(&config.datagrams)?;
         if config.uplinks.len() > MOST_UPLINKS {
             return Err(format!("uplinks: there may be {MOST_UPLINKS}"));
         }
@@ -276,6 +281,13 @@ mod tests {
             ("uplinks: [wan0]", "uplinks[0]"),
             ("uplinks: [10.0.0.1, 10.0.0.2, 10.0.0.1]", "uplinks[2]: 10.0.0.1"),
             ("uplinks: ['::1', '::2', '::3', '::4', '::5', '::6', '::7', '::8', '::9']", "there may be 8"),
+            ("datagrams: [{host: '*', port: 53, listen: '127.0.0.1:53'}]", "datagrams[0].host"),
+            ("datagrams: [{host: a, port: 53, listen: '127.0.0.1:0'}]", "datagrams[0]: a port is 0"),
+            ("datagrams: [{host: a, port: 53, listen: localhost}]", "datagrams[0]"),
+            (
+                "datagrams: [{host: a, port: 1, listen: '[::1]:53'}, {host: b, port: 1, listen: '[::1]:53'}]",
+                "datagrams[1].listen: [::1]:53",
+            ),
             ("trustDomain: A.example", "A.example"),
             ("callers: [{trustDomain: 'spiffe://b'}]", "spiffe://b"),
             ("callers: [{edges: [b]}]", "trustDomain"),

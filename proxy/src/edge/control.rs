@@ -22,6 +22,7 @@ use xds_client::ca::SpiffeId;
 use super::addresses::Addresses;
 use super::callers::Callers;
 use super::config::EdgeConfig;
+use super::datagram::{DatagramTables, Here};
 use super::export::{Exports, exports};
 use super::import::{Import, KnownEdges, Wanted, destinations, imports};
 use super::kubernetes::{self, Availability, Connected, EdgeOfCluster, KubernetesCounters, KubernetesOptions};
@@ -251,7 +252,7 @@ impl EdgeControl {
             let taken_hosts = self.taken_hosts(&services);
             let wanted = Wanted { own: &self.name, rules: &self.config.import, taken_hosts: &taken_hosts };
             let wanted = imports(&edges, &wanted, &mut self.addresses);
-            self.publish(&exported, &wanted);
+            self.publish(&exported, &wanted, &edges);
             self.entrances.serve(&wanted, self.config.terminate.as_ref()).await;
             if imported.as_ref() != Some(&wanted) {
                 imported = self.import(&wanted).then_some(wanted);
@@ -290,10 +291,12 @@ impl EdgeControl {
     }
 
     /// Workers know where an address leads before any endpoint has it.
-    fn publish(&self, exported: &Exports, imported: &[Import]) {
+    fn publish(&self, exported: &Exports, imported: &[Import], edges: &KnownEdges) {
+        let here = Here { name: &self.name, locality: &self.locality };
         let mut tables = Tables {
             imports: destinations(imported).collect(),
             exports: HashMap::new(),
+            datagrams: DatagramTables::new(&here, &self.config.datagrams, edges, &exported.datagrams),
             callers: Callers::new(self.config.callers.as_deref(), &self.trust_domain),
             reserved: self.config.import_addresses,
         };

@@ -1,5 +1,8 @@
 //! Which services are offered to other edges, and what calls to them lead to.
 
+use std::net::SocketAddr;
+use std::sync::Arc;
+
 use overlay::catalogue::{Port, Protocol, Service};
 use overlay::identity::is_name;
 
@@ -15,6 +18,8 @@ pub(super) struct Exports {
     pub(super) services: Vec<Service>,
     /// Host, port, cluster.
     pub(super) clusters: Vec<(String, u16, String)>,
+    /// Host, port of UDP, who answers.
+    pub(super) datagrams: Vec<(String, u16, Arc<[SocketAddr]>)>,
 }
 
 /// Those of the services that any rule selects. What was imported is never offered again.
@@ -22,6 +27,9 @@ pub(super) fn exports(known: &[xds_local::Service], rules: &[Selection]) -> Expo
     let mut exports = Exports::default();
     for service in known.iter().filter(|service| is_selected(service, rules)) {
         let offered = offer(service);
+        if offered.ports.is_empty() {
+            continue; // of UDP, and nobody answers
+        }
         if let Err(error) = offered.check() {
             tracing::warn!(host = service.host, "cannot be offered to other edges: {error}");
             continue;
@@ -30,7 +38,10 @@ pub(super) fn exports(known: &[xds_local::Service], rules: &[Selection]) -> Expo
             tracing::warn!(host = service.host, "is not offered: there is another {}", offered.host);
             continue;
         }
-        for port in &offered.ports {
+        for port in &service.datagrams {
+            exports.datagrams.push((offered.host.clone(), port.number, port.endpoints.as_slice().into()));
+        }
+        for port in offered.ports.iter().filter(|port| port.protocol != Protocol::Udp) {
             let cluster = format!("outbound|{}||{}", port.number, service.host);
             exports.clusters.push((offered.host.clone(), port.number, cluster));
         }
@@ -52,19 +63,27 @@ fn offer(service: &xds_local::Service) -> Service {
         false => service.host.clone(),
     };
     let ports = service.ports.iter().map(|port| {
-        // Istio lets a port be without a name, or with one in capitals.
-        let name = port.name.to_ascii_lowercase();
-        let name = if is_name(&name) { name } else { format!("port-{}", port.number) };
+        let name = port_name(&port.name, "port", port.number);
         Port { number: port.number, name, protocol: protocol(&port.protocol) }
+    });
+    let datagrams = service.datagrams.iter().filter(|port| !port.endpoints.is_empty()).map(|port| {
+        let name = port_name(&port.name, "udp", port.number);
+        Port { number: port.number, name, protocol: Protocol::Udp }
     });
     Service {
         host,
         namespace: service.namespace.clone(),
-        ports: ports.collect(),
+        ports: ports.chain(datagrams).collect(),
         labels: service.labels.clone(),
         weight: 1,
         healthy: service.has_endpoints,
     }
+}
+
+/// Istio lets a port be without a name, or with one in capitals.
+fn port_name(name: &str, kind: &str, number: u16) -> String {
+    let name = name.to_ascii_lowercase();
+    if is_name(&name) { name } else { format!("{kind}-{number}") }
 }
 
 fn protocol(name: &str) -> Protocol {
@@ -81,7 +100,7 @@ fn protocol(name: &str) -> Protocol {
 mod tests {
     use std::collections::BTreeMap;
 
-    use xds_local::ServicePort;
+    use xds_local::{DatagramPort, ServicePort};
 
     use super::*;
 
@@ -93,6 +112,7 @@ mod tests {
             is_kubernetes,
             labels: BTreeMap::new(),
             ports: vec![ServicePort { number: 80, name: String::new(), protocol: "HTTP".into() }],
+            datagrams: Vec::new(),
             has_endpoints: true,
         }
     }
@@ -112,6 +132,28 @@ mod tests {
             (host.as_str(), *port, cluster.as_str()),
             ("ratings.shop.global", 80, "outbound|80||ratings.shop.svc.cluster.local")
         );
+    }
+
+    #[test]
+    fn a_port_of_udp_is_offered_if_somebody_answers_beside_one_of_tcp_with_the_same_number() {
+        let endpoint: SocketAddr = ([10, 0, 0, 1], 5353).into();
+        let with = |endpoints: &[SocketAddr]| {
+            let mut dns = service("dns.example", false);
+            let endpoints = endpoints.to_vec();
+            dns.datagrams = vec![DatagramPort { number: 80, name: String::new(), endpoints }];
+            dns
+        };
+        let offered = exports(&[with(&[endpoint])], &all());
+        let ports: Vec<_> =
+            offered.services[0].ports.iter().map(|port| (port.name.as_str(), port.number, port.protocol)).collect();
+        assert_eq!(ports, [("port-80", 80, Protocol::Http), ("udp-80", 80, Protocol::Udp)]);
+        assert_eq!(offered.clusters.len(), 1, "of TCP alone");
+        assert_eq!(offered.datagrams, [("dns.example".to_owned(), 80, Arc::from([endpoint]))]);
+
+        let nobody = with(&[]);
+        assert_eq!(exports(std::slice::from_ref(&nobody), &all()).services[0].ports.len(), 1);
+        let udp_alone = xds_local::Service { ports: Vec::new(), ..nobody };
+        assert_eq!(exports(&[udp_alone], &all()), Exports::default());
     }
 
     #[test]

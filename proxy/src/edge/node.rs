@@ -24,6 +24,7 @@ use tokio::task::JoinSet;
 use super::answer::answer;
 use super::callers::CallerRefusal;
 use super::counters::EdgeCounters;
+use super::datagram::{self, DatagramTables, Datagrams};
 use super::import::KnownEdges;
 use super::tables::{Destination, Tables, Way};
 use crate::telemetry::seldom::Seldom;
@@ -61,12 +62,14 @@ pub struct EdgeShare {
 
 /// An edge on one worker.
 pub struct EdgeNode {
-    tunnels: Rc<Tunnels>,
-    tables: watch::Receiver<Arc<Tables>>,
-    workload: Arc<str>,
+    pub(super) tunnels: Rc<Tunnels>,
+    pub(super) tables: watch::Receiver<Arc<Tables>>,
+    pub(super) workload: Arc<str>,
     counters: Arc<EdgeCounters>,
     /// Calls that are being served, by edge.
     pub(super) calls_of: Rc<Tally<String>>,
+    /// UDP services, here and elsewhere.
+    pub(super) datagrams: Datagrams,
     /// Log lines about calls that are refused for their callers.
     pub(super) refused_callers: Seldom,
     /// The same about clients of entrances.
@@ -89,10 +92,13 @@ impl EdgeNode {
             workload: share.workload.clone(),
             counters,
             calls_of: Rc::default(),
+            datagrams: Datagrams::default(),
             refused_callers: Seldom::default(),
             refused_clients: Seldom::default(),
         });
         tasks.spawn_local(vital("calls of other edges", take_calls(worker.clone(), edge.clone(), calls)));
+        tasks.spawn_local(vital("datagrams", datagram::listen(worker.clone(), edge.clone())));
+        tasks.spawn_local(vital("flows of datagrams", datagram::supervise(worker.clone(), edge.clone())));
         for uplink in share.uplinks.iter() {
             tasks.spawn_local(vital("overlay", uplink::keep(node.clone(), share.identity.clone(), uplink.clone())));
         }
@@ -144,6 +150,10 @@ impl EdgeNode {
         self.tables.borrow().callers.check(edge, caller)
     }
 
+    pub(super) fn datagram_tables<T>(&self, look: impl FnOnce(&DatagramTables) -> T) -> T {
+        look(&self.tables.borrow().datagrams)
+    }
+
     pub(super) fn cluster(&self, host: &str, port: u16) -> Option<Arc<str>> {
         self.tables.borrow().cluster(host, port).cloned()
     }
@@ -151,12 +161,10 @@ impl EdgeNode {
 
 async fn take_calls(worker: Rc<Worker>, edge: Rc<EdgeNode>, mut calls: mpsc::Receiver<overlay::tunnel::Incoming>) {
     while let Some(call) = calls.recv().await {
+        let (serving, served) = (worker.clone(), edge.clone());
         match call.call.transport {
-            Transport::Bytes => worker.tasks.spawn(answer(worker.clone(), edge.clone(), call)),
-            Transport::Datagrams => worker.tasks.spawn(async move {
-                // Who is gone needs no answer.
-                drop(call.answer(Outcome::NotExported, "").await);
-            }),
+            Transport::Bytes => worker.tasks.spawn(answer(serving, served, call)),
+            Transport::Datagrams => edge.datagrams.tasks.spawn(datagram::answer(serving, served, call)),
         }
     }
 }

@@ -9,6 +9,7 @@ use overlay::status::{ExportStatus, ImportStatus};
 
 use super::callers::Callers;
 use super::config::AddressRange;
+use super::datagram::DatagramTables;
 
 /// A service of another edge.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +29,8 @@ pub struct Tables {
     pub imports: HashMap<SocketAddr, Destination>,
     /// By the name under which a service is offered: its ports, and the cluster that each leads to.
     pub exports: HashMap<String, Vec<(u16, Arc<str>)>>,
+    /// UDP services, here and elsewhere.
+    pub datagrams: DatagramTables,
     /// For whom other edges may speak.
     pub callers: Callers,
     /// Addresses that stand for edges, all that there may be.
@@ -50,6 +53,9 @@ impl Tables {
         for destination in self.imports.values() {
             edges_of.entry(&destination.host).or_default().insert(&destination.edge);
         }
+        for (host, edge) in self.datagrams.imported() {
+            edges_of.entry(host).or_default().insert(edge);
+        }
         let status = edges_of.into_iter().map(|(host, edges)| ImportStatus {
             host: host.to_owned(),
             edges: edges.into_iter().map(str::to_owned).collect(),
@@ -59,13 +65,16 @@ impl Tables {
 
     /// For who asks what is offered.
     pub fn export_status(&self) -> Vec<ExportStatus> {
-        let status = self.exports.iter().map(|(host, ports)| ExportStatus {
-            host: host.clone(),
-            ports: ports.iter().map(|(port, _)| *port).collect(),
-        });
-        let mut status: Vec<_> = status.collect();
-        status.sort();
-        status
+        let mut ports_of: BTreeMap<&str, BTreeSet<u16>> = BTreeMap::new();
+        let connections =
+            self.exports.iter().flat_map(|(host, ports)| ports.iter().map(|(port, _)| (host.as_str(), *port)));
+        for (host, port) in connections.chain(self.datagrams.exported()) {
+            ports_of.entry(host).or_default().insert(port);
+        }
+        let status = ports_of
+            .into_iter()
+            .map(|(host, ports)| ExportStatus { host: host.to_owned(), ports: ports.into_iter().collect() });
+        status.collect()
     }
 
     /// Where an address leads, if it is one of those that stand for edges: nothing is ever sent to these, who may be ourselves.
