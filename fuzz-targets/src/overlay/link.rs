@@ -14,8 +14,10 @@ const WINDOW: usize = 64 * 1024;
 /// Takes what a node sends that has dialled.
 pub fn run(input: &[u8]) -> bool {
     let [piece, stream @ ..] = input else { return false };
-    let (events, failed) = receive(stream, 0);
-    let in_pieces = receive(stream, *piece);
+    let (events, failed) = receive(stream, 0, false);
+    let in_pieces = receive(stream, *piece, false);
+    // Whether a datagram finds somebody who wants it is a matter of pieces.
+    receive(stream, *piece, true);
     assert_eq!((&events, failed), (&in_pieces.0, in_pieces.1), "in pieces of {piece}");
     events.iter().any(|event| match event {
         Event::Hello(content) => Hello::parse(content).is_ok_and(|hello| Hello::parse(&hello.to_bytes()) == Ok(hello)),
@@ -23,7 +25,7 @@ pub fn run(input: &[u8]) -> bool {
     })
 }
 
-fn receive(stream: &[u8], piece: u8) -> (Vec<Event>, Option<MuxError>) {
+fn receive(stream: &[u8], piece: u8, wants_datagrams: bool) -> (Vec<Event>, Option<MuxError>) {
     let mut mux = Mux::new(Side::Accepted, Limits::default(), Hello { shard: 1 }.to_bytes());
     let (mut events, mut at, mut failed) = (Vec::new(), 0, None);
     for end in pieces::ends(stream.len(), piece) {
@@ -34,7 +36,9 @@ fn receive(stream: &[u8], piece: u8) -> (Vec<Event>, Option<MuxError>) {
         let first_new = events.len();
         events.extend(std::iter::from_fn(|| mux.next_event()));
         for event in &events[first_new..] {
-            if let Event::Opened(id) = event {
+            if let Event::Opened(id) = event
+                && wants_datagrams
+            {
                 mux.want_datagrams(*id);
             }
         }
