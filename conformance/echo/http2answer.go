@@ -68,6 +68,11 @@ func (s *stream) respond(q *request, status int, broken string, code http2.ErrCo
 	}
 	trailers := fieldsOf(q.answer["trailer"])
 	headAlone := body == "" && len(trailers) == 0 && broken == ""
+	if status == 204 || status == 304 {
+		// A client waits for no body here. What follows goes with the head, or the client would end the exchange before it.
+		s.Connection().Hold()
+		defer func() { _ = s.Connection().Release() }()
+	}
 	if s.Send(head, headAlone) != nil || headAlone {
 		return
 	}

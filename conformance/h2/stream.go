@@ -66,6 +66,9 @@ type Stream struct {
 	arrived    chan struct{}
 }
 
+// Connection is what the stream belongs to.
+func (s *Stream) Connection() *Connection { return s.connection }
+
 // push adds an event; the connection's lock is held.
 func (s *Stream) push(event Event) {
 	s.events = append(s.events, event)
