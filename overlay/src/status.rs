@@ -1,5 +1,7 @@
 //! How a node is doing, in words and numbers that stay.
 
+use std::collections::HashSet;
+
 use serde::{Deserialize, Serialize};
 
 use crate::catalogue::Directory;
@@ -192,7 +194,7 @@ fn links(node: &Node) -> Vec<LinkStatus> {
 }
 
 fn edges(node: &Node, directory: &Directory) -> Vec<EdgeStatus> {
-    let linked: Vec<String> = node.links().iter().map(|(peer, _)| peer.name().to_owned()).collect();
+    let linked: HashSet<String> = node.links().iter().map(|(peer, _)| peer.name().to_owned()).collect();
     let edges = directory.edges().into_iter().map(|(name, announcement)| EdgeStatus {
         by: node.way(&name).filter(|_| !linked.contains(&name)),
         name,

@@ -20,6 +20,7 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 use overlay_wire::budget::Budget;
+use overlay_wire::catalogue;
 use overlay_wire::hello::Hello;
 use overlay_wire::leg::StreamKey;
 use overlay_wire::stream::Route;
@@ -190,8 +191,9 @@ impl Node {
         self.arrived.borrow_mut().take()
     }
 
-    pub(crate) fn refused_announcements(&self) {
-        count(&self.counters.announcements_refused);
+    /// Bounds of what edges announce.
+    pub(crate) fn catalogue_limits(&self) -> catalogue::Limits {
+        self.limits.catalogue
     }
 
     /// Opens a stream to another edge. It waits for a link that leads there, and for the other edge.
