@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use hashbrown::HashMap;
 use overlay::catalogue::Offer;
 use overlay::folder::Folder;
 use overlay::identity::{Identity, Trust};
@@ -278,7 +277,7 @@ impl EdgeControl {
 
     fn export(&self, services: &[xds_local::Service]) -> Exports {
         let exported = exports(services, &self.config.export);
-        let clusters = exported.clusters.iter().map(|(_, _, cluster)| cluster.clone()).collect();
+        let clusters = exported.clusters().map(|cluster| cluster.to_string()).collect();
         self.offered.send_replace(clusters);
         let offer = Offer { locality: self.locality.clone(), services: exported.services.clone() };
         self.offer.send_if_modified(|before| {
@@ -291,15 +290,12 @@ impl EdgeControl {
 
     /// Workers know where an address leads before any endpoint has it.
     fn publish(&self, exported: &Exports, imported: &[Import]) {
-        let mut tables = Tables {
+        let tables = Tables {
             imports: destinations(imported).collect(),
-            exports: HashMap::new(),
+            exports: exported.table.clone(),
             callers: Callers::new(self.config.callers.as_deref(), &self.trust_domain),
             reserved: self.config.import_addresses,
         };
-        for (host, port, cluster) in &exported.clusters {
-            tables.exports.entry(host.clone()).or_default().push((*port, cluster.as_str().into()));
-        }
         self.tables.send_if_modified(|before| {
             let changed = **before != tables;
             *before = Arc::new(tables);

@@ -33,5 +33,5 @@ pub use self::control::{Edge, EdgeOptions};
 pub use self::counters::EdgeCounters;
 pub use self::kubernetes::{Availability, KubernetesCounters, KubernetesOptions};
 pub use self::node::{EdgeNode, EdgeShare};
-pub use self::tables::{Destination, Tables, Way};
+pub use self::tables::{Destination, Exported, MayCall, NoCluster, Tables, Way};
 pub use self::terminate::{Terminate, TerminateFiles};

@@ -25,7 +25,7 @@ use super::answer::answer;
 use super::callers::CallerRefusal;
 use super::counters::EdgeCounters;
 use super::import::KnownEdges;
-use super::tables::{Destination, Tables, Way};
+use super::tables::{Destination, NoCluster, Tables, Way};
 use crate::telemetry::seldom::Seldom;
 use crate::worker::{Worker, vital};
 
@@ -143,8 +143,8 @@ impl EdgeNode {
         self.tables.borrow().callers.check(edge, caller)
     }
 
-    pub(super) fn cluster(&self, host: &str, port: u16) -> Option<Arc<str>> {
-        self.tables.borrow().cluster(host, port).cloned()
+    pub(super) fn cluster(&self, edge: &str, host: &str, port: u16) -> Result<Arc<str>, NoCluster> {
+        self.tables.borrow().cluster(edge, host, port).cloned()
     }
 }
 

@@ -21,13 +21,40 @@ pub struct Destination {
     pub port: u16,
 }
 
+/// A service that other edges may call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exported {
+    /// Its ports, and the cluster that each leads to.
+    pub ports: Vec<(u16, Arc<str>)>,
+    /// Who may call it.
+    pub may_call: MayCall,
+}
+
+/// Who may call a service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MayCall {
+    /// All edges of the tenant.
+    All,
+    /// These edges.
+    Edges(BTreeSet<String>),
+}
+
+/// Why there is no cluster for a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoCluster {
+    /// Nothing of that name and port is offered.
+    NotOffered,
+    /// It is offered, but not to this edge.
+    NotToThisEdge,
+}
+
 /// All tables, replaced as a whole.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tables {
     /// Addresses of endpoints that stand for services of other edges.
     pub imports: HashMap<SocketAddr, Destination>,
-    /// By the name under which a service is offered: its ports, and the cluster that each leads to.
-    pub exports: HashMap<String, Vec<(u16, Arc<str>)>>,
+    /// By the name under which a service is offered.
+    pub exports: HashMap<String, Exported>,
     /// For whom other edges may speak.
     pub callers: Callers,
     /// Addresses that stand for edges, all that there may be.
@@ -59,9 +86,9 @@ impl Tables {
 
     /// For who asks what is offered.
     pub fn export_status(&self) -> Vec<ExportStatus> {
-        let status = self.exports.iter().map(|(host, ports)| ExportStatus {
+        let status = self.exports.iter().map(|(host, exported)| ExportStatus {
             host: host.clone(),
-            ports: ports.iter().map(|(port, _)| *port).collect(),
+            ports: exported.ports.iter().map(|(port, _)| *port).collect(),
         });
         let mut status: Vec<_> = status.collect();
         status.sort();
@@ -78,9 +105,16 @@ impl Tables {
     }
 
     /// The cluster that a call from another edge goes to.
-    pub fn cluster(&self, host: &str, port: u16) -> Option<&Arc<str>> {
-        let ports = self.exports.get(host)?;
-        ports.iter().find(|(number, _)| *number == port).map(|(_, cluster)| cluster)
+    ///
+    /// # Errors
+    /// It may not be called.
+    pub fn cluster(&self, edge: &str, host: &str, port: u16) -> Result<&Arc<str>, NoCluster> {
+        let exported = self.exports.get(host).ok_or(NoCluster::NotOffered)?;
+        let (_, cluster) = exported.ports.iter().find(|(number, _)| *number == port).ok_or(NoCluster::NotOffered)?;
+        match &exported.may_call {
+            MayCall::Edges(edges) if !edges.contains(edge) => Err(NoCluster::NotToThisEdge),
+            MayCall::Edges(_) | MayCall::All => Ok(cluster),
+        }
     }
 }
 
@@ -98,5 +132,19 @@ mod tests {
         assert_eq!(tables.way(([127, 98, 7, 7], 15_008).into()), Some(Way::Nobody));
         assert_eq!(tables.way(([127, 97, 0, 1], 20_001).into()), None);
         assert_eq!(tables.way("[::1]:20001".parse().unwrap()), None);
+    }
+    #[test]
+    fn a_call_leads_to_what_is_offered_to_the_edge_that_makes_it() {
+        let cluster: Arc<str> = "outbound|80||x".into();
+        let offered = |may_call| Exported { ports: vec![(80, cluster.clone())], may_call };
+        let some = offered(MayCall::Edges(BTreeSet::from(["b".to_owned()])));
+        let exports = HashMap::from([("x.global".into(), offered(MayCall::All)), ("y.global".into(), some)]);
+        let tables = Tables { exports, ..Tables::default() };
+        assert_eq!(tables.cluster("c", "x.global", 80), Ok(&cluster));
+        assert_eq!(tables.cluster("b", "y.global", 80), Ok(&cluster));
+        assert_eq!(tables.cluster("c", "y.global", 80), Err(NoCluster::NotToThisEdge));
+        for (host, port) in [("x.global", 81), ("y.global", 81), ("z.global", 80)] {
+            assert_eq!(tables.cluster("b", host, port), Err(NoCluster::NotOffered));
+        }
     }
 }
