@@ -212,6 +212,12 @@ impl AddressRange {
         (number < self.size()).then(|| Ipv4Addr::from_bits(self.first.to_bits() + 1 + number))
     }
 
+    /// The number of an address that may be given.
+    pub(super) fn number(&self, address: Ipv4Addr) -> Option<u32> {
+        let number = address.to_bits().checked_sub(self.first.to_bits())?.checked_sub(1)?;
+        (number < self.size()).then_some(number)
+    }
+
     /// Whether an address of any kind is one of them.
     pub(super) fn holds(&self, address: IpAddr) -> bool {
         matches!(address, IpAddr::V4(address) if self.contains(address))
@@ -262,6 +268,8 @@ mod tests {
         assert!(!config.import[0].selects(&Candidate { host: "ratings.bank.global", ..service }));
         assert!(!config.import[0].selects(&Candidate { edge: "c", ..service }));
         assert_eq!(config.import_addresses.address(0), Some(Ipv4Addr::new(127, 0, 2, 1)));
+        assert_eq!(config.import_addresses.number(Ipv4Addr::new(127, 0, 2, 9)), Some(8));
+        assert_eq!(config.import_addresses.number(Ipv4Addr::new(127, 0, 3, 1)), None);
         assert_eq!(config.import_addresses.address(254), None, "the last one is that of the whole range");
     }
 

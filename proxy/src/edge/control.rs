@@ -250,6 +250,7 @@ impl EdgeControl {
             let taken_hosts = self.taken_hosts(&services);
             let wanted = Wanted { own: &self.name, rules: &self.config.import, taken_hosts: &taken_hosts };
             let wanted = imports(&edges, &wanted, &mut self.addresses);
+            self.addresses.settle();
             self.publish(&exported, &wanted);
             self.entrances.serve(&wanted, self.config.terminate.as_ref()).await;
             if imported.as_ref() != Some(&wanted) {
