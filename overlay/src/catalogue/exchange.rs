@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use overlay_wire::catalogue::{Announced, Catalogue, Merge, Stamp};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::spawn_local;
 use tokio::time::Instant;
 
@@ -74,8 +74,9 @@ struct Known {
 }
 
 impl Directory {
-    /// The directory of a node. `epoch` must be greater than at each start before.
-    pub fn new(node: &Rc<Node>, identity: Current, epoch: u64) -> Rc<Self> {
+    /// The directory of a node. `epoch` must be greater than at each start before. What is returned with it is what it does by itself, and must be run on the
+    /// thread of the node: without it nobody hears anything any more.
+    pub fn new(node: &Rc<Node>, identity: Current, epoch: u64) -> (Rc<Self>, impl Future<Output = ()> + use<>) {
         let (changes, _) = watch::channel(0);
         let directory = Rc::new(Self {
             node: node.clone(),
@@ -91,18 +92,24 @@ impl Directory {
             full: Seldom::default(),
             epoch: Instant::now(),
         });
-        if let Some(mut arrivals) = node.arrivals() {
-            let taker = directory.clone();
-            spawn_local(async move {
-                while let Some(arrival) = arrivals.recv().await {
-                    spawn_local(taker.clone().take(arrival));
-                }
-            });
+        let (running, arrivals) = (directory.clone(), node.arrivals());
+        let run = async move {
+            // Each goes on for ever: that one ends is the end of all.
+            tokio::select! {
+                () = running.clone().take_arrivals(arrivals) => {}
+                () = running.clone().keep() => {}
+                () = running.clone().follow_identity() => {}
+                () = running.follow_trust() => {}
+            }
+        };
+        (directory, run)
+    }
+
+    async fn take_arrivals(self: Rc<Self>, arrivals: Option<mpsc::Receiver<Arrival>>) {
+        let Some(mut arrivals) = arrivals else { return std::future::pending().await };
+        while let Some(arrival) = arrivals.recv().await {
+            spawn_local(self.clone().take(arrival));
         }
-        spawn_local(directory.clone().keep());
-        spawn_local(directory.clone().follow_identity());
-        spawn_local(directory.clone().follow_trust());
-        directory
     }
 
     /// Announces what this edge offers from now on.

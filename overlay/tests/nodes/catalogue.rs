@@ -11,7 +11,7 @@ use overlay_wire::hello::Hello;
 use overlay_wire::leg::LegFrame;
 use overlay_wire::mux::Urgency;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::task::LocalSet;
+use tokio::task::{LocalSet, spawn_local};
 use tokio::time::timeout;
 
 use crate::kit::{Signer, Wire, echo, edge, hub};
@@ -41,7 +41,9 @@ impl Member {
         let role = if matches!(peer, Peer::Hub { .. }) { Role::Hub } else { Role::Edge };
         let node = Node::new(peer.name(), role, 0, limits);
         let identity = signer.identity(peer);
-        Self { directory: Directory::new(&node, identity.clone(), epoch), node, identity, peer: peer.clone() }
+        let (directory, exchange) = Directory::new(&node, identity.clone(), epoch);
+        spawn_local(exchange);
+        Self { directory, node, identity, peer: peer.clone() }
     }
 
     pub(crate) fn wire(&self, other: &Self) -> Wire {

@@ -81,7 +81,8 @@ impl EdgeNode {
         let shard = u16::try_from(index).unwrap_or(u16::MAX);
         let node = Node::new(name, Role::Edge, shard, share.limits.clone());
         tasks.spawn_local(vital("status", share.shards.add(node.clone())));
-        let (tunnels, calls) = Tunnels::new(node.clone(), share.identity.clone());
+        let (tunnels, calls, taking) = Tunnels::new(node.clone(), share.identity.clone());
+        tasks.spawn_local(vital("tunnels of other edges", taking));
         let counters = worker.process.registry.register(EdgeCounters::new("overlay."));
         let edge = Rc::new(Self {
             tunnels,
@@ -97,7 +98,8 @@ impl EdgeNode {
             tasks.spawn_local(vital("overlay", uplink::keep(node.clone(), share.identity.clone(), uplink.clone())));
         }
         if index == FIRST {
-            let directory = Directory::new(&node, share.identity.clone(), share.epoch);
+            let (directory, exchange) = Directory::new(&node, share.identity.clone(), share.epoch);
+            tasks.spawn_local(vital("announcements", exchange));
             match control::listen(&share.control_socket) {
                 Ok(listener) => {
                     let answer = status(node.clone(), share.clone(), directory.clone(), listener);
