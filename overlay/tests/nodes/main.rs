@@ -5,6 +5,7 @@
 mod announcements;
 mod bounds;
 mod catalogue;
+mod control;
 mod enroll;
 mod folder;
 mod hostile;

@@ -158,7 +158,7 @@ async fn take_calls(worker: Rc<Worker>, edge: Rc<EdgeNode>, mut calls: mpsc::Rec
 
 /// Answers those who ask how it is doing.
 async fn status(node: Rc<Node>, share: EdgeShare, directory: Rc<Directory>, listener: UnixListener) {
-    let answer = async |question| match question {
+    let answer = async move |question| match question {
         Question::Status => {
             let (answers, identity) = (share.shards.ask().await, share.identity.borrow().clone());
             let mut status = Status::of(&node, &identity, &directory, answers);
