@@ -1,9 +1,12 @@
 //! How a node is doing, in words and numbers that stay.
 
+mod trust;
+
 use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::trust::{RootStatus, TrustStatus};
 use crate::catalogue::Directory;
 use crate::enroll::{Rotation, unix_now};
 use crate::identity::Identity;
@@ -19,6 +22,8 @@ pub struct Status {
     pub node: Peer,
     /// For how long its certificate is good, seconds.
     pub certificate_seconds: u64,
+    /// Whom it believes.
+    pub trust: TrustStatus,
     /// Its links.
     pub links: Vec<LinkStatus>,
     /// Streams that end here, those of tunnels to other edges.
@@ -151,6 +156,7 @@ impl Status {
             overlay: identity.overlay().to_owned(),
             node: identity.peer().clone(),
             certificate_seconds: end.saturating_sub(unix_now()),
+            trust: TrustStatus::of(identity.trust(), unix_now()),
             links: Vec::new(),
             streams: 0,
             edges: edges(node, directory),

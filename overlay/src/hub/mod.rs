@@ -147,7 +147,7 @@ impl Hub {
         others.dedup();
         others.retain(|hub| *hub != advertise);
         let hubs = [vec![advertise], others.clone()].concat();
-        let shards = Shards::default();
+        let shards = Shards::new(identity.borrow().trust().clone());
         let answering = shards.add(node.clone());
         let desk = Rc::new(Desk { node, shards, directory, identity, authority, hubs });
         let mut hub = Self { desk, address, vital: Vital::default() };

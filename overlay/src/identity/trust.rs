@@ -226,6 +226,12 @@ impl Trust {
         Held { number: current.number, roots: current.roots.clone(), denied: current.denied.iter().copied().collect() }
     }
 
+    /// The number of the statement, 0 before there was one, and how many were revoked.
+    pub fn statement(&self) -> (u64, usize) {
+        let current = self.current.borrow();
+        (current.number, current.denied.len())
+    }
+
     /// The roots that are believed.
     pub fn roots(&self) -> Vec<CertificateDer<'static>> {
         self.current.borrow().roots.clone()

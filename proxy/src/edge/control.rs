@@ -185,7 +185,7 @@ impl Edge {
             workload: workload.as_ref().map_or_else(String::new, SpiffeId::to_string).into(),
             known,
             limits: Limits::default(),
-            shards: Shards::default(),
+            shards: Shards::new(trust.clone()),
         };
         tasks.spawn(vital("trust", folder.clone().keep_trust(trust)));
         tasks.spawn(vital("renewal of the certificate", overlay::enroll::renew::keep(folder, identity)));
