@@ -160,11 +160,6 @@ async fn answer_one(stream: UnixStream, answer: &impl AsyncFn(Question) -> Reply
     stream.shutdown().await
 }
 
-/// Whether a process listens.
-pub async fn is_served(path: &Path) -> bool {
-    UnixStream::connect(path).await.is_ok()
-}
-
 /// Asks the process that listens at a path.
 ///
 /// # Errors

@@ -23,7 +23,7 @@ use self::vital::Vital;
 use crate::catalogue::Directory;
 use crate::control::{self, Question, Reply};
 use crate::enroll::{AuthorityError, EnrollServer, EtcdOptions, StoreError, renew};
-use crate::folder::{Folder, FolderError};
+use crate::folder::{Folder, FolderError, FolderLock};
 use crate::identity::{Identity, IdentityError};
 use crate::node::{Limits, Node, Peer, Role};
 use crate::shards::Shards;
@@ -62,9 +62,6 @@ pub enum StoreOptions {
 /// Why a hub does not start, or ends.
 #[derive(Debug, Error)]
 pub enum HubError {
-    /// The folder is in use.
-    #[error("{}: another process runs with this folder", .0.display())]
-    Running(PathBuf),
     /// There is nothing in the folder, and no name to begin with.
     #[error("the folder is empty: join with the token of a hub, or give a name and an overlay to found a new one")]
     NotJoined,
@@ -110,6 +107,7 @@ pub struct Hub {
     desk: Rc<Desk>,
     address: SocketAddr,
     vital: Vital,
+    _lock: FolderLock,
 }
 
 impl Hub {
@@ -120,9 +118,7 @@ impl Hub {
     pub async fn start(options: HubOptions) -> Result<Self, HubError> {
         let HubOptions { folder, name, overlay, listen, advertise, peers, certificate_lifetime: lifetime, store } =
             options;
-        if control::is_served(&folder.control_socket()).await {
-            return Err(HubError::Running(folder.path().into()));
-        }
+        let lock = folder.lock()?;
         let (name, overlay) = (name.as_deref(), overlay.as_deref());
         check_names(&folder, name, overlay)?;
         let founding = Founding { folder: &folder, store: &store, name, overlay, lifetime };
@@ -150,7 +146,7 @@ impl Hub {
         let shards = Shards::new(identity.borrow().trust().clone());
         let answering = shards.add(node.clone());
         let desk = Rc::new(Desk { node, shards, directory, identity, authority, hubs });
-        let mut hub = Self { desk, address, vital: Vital::default() };
+        let mut hub = Self { desk, address, vital: Vital::default(), _lock: lock };
         hub.vital.run("answering", answering);
         hub.vital.run("the exchange of announcements", exchange);
         hub.take_links(listener);

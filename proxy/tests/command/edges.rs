@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::gateway::{Backend, Gateway, folder, free_port, get};
+use super::gateway::{Backend, Gateway, eventually, folder, free_port, get};
 use super::{SELVEDGE, gateway_yaml};
 
 /// What the edges have in common: a hub that is ready for them.
@@ -54,7 +54,7 @@ impl Overlay {
     /// Waits for the hub.
     fn token(&self, edge: &str) -> String {
         let mut token = String::new();
-        super::gateway::eventually("a token", || {
+        eventually("a token", || {
             let mut create = Command::new(SELVEDGE);
             create.args(["token", "create", "--tenant", "acme", "--edge", edge, "--state"]).arg(self.hub.path());
             let made = create.output().unwrap();
@@ -328,6 +328,33 @@ fn edges_find_each_other_again_when_the_hub_or_one_of_them_was_away() {
     a.gateway = Edge::run(&a.state, &a.folder);
     answers(&a, port, &[("/", "b")]);
     assert_eq!(std::fs::read(a.folder.path().join("selvedge-imports.yaml")).unwrap(), before);
+}
+
+#[test]
+fn one_process_is_an_edge_and_the_next_may_start_while_it_drains() {
+    let overlay = Overlay::start();
+    let (backend, answer) = Backend::holding("b");
+    let port = free_port();
+    let files = [("gateway.yaml", gateway_yaml(port)), ("services.yaml", service("ratings", "", backend.port))];
+    let files = files.each_ref().map(|(name, text)| (*name, text.as_str()));
+    let route = "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: web, namespace: edge}\nspec:\n  hosts: ['*']\n  \
+                 gateways: [web]\n  http: [{route: [{destination: {host: ratings.shop.example}}]}]\n";
+    let a = Edge::start(overlay.join("a", ""), &[files[0], files[1], ("routes.yaml", route)]);
+    a.gateway.eventually("the gateway", || a.gateway.admin_get("/ready").is_some_and(|page| page.contains("200")));
+
+    let mut second = Edge::run(&a.state, &a.folder);
+    assert!(!second.wait().success());
+    let complaint = format!("{}: another process runs with this folder", a.state.path().display());
+    assert!(second.log().contains(&complaint), "{}", second.log());
+
+    let mut client = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
+    client.write_all(b"GET / HTTP/1.1\r\nhost: test\r\n\r\n").unwrap();
+    eventually("the request", || backend.requests() == 1);
+    a.gateway.terminate();
+    a.gateway.eventually("the drain", || a.gateway.admin_get("/ready").is_none_or(|page| page.contains("503")));
+    let next = Edge::run(&a.state, &a.folder);
+    next.eventually("the next process", || next.admin_get("/ready").is_some_and(|page| page.contains("200")));
+    drop(answer);
 }
 
 #[test]
