@@ -25,7 +25,7 @@ pub use self::incoming::Incoming;
 use self::incoming::take_call;
 use crate::datagram::{Channel, Flow, Seals};
 use crate::identity::{Current, IdentityError, TUNNEL_PROTOCOL};
-use crate::link::{Driver, Link, LinkEnd, LinkStream, Timing, code};
+use crate::link::{Driver, Link, LinkEnd, LinkStream, Served, Timing, code};
 use crate::node::{Node, Peer, count};
 use crate::stream::{OverlayStream, Way};
 use crate::uplink::REVOKED;
@@ -92,20 +92,22 @@ pub struct Tunnels {
 
 impl Tunnels {
     /// Takes the streams that other edges open to a node; calls that come over them are to be taken from the channel. Tunnels are opened and accepted
-    /// with the identity of the time.
-    pub fn new(node: Rc<Node>, identity: Current) -> (Rc<Self>, mpsc::Receiver<Incoming>) {
+    /// with the identity of the time. The future takes the streams, and must be run on the thread of the node.
+    pub fn new(
+        node: Rc<Node>,
+        identity: Current,
+    ) -> (Rc<Self>, mpsc::Receiver<Incoming>, impl Future<Output = ()> + use<>) {
         let (calls, incoming_calls) = mpsc::channel(MOST_WAITING);
         let incoming = node.incoming();
         let tunnels = Rc::new(Self { node, identity, tunnels: RefCell::default(), calls });
-        if let Some(mut incoming) = incoming {
-            let taker = tunnels.clone();
-            spawn_local(async move {
-                while let Some(stream) = incoming.recv().await {
-                    spawn_local(taker.clone().accept(stream));
-                }
-            });
-        }
-        (tunnels, incoming_calls)
+        let taker = tunnels.clone();
+        let run = async move {
+            let Some(mut incoming) = incoming else { return std::future::pending().await };
+            while let Some(stream) = incoming.recv().await {
+                spawn_local(taker.clone().accept(stream));
+            }
+        };
+        (tunnels, incoming_calls, run)
     }
 
     /// Connects to a service of another edge.
@@ -215,6 +217,7 @@ impl Tunnels {
     /// Takes calls from the other edge for as long as the tunnel lives, or until that edge is let in no longer.
     async fn serve(self: Rc<Self>, peer: Peer, link: Link, datagrams: Rc<Channel>) {
         let trust = self.identity.borrow().trust().clone();
+        let _served = Served(link.clone());
         tokio::select! {
             () = self.take_calls(&peer, &link, &datagrams) => {}
             () = datagrams.run() => {}

@@ -22,6 +22,7 @@ use overlay_wire::frame::{Code, StreamId};
 use overlay_wire::mux::{Event, Limits, Mux, Side, Urgency};
 
 pub use self::driver::{Driver, Timing};
+pub(crate) use self::end::Served;
 pub use self::end::{LinkEnd, code};
 pub use self::stream::LinkStream;
 use self::waiting::Waiting;

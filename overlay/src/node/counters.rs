@@ -99,6 +99,12 @@ counters! {
     /// Announcements, and statements of the authority, that were refused: the signature is not good, what they say cannot be, a link brings them twice, or too many wait to
     /// be looked at.
     announcements_refused,
+    /// Announcements and confirmations of which nothing is new: their signatures are not looked at.
+    announcements_known,
+    /// How often a peer that tells too much was read later.
+    announcements_delayed,
+    /// Announcements that there was no room for.
+    announcements_without_room,
     /// Calls in tunnels that nobody took in time.
     calls_refused,
     /// Certificates that were signed, by a hub with the authority.

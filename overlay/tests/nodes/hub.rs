@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use overlay::control::{Question, Reply};
 use overlay::enroll::{JoinError, RedbStore, Token, join, renew};
+use overlay::folder::FolderError;
 use overlay::hub::{Hub, HubError};
 use overlay::node::Peer;
 use overlay_wire::call::{Call, Outcome, Transport};
@@ -151,7 +152,7 @@ async fn a_folder_is_used_by_one_hub_of_one_name() {
     let test = async {
         let site = Site::found().await;
         let running = Hub::start(options(&site.directory)).await.unwrap_err();
-        assert!(matches!(running, HubError::Running(_)), "{running}");
+        assert!(matches!(running, HubError::Folder(FolderError::InUse(_))), "{running}");
         let Site { hub: started, directory, .. } = site;
         started.run(std::future::ready(())).await.unwrap();
         let mut renamed = options(&directory);

@@ -31,8 +31,10 @@ impl Lab {
         let node = |name, role| Node::new(name, role, 0, Limits::default());
         let (a, b, h) = (node("a", Role::Edge), node("b", Role::Edge), node("h", Role::Hub));
         let wires = vec![Wire::new((&a, edge("a")), (&h, hub("h"))), Wire::new((&b, edge("b")), (&h, hub("h")))];
-        let (near, _) = Tunnels::new(a.clone(), near.clone());
-        let (_, calls) = Tunnels::new(b.clone(), far.clone());
+        let (near, _, near_taking) = Tunnels::new(a.clone(), near.clone());
+        let (_, calls, far_taking) = Tunnels::new(b.clone(), far.clone());
+        spawn_local(near_taking);
+        spawn_local(far_taking);
         Self { near, near_node: a, calls, far: b, hub: h, wires }
     }
 }
@@ -165,7 +167,8 @@ async fn an_edge_that_was_started_again_is_called_again() {
             let _ = timeout(Duration::from_millis(away), kept).await;
             let again = Node::new("b", Role::Edge, 0, Limits::default());
             lab.wires.push(Wire::new((&again, edge("b")), (&hub_node, hub("h"))));
-            let (_, calls) = Tunnels::new(again, identity.clone());
+            let (_, calls, taking) = Tunnels::new(again, identity.clone());
+            spawn_local(taking);
             serve(calls);
             let called = async {
                 while lab.near.connect("b", 0, &call).await.is_err() {

@@ -39,6 +39,8 @@ counters! {
         incoming_active: Gauge,
         /// Those to services that are not offered.
         incoming_not_exported: Counter,
+        /// Those to services that are offered to other edges, but not to the one that calls.
+        incoming_not_to_edge: Counter,
         /// Those of a caller for whom the edge may not speak.
         incoming_forbidden: Counter,
         /// Those of an edge that had too many.

@@ -24,9 +24,9 @@ use tokio::task::JoinSet;
 use super::answer::answer;
 use super::callers::CallerRefusal;
 use super::counters::EdgeCounters;
-use super::datagram::{self, DatagramTables, Datagrams};
+use super::datagram::{self, Datagrams};
 use super::import::KnownEdges;
-use super::tables::{Destination, Tables, Way};
+use super::tables::{Destination, NoCluster, Tables, Way};
 use crate::telemetry::seldom::Seldom;
 use crate::worker::{Worker, vital};
 
@@ -84,7 +84,8 @@ impl EdgeNode {
         let shard = u16::try_from(index).unwrap_or(u16::MAX);
         let node = Node::new(name, Role::Edge, shard, share.limits.clone());
         tasks.spawn_local(vital("status", share.shards.add(node.clone())));
-        let (tunnels, calls) = Tunnels::new(node.clone(), share.identity.clone());
+        let (tunnels, calls, taking) = Tunnels::new(node.clone(), share.identity.clone());
+        tasks.spawn_local(vital("tunnels of other edges", taking));
         let counters = worker.process.registry.register(EdgeCounters::new("overlay."));
         let edge = Rc::new(Self {
             tunnels,
@@ -103,7 +104,8 @@ impl EdgeNode {
             tasks.spawn_local(vital("overlay", uplink::keep(node.clone(), share.identity.clone(), uplink.clone())));
         }
         if index == FIRST {
-            let directory = Directory::new(&node, share.identity.clone(), share.epoch);
+            let (directory, exchange) = Directory::new(&node, share.identity.clone(), share.epoch);
+            tasks.spawn_local(vital("announcements", exchange));
             match control::listen(&share.control_socket) {
                 Ok(listener) => {
                     let answer = status(node.clone(), share.clone(), directory.clone(), listener);
@@ -150,12 +152,12 @@ impl EdgeNode {
         self.tables.borrow().callers.check(edge, caller)
     }
 
-    pub(super) fn datagram_tables<T>(&self, look: impl FnOnce(&DatagramTables) -> T) -> T {
-        look(&self.tables.borrow().datagrams)
+    pub(super) fn endpoints(&self, edge: &str, host: &str, port: u16) -> Result<Arc<[SocketAddr]>, NoCluster> {
+        self.tables.borrow().endpoints(edge, host, port).cloned()
     }
 
-    pub(super) fn cluster(&self, host: &str, port: u16) -> Option<Arc<str>> {
-        self.tables.borrow().cluster(host, port).cloned()
+    pub(super) fn cluster(&self, edge: &str, host: &str, port: u16) -> Result<Arc<str>, NoCluster> {
+        self.tables.borrow().cluster(edge, host, port).cloned()
     }
 }
 
@@ -171,7 +173,7 @@ async fn take_calls(worker: Rc<Worker>, edge: Rc<EdgeNode>, mut calls: mpsc::Rec
 
 /// Answers those who ask how it is doing.
 async fn status(node: Rc<Node>, share: EdgeShare, directory: Rc<Directory>, listener: UnixListener) {
-    let answer = async |question| match question {
+    let answer = async move |question| match question {
         Question::Status => {
             let (answers, identity) = (share.shards.ask().await, share.identity.borrow().clone());
             let mut status = Status::of(&node, &identity, &directory, answers);

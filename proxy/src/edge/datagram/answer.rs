@@ -4,17 +4,18 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::pin::pin;
 use std::rc::Rc;
-use std::sync::Arc;
 
 use overlay::datagram::Flow;
+use overlay::node::Place;
 use overlay::tunnel::Incoming;
-use overlay_wire::call::Outcome;
+use overlay_wire::call::{Call, Outcome};
 use tokio::net::UdpSocket;
 use tokio::time::{Instant, sleep_until};
 
 use super::IDLE;
-use crate::edge::answer::{allows_caller, refuse};
+use crate::edge::answer::{Refusal, check_caller, not_offered};
 use crate::edge::node::EdgeNode;
+use crate::edge::tables::NoCluster;
 use crate::worker::Worker;
 
 /// Flows of one edge that a worker serves at a time: each has a socket.
@@ -25,35 +26,45 @@ pub(in crate::edge) async fn answer(worker: Rc<Worker>, edge: Rc<EdgeNode>, inco
     let counters = edge.counters();
     counters.datagram_incoming_total.increment();
     let _active = counters.datagram_incoming_active.hold();
-    let (host, port) = (incoming.call.host.clone(), incoming.call.port);
-    let from = incoming.peer.name().to_owned();
-    let Some(_place) = edge.datagrams.incoming_of.take(from.clone(), MOST_OF_EDGE) else {
-        counters.incoming_overloaded.increment();
-        return refuse(incoming, Outcome::Overloaded, "too many flows of this edge").await;
-    };
-    let Some(incoming) = allows_caller(&worker, &edge, incoming).await else { return };
-    let Some(endpoints) = endpoints(&edge, &host, port) else {
-        counters.incoming_not_exported.increment();
-        tracing::debug!(edge = from, "asks for {host}:{port} by UDP, which is not offered");
-        return refuse(incoming, Outcome::NotExported, "").await;
-    };
-    let upstream = match Upstream::open(&edge, &endpoints).await {
-        Ok(upstream) => upstream,
-        Err(error) => {
-            counters.incoming_unreachable.increment();
-            return refuse(incoming, Outcome::Unreachable, &error.to_string()).await;
+    let (from, call) = (incoming.peer.name().to_owned(), incoming.call.clone());
+    match connect_to(&worker, &edge, &from, &call).await {
+        Ok((_place, upstream)) => match incoming.open_flow().await {
+            Ok(flow) => relay(&edge, &flow, upstream, || endpoints(&edge, &from, &call).ok()).await,
+            Err(error) => tracing::debug!(edge = from, "is gone before it could be answered: {error}"),
+        },
+        Err(Refusal { outcome, reason }) => {
+            let Call { host, port, .. } = call;
+            tracing::debug!(edge = from, host, port, ?reason, "a flow of another edge: {outcome}");
+            // Who is gone needs no answer.
+            drop(incoming.answer(outcome, &reason).await);
         }
-    };
-    match incoming.open_flow().await {
-        Ok(flow) => relay(&edge, &flow, upstream, || self::endpoints(&edge, &host, port)).await,
-        Err(error) => tracing::debug!(edge = from, "is gone before it could be answered: {error}"),
     }
 }
 
-/// Who answers; `None` if it is not offered. What other edges have is theirs to ask for.
-fn endpoints(edge: &EdgeNode, host: &str, port: u16) -> Option<Vec<SocketAddr>> {
-    let endpoints: Arc<[SocketAddr]> = edge.datagram_tables(|tables| tables.endpoints(host, port).cloned())?;
-    Some(endpoints.iter().copied().filter(|address| edge.way(*address).is_none()).collect())
+/// The endpoint's side of a flow, and the place that the flow has among those of its edge.
+async fn connect_to(
+    worker: &Worker,
+    edge: &EdgeNode,
+    from: &str,
+    call: &Call,
+) -> Result<(Place<String>, Upstream), Refusal> {
+    let Some(place) = edge.datagrams.incoming_of.take(from.to_owned(), MOST_OF_EDGE) else {
+        edge.counters().incoming_overloaded.increment();
+        return Err(Refusal::new(Outcome::Overloaded, "too many flows of this edge"));
+    };
+    check_caller(worker, edge, from, call)?;
+    let endpoints = endpoints(edge, from, call).map_err(|problem| not_offered(edge, problem))?;
+    let upstream = Upstream::open(edge, &endpoints).await.map_err(|error| {
+        edge.counters().incoming_unreachable.increment();
+        Refusal::new(Outcome::Unreachable, error.to_string())
+    })?;
+    Ok((place, upstream))
+}
+
+/// Who answers. What other edges have is theirs to ask for.
+fn endpoints(edge: &EdgeNode, from: &str, call: &Call) -> Result<Vec<SocketAddr>, NoCluster> {
+    let endpoints = edge.endpoints(from, &call.host, call.port)?;
+    Ok(endpoints.iter().copied().filter(|address| edge.way(*address).is_none()).collect())
 }
 
 /// A socket, and the endpoint that it is connected to.

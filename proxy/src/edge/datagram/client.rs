@@ -69,7 +69,7 @@ async fn connect(listener: &Listener) -> Option<(Arc<str>, Flow)> {
     let Listener { worker, edge, service, .. } = listener;
     let (mut tried, mut why) = (Vec::new(), "no edge has it".to_owned());
     loop {
-        let providers = edge.datagram_tables(|tables| tables.providers(service));
+        let providers = edge.tables.borrow().datagrams.providers(service);
         let Some(provider) = edge.datagrams.choice.best(service, &providers, &tried) else {
             if let Some(count) = edge.datagrams.nowhere.happened(worker.io.clock.now()) {
                 let Service { host, port, listen } = service;

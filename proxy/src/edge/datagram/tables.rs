@@ -1,6 +1,5 @@
-//! What workers look up: where UDP services are taken, which edges have them, and who answers here.
+//! What workers look up: where UDP services are taken, and which edges have them.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -12,10 +11,7 @@ use crate::edge::import::KnownEdges;
 /// All of it, replaced as a whole.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DatagramTables {
-    /// UDP services of other edges.
     pub(super) imports: Vec<Import>,
-    /// UDP services here, by the name and port under which they are offered.
-    exports: BTreeMap<(String, u16), Arc<[SocketAddr]>>,
 }
 
 /// A UDP service of other edges.
@@ -50,21 +46,14 @@ pub(in crate::edge) struct Here<'a> {
 }
 
 impl DatagramTables {
-    /// Of what is configured, what other edges offer, and what is offered here.
-    pub(in crate::edge) fn new(
-        here: &Here<'_>,
-        wanted: &[DatagramImport],
-        edges: &KnownEdges,
-        exports: &[(String, u16, Arc<[SocketAddr]>)],
-    ) -> Self {
+    /// Of what is configured, and what other edges offer.
+    pub(in crate::edge) fn new(here: &Here<'_>, wanted: &[DatagramImport], edges: &KnownEdges) -> Self {
         let imports = wanted.iter().map(|wanted| {
             let DatagramImport { host, port, listen, .. } = wanted;
             let service = Service { listen: *listen, host: host.as_str().into(), port: *port };
             Import { service, providers: providers(here, wanted, edges).collect() }
         });
-        let exports =
-            exports.iter().map(|(host, port, endpoints)| ((host.clone(), *port), endpoints.clone())).collect();
-        Self { imports: imports.collect(), exports }
+        Self { imports: imports.collect() }
     }
 
     /// The edges that have a service.
@@ -73,21 +62,11 @@ impl DatagramTables {
         import.map(|import| import.providers.clone()).unwrap_or_default()
     }
 
-    /// Who answers here; `None` if it is not offered.
-    pub(super) fn endpoints(&self, host: &str, port: u16) -> Option<&Arc<[SocketAddr]>> {
-        self.exports.get(&(host.to_owned(), port))
-    }
-
     /// For who asks what is taken: hosts and edges.
     pub(in crate::edge) fn imported(&self) -> impl Iterator<Item = (&str, &str)> {
         self.imports
             .iter()
             .flat_map(|import| import.providers.iter().map(|provider| (&*import.service.host, &*provider.edge)))
-    }
-
-    /// For who asks what is offered: hosts and ports.
-    pub(in crate::edge) fn exported(&self) -> impl Iterator<Item = (&str, u16)> {
-        self.exports.keys().map(|(host, port)| (host.as_str(), *port))
     }
 }
 
@@ -119,6 +98,8 @@ fn nearness(here: &str, there: &str) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use overlay::catalogue::{Announcement, Port, Service as Offered};
 
     use super::*;
@@ -153,13 +134,13 @@ mod tests {
             [DatagramImport { host: "dns.shop.global".to_owned(), port: 53, listen, edges }]
         };
         let here = Here { name: "here", locality: "eu/one/y" };
-        let tables = DatagramTables::new(&here, &wanted(&[]), &edges, &[]);
+        let tables = DatagramTables::new(&here, &wanted(&[]), &edges);
         let service = Service { listen, host: "dns.shop.global".into(), port: 53 };
         let found = tables.providers(&service);
         let found: Vec<_> =
             found.iter().map(|provider| (&*provider.edge, provider.nearness, provider.weight)).collect();
         assert_eq!(found, [("a", 2, 1), ("b", 1, 1), ("c", 0, 1)]);
-        let some = DatagramTables::new(&here, &wanted(&["c", "tcp"]), &edges, &[]).providers(&service);
+        let some = DatagramTables::new(&here, &wanted(&["c", "tcp"]), &edges).providers(&service);
         assert_eq!(some.iter().map(|provider| &*provider.edge).collect::<Vec<_>>(), ["c"]);
         assert!(tables.providers(&Service { port: 54, ..service }).is_empty());
     }
