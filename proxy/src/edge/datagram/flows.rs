@@ -50,7 +50,13 @@ impl Flows {
 
     /// Ends those of a socket.
     pub(super) fn end(&self, listen: SocketAddr) {
-        self.0.borrow().iter().filter(|(key, _)| key.listen == listen).for_each(|(_, inbox)| inbox.close());
+        self.0.borrow_mut().retain(|key, inbox| {
+            let stays = key.listen != listen;
+            if !stays {
+                inbox.close();
+            }
+            stays
+        });
     }
 
     fn displaced(&self, key: &Key) -> Option<Key> {
@@ -123,5 +129,6 @@ mod tests {
         assert!(flows.find(&key([10, 0, 0, 1], 1)).is_some());
         flows.end(([127, 0, 0, 1], 53).into());
         assert!(second.inbox.next().await.is_none());
+        assert!(flows.find(&key([10, 0, 0, 1], 1)).is_none());
     }
 }

@@ -11,6 +11,7 @@ use tokio::net::UdpSocket;
 use tokio::task::JoinSet;
 
 use super::client::Listener;
+use super::flows::Flows;
 use super::tables::Service;
 use crate::edge::node::EdgeNode;
 use crate::telemetry::seldom::Seldom;
@@ -24,19 +25,12 @@ const RECEIVE_BUFFER: usize = 1024 * 1024;
 /// Serves what the tables say, for as long as it is run.
 pub(in crate::edge) async fn listen(worker: Rc<Worker>, edge: Rc<EdgeNode>) {
     let mut tables = edge.tables.clone();
-    let mut sockets: HashMap<Service, JoinSet<()>> = HashMap::new();
+    let mut sockets: HashMap<Service, Open> = HashMap::new();
     let mut complaints: HashMap<Service, Seldom> = HashMap::new();
     loop {
         let wanted: Vec<Service> =
             tables.borrow_and_update().datagrams.imports.iter().map(|import| import.service.clone()).collect();
-        sockets.retain(|service, socket| {
-            let has_ended = socket.try_join_next().is_some();
-            let stays = wanted.contains(service) && !has_ended;
-            if !stays {
-                edge.datagrams.flows.end(service.listen);
-            }
-            stays
-        });
+        sockets.retain(|service, open| wanted.contains(service) && !open.has_ended());
         complaints.retain(|service, _| wanted.contains(service));
         for service in wanted {
             if sockets.contains_key(&service) {
@@ -45,8 +39,8 @@ pub(in crate::edge) async fn listen(worker: Rc<Worker>, edge: Rc<EdgeNode>) {
             match open(service.listen) {
                 Ok(socket) => {
                     let (worker, edge) = (worker.clone(), edge.clone());
-                    let listener = Rc::new(Listener { worker, edge, service: service.clone(), socket });
-                    sockets.entry(service).or_default().spawn_local(receive(listener));
+                    let listener = Listener { worker, edge, service: service.clone(), socket };
+                    sockets.insert(service, Open::new(listener));
                 }
                 Err(error) => {
                     let Service { host, port, listen } = service.clone();
@@ -60,6 +54,33 @@ pub(in crate::edge) async fn listen(worker: Rc<Worker>, edge: Rc<EdgeNode>) {
             changed = tables.changed() => if changed.is_err() { return },
             () = tokio::time::sleep(TRY_AGAIN) => {}
         }
+    }
+}
+
+/// A socket that is received from, and its flows: until it is dropped.
+struct Open {
+    flows: Rc<Flows>,
+    listen: SocketAddr,
+    receiving: JoinSet<()>,
+}
+
+impl Open {
+    fn new(listener: Listener) -> Self {
+        let (flows, listen) = (listener.edge.datagrams.flows.clone(), listener.service.listen);
+        let mut receiving = JoinSet::new();
+        receiving.spawn_local(receive(Rc::new(listener)));
+        Self { flows, listen, receiving }
+    }
+
+    fn has_ended(&mut self) -> bool {
+        self.receiving.try_join_next().is_some()
+    }
+}
+
+impl Drop for Open {
+    /// A flow keeps the socket, to which the kernel would go on to lead its share of clients.
+    fn drop(&mut self) {
+        self.flows.end(self.listen);
     }
 }
 
