@@ -27,7 +27,7 @@ type check struct {
 // All checks.
 func All(settings Settings) []checking.Check {
 	var all []checking.Check
-	checks := slices.Concat(callChecks, changeChecks, secretChecks, tenantChecks, failureChecks)
+	checks := slices.Concat(callChecks, changeChecks, secretChecks, tenantChecks, failureChecks, datagramChecks)
 	if !settings.WithoutLoad {
 		checks = append(checks, loadChecks...)
 	}

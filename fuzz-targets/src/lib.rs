@@ -32,6 +32,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("http2_client", http2::client),
     ("http2_server", http2::server),
     ("overlay_call", overlay::call::run),
+    ("overlay_datagram", overlay::datagram::run),
     ("overlay_leg", overlay::leg::run),
     ("overlay_link", overlay::link::run),
     ("overlay_stream", overlay::stream::run),

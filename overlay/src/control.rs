@@ -1,15 +1,20 @@
-//! How an operator asks a running node: one question and one answer, a line of JSON each, over a socket that only its owner may open.
+//! How an operator asks a running node: one question and one answer, a line of JSON each, over a socket that only its owner may open. What a node has begun it
+//! finishes, whoever still waits for the answer.
 
 use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::Semaphore;
+use tokio::task::spawn_local;
 use tokio::time::{sleep, timeout};
 
 use crate::node::Peer;
@@ -19,8 +24,12 @@ use crate::status::{RotationStatus, Status};
 const NAME: &str = "control.sock";
 /// The longest question, bytes.
 const LONGEST: u64 = 64 * 1024;
-/// Time for a question and its answer. One is answered after the other.
+/// Time for a question to arrive, and for its answer to be taken.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long who asks waits for the answer: a store that is away takes its time for each of several steps.
+const ANSWER: Duration = Duration::from_secs(60);
+/// Questions that are answered at a time; others wait.
+const MOST_ASKING: usize = 16;
 /// After an error of the socket.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -73,6 +82,14 @@ pub enum ControlError {
         /// What the system says.
         error: io::Error,
     },
+    /// Nothing came in time. What was asked for may be done nevertheless.
+    #[error("{}: no answer in {patience:?}; what was asked for may be done all the same: `selvedge status` says how it is", .path.display())]
+    Late {
+        /// The socket.
+        path: PathBuf,
+        /// How long it was waited.
+        patience: Duration,
+    },
     /// What came is no answer.
     #[error("{}: no answer: {reason}", .path.display())]
     NoAnswer {
@@ -104,15 +121,21 @@ pub fn listen(path: &Path) -> io::Result<UnixListener> {
     Ok(listener)
 }
 
-/// Answers for as long as it runs.
-pub async fn serve(listener: UnixListener, answer: impl AsyncFn(Question) -> Reply) {
+/// Answers for as long as it runs, on the thread of a [`LocalSet`](tokio::task::LocalSet). An answer that was begun is finished, even if who asked is gone.
+pub async fn serve(listener: UnixListener, answer: impl AsyncFn(Question) -> Reply + 'static) {
+    let (answer, places) = (Rc::new(answer), Arc::new(Semaphore::new(MOST_ASKING)));
     loop {
+        // It is never closed.
+        let Ok(place) = places.clone().acquire_owned().await else { return };
         match listener.accept().await {
             Ok((stream, _)) => {
-                let answered = timeout(PATIENCE, answer_one(stream, &answer)).await;
-                if let Err(error) = answered.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
-                    tracing::debug!("somebody who asks: {error}");
-                }
+                let answer = answer.clone();
+                spawn_local(async move {
+                    let _place = place;
+                    if let Err(error) = answer_one(stream, &*answer).await {
+                        tracing::debug!("somebody who asks: {error}");
+                    }
+                });
             }
             Err(error) => {
                 tracing::warn!("cannot be asked: {error}");
@@ -125,20 +148,16 @@ pub async fn serve(listener: UnixListener, answer: impl AsyncFn(Question) -> Rep
 async fn answer_one(stream: UnixStream, answer: &impl AsyncFn(Question) -> Reply) -> io::Result<()> {
     let mut stream = BufReader::new(stream);
     let mut line = String::new();
-    (&mut stream).take(LONGEST).read_line(&mut line).await?;
+    let mut limited = (&mut stream).take(LONGEST);
+    timeout(PATIENCE, limited.read_line(&mut line)).await??;
     let reply = match serde_json::from_str(&line) {
         Ok(question) => answer(question).await,
         Err(error) => Reply::Refused(format!("not a question: {error}")),
     };
     let mut bytes = serde_json::to_vec(&reply)?;
     bytes.push(b'\n');
-    stream.write_all(&bytes).await?;
+    timeout(PATIENCE, stream.write_all(&bytes)).await??;
     stream.shutdown().await
-}
-
-/// Whether a process listens.
-pub async fn is_served(path: &Path) -> bool {
-    UnixStream::connect(path).await.is_ok()
 }
 
 /// Asks the process that listens at a path.
@@ -148,7 +167,7 @@ pub async fn is_served(path: &Path) -> bool {
 pub async fn ask(path: &Path, question: &Question) -> Result<Reply, ControlError> {
     let unreachable = |error| ControlError::Unreachable { path: path.into(), error };
     let mut stream = UnixStream::connect(path).await.map_err(unreachable)?;
-    let asked = timeout(PATIENCE, async {
+    let asked = timeout(ANSWER, async {
         let mut line = serde_json::to_vec(question)?;
         line.push(b'\n');
         stream.write_all(&line).await?;
@@ -156,6 +175,6 @@ pub async fn ask(path: &Path, question: &Question) -> Result<Reply, ControlError
         stream.read_to_end(&mut answer).await?;
         Ok::<_, io::Error>(serde_json::from_slice(&answer)?)
     });
-    let answered = asked.await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+    let answered = asked.await.map_err(|_| ControlError::Late { path: path.into(), patience: ANSWER })?;
     answered.map_err(|error| ControlError::NoAnswer { path: path.into(), reason: error.to_string() })
 }

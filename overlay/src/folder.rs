@@ -3,6 +3,7 @@
 //! Every file is replaced as a whole, and is on the disk before anybody goes on: whatever stops the process or the machine, there is the old one or
 //! the new one.
 
+mod lock;
 mod replace;
 mod trust;
 
@@ -19,6 +20,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+pub use self::lock::FolderLock;
 pub use self::replace::replace_file;
 use crate::control;
 use crate::enroll::{Joined, Token, unix_now};
@@ -57,6 +59,9 @@ pub enum FolderError {
     /// There is no certificate.
     #[error("{}: no node has joined with this folder", .0.display())]
     NotJoined(PathBuf),
+    /// Only one process may use it.
+    #[error("{}: another process runs with this folder", .0.display())]
+    InUse(PathBuf),
     /// It is the folder of another node.
     #[error("{}: is the folder of {found}; another is needed for {wanted}", .path.display())]
     Other {

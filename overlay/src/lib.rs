@@ -1,10 +1,11 @@
 //! How edges reach each other.
 //!
 //! Edges dial out to hubs, or to each other, over *links* ([`link`]). A [`node`] has links, and *streams* ([`stream`]) to other edges, which hubs relay.
-//! A stream outlives the links that carry it. Nothing here knows of HTTP or of the mesh.
+//! A stream outlives the links that carry it; datagrams ([`datagram`]) go beside it. Nothing here knows of HTTP or of the mesh.
 
 pub mod catalogue;
 pub mod control;
+pub mod datagram;
 pub mod enroll;
 pub mod folder;
 mod handshakes;

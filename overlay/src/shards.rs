@@ -7,17 +7,22 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
+use crate::enroll::unix_now;
+use crate::identity::Trust;
 use crate::node::{Counters, Node};
-use crate::status::NodeStatus;
+use crate::status::{NodeStatus, TrustStatus};
 
 /// How long a thread may take for its answer: who asks wants to know that one does not.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// Questions that a node has not answered yet.
 const MOST_WAITING: usize = 16;
 
-/// All nodes of a process. Clones are the same.
-#[derive(Clone, Debug, Default)]
-pub struct Shards(Arc<Mutex<Vec<Shard>>>);
+/// All nodes of a process, which believe the same. Clones are the same.
+#[derive(Clone, Debug)]
+pub struct Shards {
+    trust: Arc<Trust>,
+    shards: Arc<Mutex<Vec<Shard>>>,
+}
 
 #[derive(Clone, Debug)]
 struct Shard {
@@ -36,6 +41,16 @@ pub struct ShardAnswers {
 }
 
 impl Shards {
+    /// Of nodes that believe this. There is none yet.
+    pub fn new(trust: Arc<Trust>) -> Self {
+        Self { trust, shards: Arc::default() }
+    }
+
+    /// Whom all of them believe.
+    pub fn trust(&self) -> TrustStatus {
+        TrustStatus::of(&self.trust, unix_now())
+    }
+
     /// Adds a node. What is returned answers for it, and must be run on its thread.
     pub fn add(&self, node: Rc<Node>) -> impl Future<Output = ()> + use<> {
         let (questions, mut asked) = mpsc::channel::<oneshot::Sender<NodeStatus>>(MOST_WAITING);
@@ -75,6 +90,6 @@ impl Shards {
 
     fn lock(&self) -> MutexGuard<'_, Vec<Shard>> {
         // Nothing that is done under the lock can fail half-way.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shards.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

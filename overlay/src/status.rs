@@ -1,7 +1,12 @@
 //! How a node is doing, in words and numbers that stay.
 
+mod trust;
+
+use std::collections::HashSet;
+
 use serde::{Deserialize, Serialize};
 
+pub use self::trust::{RootStatus, TrustStatus};
 use crate::catalogue::Directory;
 use crate::enroll::{Rotation, unix_now};
 use crate::identity::Identity;
@@ -17,6 +22,8 @@ pub struct Status {
     pub node: Peer,
     /// For how long its certificate is good, seconds.
     pub certificate_seconds: u64,
+    /// Whom it believes.
+    pub trust: TrustStatus,
     /// Its links.
     pub links: Vec<LinkStatus>,
     /// Streams that end here, those of tunnels to other edges.
@@ -149,6 +156,7 @@ impl Status {
             overlay: identity.overlay().to_owned(),
             node: identity.peer().clone(),
             certificate_seconds: end.saturating_sub(unix_now()),
+            trust: TrustStatus::of(identity.trust(), unix_now()),
             links: Vec::new(),
             streams: 0,
             edges: edges(node, directory),
@@ -192,7 +200,7 @@ fn links(node: &Node) -> Vec<LinkStatus> {
 }
 
 fn edges(node: &Node, directory: &Directory) -> Vec<EdgeStatus> {
-    let linked: Vec<String> = node.links().iter().map(|(peer, _)| peer.name().to_owned()).collect();
+    let linked: HashSet<String> = node.links().iter().map(|(peer, _)| peer.name().to_owned()).collect();
     let edges = directory.edges().into_iter().map(|(name, announcement)| EdgeStatus {
         by: node.way(&name).filter(|_| !linked.contains(&name)),
         name,

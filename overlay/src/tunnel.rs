@@ -1,7 +1,9 @@
 //! Tunnels: what two edges say to each other, unseen by the hubs between them.
 //!
 //! A tunnel is a [stream](crate::stream) with TLS inside, and in that a [link](crate::link) of its own: each connection of an application is a stream of
-//! it. Tunnels are kept per edge and class of traffic, and opened when they are first needed.
+//! it, and each [flow](crate::datagram) of datagrams has one. Tunnels are kept per edge and class of traffic, and opened when they are first needed.
+
+mod incoming;
 
 use std::cell::RefCell;
 use std::io;
@@ -19,8 +21,11 @@ use tokio::task::spawn_local;
 use tokio::time::timeout;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
+pub use self::incoming::Incoming;
+use self::incoming::take_call;
+use crate::datagram::{Channel, Flow, Seals};
 use crate::identity::{Current, IdentityError, TUNNEL_PROTOCOL};
-use crate::link::{Driver, Link, LinkEnd, LinkStream, Timing, code};
+use crate::link::{Driver, Link, LinkEnd, LinkStream, Served, Timing, code};
 use crate::node::{Node, Peer, count};
 use crate::stream::{OverlayStream, Way};
 use crate::uplink::REVOKED;
@@ -38,17 +43,6 @@ const TIMING: Timing = Timing {
     suspect_after: Duration::from_secs(3),
     silence: Duration::from_secs(60),
 };
-
-/// A connection that an edge wants to have to a service here.
-#[derive(Debug)]
-pub struct Incoming {
-    /// The edge.
-    pub peer: Peer,
-    /// What it wants.
-    pub call: Call,
-    /// To be answered by [`Incoming::answer`] first of all.
-    stream: LinkStream,
-}
 
 /// Why there is no connection.
 #[derive(Clone, Debug, Error)]
@@ -84,6 +78,7 @@ type Attempt = watch::Receiver<Option<Result<Tunnel, CallError>>>;
 struct Tunnel {
     link: Link,
     way: Way,
+    datagrams: Rc<Channel>,
 }
 
 /// The tunnels of a node.
@@ -97,20 +92,22 @@ pub struct Tunnels {
 
 impl Tunnels {
     /// Takes the streams that other edges open to a node; calls that come over them are to be taken from the channel. Tunnels are opened and accepted
-    /// with the identity of the time.
-    pub fn new(node: Rc<Node>, identity: Current) -> (Rc<Self>, mpsc::Receiver<Incoming>) {
+    /// with the identity of the time. The future takes the streams, and must be run on the thread of the node.
+    pub fn new(
+        node: Rc<Node>,
+        identity: Current,
+    ) -> (Rc<Self>, mpsc::Receiver<Incoming>, impl Future<Output = ()> + use<>) {
         let (calls, incoming_calls) = mpsc::channel(MOST_WAITING);
         let incoming = node.incoming();
         let tunnels = Rc::new(Self { node, identity, tunnels: RefCell::default(), calls });
-        if let Some(mut incoming) = incoming {
-            let taker = tunnels.clone();
-            spawn_local(async move {
-                while let Some(stream) = incoming.recv().await {
-                    spawn_local(taker.clone().accept(stream));
-                }
-            });
-        }
-        (tunnels, incoming_calls)
+        let taker = tunnels.clone();
+        let run = async move {
+            let Some(mut incoming) = incoming else { return std::future::pending().await };
+            while let Some(stream) = incoming.recv().await {
+                spawn_local(taker.clone().accept(stream));
+            }
+        };
+        (tunnels, incoming_calls, run)
     }
 
     /// Connects to a service of another edge.
@@ -118,12 +115,18 @@ impl Tunnels {
     /// # Errors
     /// There is no tunnel, or the other edge refuses.
     pub async fn connect(self: &Rc<Self>, edge: &str, class: u8, call: &Call) -> Result<LinkStream, CallError> {
-        let Tunnel { link, way } = self.tunnel(edge, class).await?;
-        tokio::select! {
-            biased;
-            answered = timeout(CALL, connect(&link, call)) => answered.unwrap_or(Err(CallError::Timeout(CALL))),
-            () = way.lost() => Err(is_away(edge)),
-        }
+        let tunnel = self.tunnel(edge, class).await?;
+        tunnel.call(edge, call).await
+    }
+
+    /// Opens a flow of datagrams to a service of another edge.
+    ///
+    /// # Errors
+    /// There is no tunnel, or the other edge refuses.
+    pub async fn open_flow(self: &Rc<Self>, edge: &str, class: u8, call: &Call) -> Result<Flow, CallError> {
+        let tunnel = self.tunnel(edge, class).await?;
+        let stream = tunnel.call(edge, call).await?;
+        Ok(tunnel.datagrams.flow(stream))
     }
 
     /// Returns when calls to an edge have a way there: its tunnel is opened if there is none. However many wait, they wait for one.
@@ -171,7 +174,7 @@ impl Tunnels {
         // The name is not what is verified: it is in the certificate, and looked at below.
         let name = ServerName::try_from("edge").map_err(|error| no_tunnel(error.to_string()))?;
         let stream = self.node.open(edge, &tenant, class);
-        let way = stream.way();
+        let (way, beside) = (stream.way(), stream.datagrams());
         let tls = tokio::select! {
             tls = TlsConnector::from(config).connect(name, stream) => tls.map_err(|error| no_tunnel(error.to_string()))?,
             () = way.lost() => return Err(is_away(edge)),
@@ -181,17 +184,19 @@ impl Tunnels {
         if peer != (Peer::Edge { name: edge.into(), tenant }) {
             return Err(no_tunnel(format!("{peer:?} answered")));
         }
+        let seals = Seals::of(tls.get_ref().1, Side::Dialled).map_err(|error| no_tunnel(error.to_string()))?;
+        let datagrams = Channel::new(beside, way.clone(), seals, self.node.counters().clone());
         let (link, driver) = Driver::new(tls, Side::Dialled, Limits::default(), Vec::new(), TIMING);
         spawn_local(driver.run());
-        spawn_local(self.clone().serve(peer, link.clone()));
-        Ok(Tunnel { link, way })
+        spawn_local(self.clone().serve(peer, link.clone(), datagrams.clone()));
+        Ok(Tunnel { link, way, datagrams })
     }
 
     async fn accept(self: Rc<Self>, stream: OverlayStream) {
         let from = stream.route().to;
         let secured = timeout(HANDSHAKE, self.secure(stream)).await;
         let problem = match secured {
-            Ok(Ok((peer, link))) => return self.serve(peer, link).await,
+            Ok(Ok((peer, link, datagrams))) => return self.serve(peer, link, datagrams).await,
             Ok(Err(error)) => error.to_string(),
             Err(_) => format!("no handshake in {HANDSHAKE:?}"),
         };
@@ -199,8 +204,9 @@ impl Tunnels {
         tracing::warn!(edge = from, "a tunnel is refused: {problem}");
     }
 
-    async fn secure(&self, stream: OverlayStream) -> Result<(Peer, Link), TunnelError> {
+    async fn secure(&self, stream: OverlayStream) -> Result<(Peer, Link, Rc<Channel>), TunnelError> {
         let claimed = stream.route();
+        let (way, beside) = (stream.way(), stream.datagrams());
         let identity = self.identity.borrow().clone();
         let config = identity.server(TUNNEL_PROTOCOL)?;
         let tls = TlsAcceptor::from(config).accept(stream).await?;
@@ -210,26 +216,30 @@ impl Tunnels {
             }
             _ => return Err(TunnelError::Other(peer)),
         }
+        let seals = Seals::of(tls.get_ref().1, Side::Accepted).map_err(IdentityError::Tls)?;
+        let datagrams = Channel::new(beside, way, seals, self.node.counters().clone());
         let (link, driver) = Driver::new(tls, Side::Accepted, Limits::default(), Vec::new(), TIMING);
         spawn_local(driver.run());
-        Ok((peer, link))
+        Ok((peer, link, datagrams))
     }
 
     /// Takes calls from the other edge for as long as the tunnel lives, or until that edge is let in no longer.
-    async fn serve(self: Rc<Self>, peer: Peer, link: Link) {
+    async fn serve(self: Rc<Self>, peer: Peer, link: Link, datagrams: Rc<Channel>) {
         let trust = self.identity.borrow().trust().clone();
+        let _served = Served(link.clone());
         tokio::select! {
-            () = self.take_calls(&peer, &link) => {}
+            () = self.take_calls(&peer, &link, &datagrams) => {}
+            () = datagrams.run() => {}
             () = trust.denied(&peer) => link.close(code::FORBIDDEN, REVOKED),
         }
     }
 
-    async fn take_calls(self: &Rc<Self>, peer: &Peer, link: &Link) {
+    async fn take_calls(self: &Rc<Self>, peer: &Peer, link: &Link, datagrams: &Rc<Channel>) {
         while let Some(stream) = link.accept().await {
-            let (tunnels, peer) = (self.clone(), peer.clone());
+            let (tunnels, peer, datagrams) = (self.clone(), peer.clone(), datagrams.clone());
             spawn_local(async move {
                 match timeout(CALL, take_call(stream)).await {
-                    Ok(Ok((call, stream))) => tunnels.take(Incoming { peer, call, stream }).await,
+                    Ok(Ok((call, stream))) => tunnels.take(Incoming { peer, call, stream, datagrams }).await,
                     Ok(Err(error)) => tracing::debug!(edge = peer.name(), "not a call: {error}"),
                     Err(_) => tracing::debug!(edge = peer.name(), "no call came"),
                 }
@@ -246,19 +256,13 @@ impl Tunnels {
     }
 }
 
-impl Incoming {
-    /// Answers. If [connected](Outcome::Connected), what comes and goes now are the connection's own bytes.
-    ///
-    /// # Errors
-    /// The tunnel broke.
-    pub async fn answer(mut self, outcome: Outcome, reason: &str) -> io::Result<LinkStream> {
-        let mut bytes = Vec::new();
-        call::put_answer(&mut bytes, outcome, reason);
-        self.stream.write_all(&bytes).await?;
-        if outcome != Outcome::Connected {
-            self.stream.shutdown().await?;
+impl Tunnel {
+    async fn call(&self, edge: &str, call: &Call) -> Result<LinkStream, CallError> {
+        tokio::select! {
+            biased;
+            answered = timeout(CALL, connect(&self.link, call)) => answered.unwrap_or(Err(CallError::Timeout(CALL))),
+            () = self.way.lost() => Err(is_away(edge)),
         }
-        Ok(self.stream)
     }
 }
 
@@ -280,7 +284,7 @@ fn is_away(edge: &str) -> CallError {
 fn is_usable(attempt: &Attempt) -> bool {
     match &*attempt.borrow() {
         None => attempt.has_changed().is_ok(),
-        Some(Ok(Tunnel { link, way })) => link.end().is_none() && !link.is_leaving() && !way.is_lost(),
+        Some(Ok(Tunnel { link, way, .. })) => link.end().is_none() && !link.is_leaving() && !way.is_lost(),
         Some(Err(_)) => false,
     }
 }
@@ -297,17 +301,6 @@ async fn connect(link: &Link, call: &Call) -> Result<LinkStream, CallError> {
             Some((Answer { outcome: Outcome::Connected, .. }, _)) => return Ok(stream),
             Some((Answer { outcome, reason }, _)) => return Err(CallError::Refused { outcome, reason }),
             None => bytes.push(stream.read_u8().await.map_err(|error| broke(&error))?),
-        }
-    }
-}
-
-/// One byte after the other, so that nothing is taken of what follows.
-async fn take_call(mut stream: LinkStream) -> io::Result<(Call, LinkStream)> {
-    let mut bytes = Vec::new();
-    loop {
-        match call::take_call(&bytes).map_err(io::Error::other)? {
-            Some((call, _)) => return Ok((call, stream)),
-            None => bytes.push(stream.read_u8().await?),
         }
     }
 }

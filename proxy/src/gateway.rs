@@ -25,7 +25,7 @@ use crate::config::local::{self, EdgeSide, LocalOptions};
 use crate::config::publish::{Mailbox, Publisher};
 use crate::config::{Control, ControlInputs, ControlOptions};
 use crate::drain::{Drain, Phase};
-use crate::edge::{Availability, Edge, EdgeOptions, KubernetesOptions, Services};
+use crate::edge::{Availability, Edge, EdgeOptions, KubernetesOptions, Services, hold};
 use crate::identity;
 use crate::io::DriverChoice;
 use crate::listener::socket::SocketTable;
@@ -91,6 +91,15 @@ pub enum SourceOptions {
     },
 }
 
+impl SourceOptions {
+    fn edge(&self) -> Option<&EdgeOptions> {
+        match self {
+            Self::ControlPlane { edge, .. } => edge.as_deref().map(|(edge, _)| edge),
+            Self::Local { edge, .. } => edge.as_ref(),
+        }
+    }
+}
+
 /// A running gateway. Dropping it ends it at once; [`Gateway::run`] ends it in good order.
 #[derive(Debug)]
 pub struct Gateway {
@@ -128,6 +137,9 @@ impl Gateway {
         let ports = Ports::bind(&options.servers, inherited.own)?;
         let sockets = SocketTable::inheriting(inherited.listeners);
         let mut tasks = JoinSet::new();
+        if let Some(edge) = source.edge() {
+            tasks.spawn(hold(&edge.state, drain.subscribe())?);
+        }
 
         let measuring = watch_memory(options.overload.manager, MemoryFiles::of_process(), process.clone());
         tasks.spawn(vital("overload manager", measuring));

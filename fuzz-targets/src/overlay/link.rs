@@ -14,8 +14,10 @@ const WINDOW: usize = 64 * 1024;
 /// Takes what a node sends that has dialled.
 pub fn run(input: &[u8]) -> bool {
     let [piece, stream @ ..] = input else { return false };
-    let (events, failed) = receive(stream, 0);
-    let in_pieces = receive(stream, *piece);
+    let (events, failed) = receive(stream, 0, false);
+    let in_pieces = receive(stream, *piece, false);
+    // Whether a datagram finds somebody who wants it is a matter of pieces.
+    receive(stream, *piece, true);
     assert_eq!((&events, failed), (&in_pieces.0, in_pieces.1), "in pieces of {piece}");
     events.iter().any(|event| match event {
         Event::Hello(content) => Hello::parse(content).is_ok_and(|hello| Hello::parse(&hello.to_bytes()) == Ok(hello)),
@@ -23,7 +25,7 @@ pub fn run(input: &[u8]) -> bool {
     })
 }
 
-fn receive(stream: &[u8], piece: u8) -> (Vec<Event>, Option<MuxError>) {
+fn receive(stream: &[u8], piece: u8, wants_datagrams: bool) -> (Vec<Event>, Option<MuxError>) {
     let mut mux = Mux::new(Side::Accepted, Limits::default(), Hello { shard: 1 }.to_bytes());
     let (mut events, mut at, mut failed) = (Vec::new(), 0, None);
     for end in pieces::ends(stream.len(), piece) {
@@ -31,7 +33,15 @@ fn receive(stream: &[u8], piece: u8) -> (Vec<Event>, Option<MuxError>) {
             Ok(taken) => at += taken,
             Err(error) => failed = Some(error),
         }
+        let first_new = events.len();
         events.extend(std::iter::from_fn(|| mux.next_event()));
+        for event in &events[first_new..] {
+            if let Event::Opened(id) = event
+                && wants_datagrams
+            {
+                mux.want_datagrams(*id);
+            }
+        }
         if failed.is_some() {
             break;
         }
@@ -40,6 +50,8 @@ fn receive(stream: &[u8], piece: u8) -> (Vec<Event>, Option<MuxError>) {
     for event in &events {
         if let Event::Opened(id) = event {
             assert!(mux.unread(*id) <= WINDOW, "{} bytes of {id:?}", mux.unread(*id));
+            let datagrams: usize = std::iter::from_fn(|| mux.datagram(*id)).map(|datagram| datagram.len()).sum();
+            assert!(datagrams <= Limits::default().datagrams, "{datagrams} bytes in datagrams of {id:?}");
         }
     }
     assert_whole_frames(&mut mux);

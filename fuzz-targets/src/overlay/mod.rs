@@ -1,6 +1,7 @@
 //! The overlay: what is between two nodes of it, whatever the other one sends.
 
 pub mod call;
+pub mod datagram;
 pub mod leg;
 pub mod link;
 pub mod stream;

@@ -164,9 +164,13 @@ impl Service {
             return wrong("ports", &self.ports.len().to_string(), "are too few or too many");
         }
         for (at, port) in self.ports.iter().enumerate() {
-            if port.number == 0
-                || self.ports[..at].iter().any(|other| other.number == port.number || other.name == port.name)
-            {
+            // One number may have TCP and UDP, as that of DNS.
+            let is_same = |other: &Port| {
+                other.name == port.name
+                    || other.number == port.number
+                        && (other.protocol == Protocol::Udp) == (port.protocol == Protocol::Udp)
+            };
+            if port.number == 0 || self.ports[..at].iter().any(is_same) {
                 return wrong("ports", &port.number.to_string(), "is 0 or there twice");
             }
             if !is_name(&port.name) {
@@ -206,6 +210,9 @@ mod tests {
     #[test]
     fn an_announcement_is_read_as_it_was_written() {
         let announcement = announcement(service());
+        assert_eq!(Announcement::parse(&announcement.to_bytes()), Ok(announcement.clone()));
+        let mut announcement = announcement;
+        announcement.services[0].ports.push(Port { number: 80, name: "quic".into(), protocol: Protocol::Udp });
         assert_eq!(Announcement::parse(&announcement.to_bytes()), Ok(announcement));
     }
 
@@ -221,6 +228,11 @@ mod tests {
         assert_eq!(changed(&|service| service.namespace = "A".into()), "services[0].namespace: \"A\" is no namespace");
         assert_eq!(changed(&|service| service.ports.clear()), "services[0].ports: \"0\" are too few or too many");
         assert_eq!(changed(&|service| service.ports[0].number = 0), "services[0].ports: \"0\" is 0 or there twice");
+        let also = |number, name: &str, protocol| {
+            changed(&|service| service.ports.push(Port { number, name: name.into(), protocol }))
+        };
+        assert_eq!(also(80, "again", Protocol::Tcp), "services[0].ports: \"80\" is 0 or there twice");
+        assert_eq!(also(81, "http", Protocol::Udp), "services[0].ports: \"81\" is 0 or there twice");
         let twice = Announcement { services: vec![service(), service()], ..Announcement::default() };
         assert!(Announcement::parse(&twice.to_bytes()).unwrap_err().to_string().contains("is there twice"));
         assert!(matches!(Announcement::parse(b"{"), Err(AnnouncementError::Unreadable(_))));

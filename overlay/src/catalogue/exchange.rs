@@ -1,6 +1,9 @@
 //! Announcements on their way: from each edge to its hubs, from hub to hub, and from hubs to all edges of the same tenant.
 
+mod notices;
+mod pace;
 mod receiving;
+mod sending;
 mod upkeep;
 
 use std::cell::{Cell, RefCell};
@@ -9,23 +12,18 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hashbrown::HashMap;
-use overlay_wire::catalogue::{Catalogue, Limits, Stamp};
-use overlay_wire::leg::{self, LegFrame};
-use overlay_wire::mux::Urgency;
-use tokio::io::AsyncWriteExt as _;
-use tokio::sync::watch;
+use overlay_wire::catalogue::{Announced, Catalogue, Merge, Stamp};
+use tokio::sync::{mpsc, watch};
 use tokio::task::spawn_local;
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
+use self::notices::Notices;
+use self::pace::Paces;
 use super::announcement::{Announcement, Service};
 use super::message::{ANNOUNCEMENT, Message, Signed};
 use crate::identity::Current;
-use crate::link::Link;
-use crate::node::{Arrival, Node, Peer};
-
-/// Changes that come together go together.
-const COALESCE: Duration = Duration::from_millis(20);
+use crate::node::{Arrival, Node, Peer, count};
+use crate::strangers::{Seldom, quoted};
 
 /// What an edge offers to others.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -46,8 +44,22 @@ pub struct Directory {
     own: Cell<Stamp>,
     offered: RefCell<Option<Offer>>,
     beat: Cell<u64>,
+    /// For whoever wants to know what edges announce.
     changes: watch::Sender<u64>,
+    /// For those who pass it on: confirmations, too.
+    notices: Notices,
+    paces: Paces,
+    refusals: Seldom,
+    /// Log lines about announcements that there is no room for.
+    full: Seldom,
     epoch: Instant,
+}
+
+/// Who announces something.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Origin {
+    edge: String,
+    tenant: String,
 }
 
 #[derive(Clone, Debug)]
@@ -62,31 +74,42 @@ struct Known {
 }
 
 impl Directory {
-    /// The directory of a node. `epoch` must be greater than at each start before.
-    pub fn new(node: &Rc<Node>, identity: Current, epoch: u64) -> Rc<Self> {
+    /// The directory of a node. `epoch` must be greater than at each start before. What is returned with it is what it does by itself, and must be run on the
+    /// thread of the node: without it nobody hears anything any more.
+    pub fn new(node: &Rc<Node>, identity: Current, epoch: u64) -> (Rc<Self>, impl Future<Output = ()> + use<>) {
         let (changes, _) = watch::channel(0);
         let directory = Rc::new(Self {
             node: node.clone(),
             identity,
-            catalogue: RefCell::new(Catalogue::new(Limits::default())),
+            catalogue: RefCell::new(Catalogue::new(node.catalogue_limits())),
             own: Cell::new(Stamp { epoch, sequence: 0 }),
             offered: RefCell::default(),
             beat: Cell::new(0),
             changes,
+            notices: Notices::default(),
+            paces: Paces::default(),
+            refusals: Seldom::default(),
+            full: Seldom::default(),
             epoch: Instant::now(),
         });
-        if let Some(mut arrivals) = node.arrivals() {
-            let taker = directory.clone();
-            spawn_local(async move {
-                while let Some(arrival) = arrivals.recv().await {
-                    spawn_local(taker.clone().take(arrival));
-                }
-            });
+        let (running, arrivals) = (directory.clone(), node.arrivals());
+        let run = async move {
+            // Each goes on for ever: that one ends is the end of all.
+            tokio::select! {
+                () = running.clone().take_arrivals(arrivals) => {}
+                () = running.clone().keep() => {}
+                () = running.clone().follow_identity() => {}
+                () = running.follow_trust() => {}
+            }
+        };
+        (directory, run)
+    }
+
+    async fn take_arrivals(self: Rc<Self>, arrivals: Option<mpsc::Receiver<Arrival>>) {
+        let Some(mut arrivals) = arrivals else { return std::future::pending().await };
+        while let Some(arrival) = arrivals.recv().await {
+            spawn_local(self.clone().take(arrival));
         }
-        spawn_local(directory.clone().keep());
-        spawn_local(directory.clone().follow_identity());
-        spawn_local(directory.clone().follow_trust());
-        directory
     }
 
     /// Announces what this edge offers from now on.
@@ -104,17 +127,38 @@ impl Directory {
         let message = Message::Announce(Signed { payload, signature }).to_bytes();
         self.own.set(stamp);
         self.offered.replace(Some(offer));
-        let known = Known {
-            tenant,
-            announcement: Arc::new(announcement),
-            message: message.into(),
-            confirmation: None,
-            from_hub: false,
-        };
-        let size = known.message.len();
-        self.catalogue.borrow_mut().merge(&name, stamp, known, size, self.now());
-        self.changed();
+        self.merge(&Origin { edge: name, tenant }, announcement, message.into(), false);
         Ok(())
+    }
+
+    /// Takes what an edge announces, unless it is old, or there is no room for it.
+    fn merge(&self, origin: &Origin, announcement: Announcement, message: Rc<[u8]>, from_hub: bool) -> Merge {
+        let Origin { edge, tenant } = origin;
+        let stamp = Stamp { epoch: announcement.epoch, sequence: announcement.sequence };
+        let (size, services) = (message.len(), announcement.services.len());
+        let value = Known {
+            tenant: tenant.clone(),
+            announcement: Arc::new(announcement),
+            message,
+            confirmation: None,
+            from_hub,
+        };
+        let announced = Announced { value, size, services };
+        let merged = self.catalogue.borrow_mut().merge(edge, tenant, stamp, announced, self.now());
+        match merged {
+            Merge::New => {
+                self.changed();
+                self.notices.tell(tenant);
+            }
+            Merge::NoRoom(problem) => {
+                count(&self.node.counters().announcements_without_room);
+                if let Some(left_out) = self.full.happened() {
+                    tracing::warn!(edge, tenant, left_out, "there is no room for what it announces: {problem}");
+                }
+            }
+            Merge::Known | Merge::Old => {}
+        }
+        merged
     }
 
     /// What edges announce, by name.
@@ -129,6 +173,12 @@ impl Directory {
     /// Changes whenever [`Self::edges`] does.
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.changes.subscribe()
+    }
+
+    fn log_refusal(&self, peer: &Peer, what: &str, error: &io::Error) {
+        if let Some(left_out) = self.refusals.happened() {
+            tracing::warn!(peer = peer.name(), left_out, "{what}: {}", quoted(error));
+        }
     }
 
     fn now(&self) -> Duration {
@@ -151,65 +201,11 @@ impl Directory {
             Arrival::Catalogue(peer, mut stream) => {
                 if let Err(error) = self.receive(&peer, &mut stream).await {
                     if error.kind() != io::ErrorKind::ConnectionReset {
-                        self.node.refused_announcements();
+                        count(&self.node.counters().announcements_refused);
                     }
-                    tracing::warn!(peer = peer.name(), "announcements are not taken any more: {error}");
+                    self.log_refusal(&peer, "announcements are not taken any more", &error);
                 }
             }
         }
-    }
-
-    /// Tells a peer what is known and whatever changes, for as long as the link lives.
-    async fn send(&self, peer: &Peer, link: &Link) -> io::Result<()> {
-        let mut stream = link.open(Urgency::new(1)).await.map_err(io::Error::other)?;
-        let mut first = Vec::new();
-        leg::put(&mut first, &LegFrame::Catalogue);
-        stream.write_all(&first).await?;
-        let mut changes = self.changes.subscribe();
-        let mut told = HashMap::new();
-        let identity = self.identity.borrow().clone();
-        let (mut told_trust, trust) = (0, identity.trust());
-        let is_hub = matches!(identity.peer(), Peer::Hub { .. });
-        loop {
-            changes.mark_unchanged();
-            // Edges hear of it from hubs, and need not tell them.
-            if is_hub && let Some((number, signed)) = trust.other_than(told_trust) {
-                told_trust = number;
-                stream.write_all(&Message::Trust(signed).to_bytes()).await?;
-            }
-            for message in self.due(peer, &mut told) {
-                stream.write_all(&message).await?;
-            }
-            if changes.changed().await.is_err() {
-                return Ok(());
-            }
-            sleep(COALESCE).await;
-        }
-    }
-
-    /// What a peer has not been told.
-    fn due(&self, peer: &Peer, told: &mut HashMap<String, (Stamp, u64)>) -> Vec<Rc<[u8]>> {
-        let catalogue = self.catalogue.borrow();
-        let mut due = Vec::new();
-        told.retain(|edge, _| catalogue.get(edge).is_some());
-        for (edge, stamp, known) in catalogue.iter() {
-            let concerns = match peer {
-                Peer::Edge { name, tenant } => name != edge && *tenant == known.tenant,
-                Peer::Hub { .. } => !known.from_hub,
-            };
-            if !concerns {
-                continue;
-            }
-            let beat = known.confirmation.as_ref().map_or(0, |(beat, _)| *beat);
-            match told.insert(edge.to_owned(), (stamp, beat)) {
-                Some((before, _)) if before != stamp => due.push(known.message.clone()),
-                None => due.push(known.message.clone()),
-                Some((_, before)) if before != beat => {
-                    due.extend(known.confirmation.as_ref().map(|(_, message)| message.clone()));
-                }
-                Some(_) => {}
-            }
-        }
-        due
     }
 }

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use overlay_wire::catalogue::Stamp;
 use overlay_wire::varint;
 use rustls::pki_types::CertificateDer;
 use serde::{Deserialize, Serialize};
@@ -51,6 +52,13 @@ pub(super) struct Confirmation {
     pub(super) beat: u64,
 }
 
+impl Confirmation {
+    /// Of the announcement.
+    pub(super) fn stamp(&self) -> Stamp {
+        Stamp { epoch: self.epoch, sequence: self.sequence }
+    }
+}
+
 impl Message {
     /// As bytes.
     pub(super) fn to_bytes(&self) -> Vec<u8> {
@@ -65,28 +73,44 @@ impl Message {
         bytes.extend_from_slice(&content);
         bytes
     }
+}
 
-    /// The next message of a stream; `None` at its end. What a later version sends is left out.
+/// What a stream says of the next message, before its content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Header {
+    kind: u64,
+    /// Of the content, bytes.
+    pub(super) length: u64,
+}
+
+impl Header {
+    /// Of the next message; `None` at the end of the stream.
+    ///
+    /// # Errors
+    /// The stream broke, or there is too much of it.
+    pub(super) async fn read(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<Self>> {
+        let Some(kind) = read_integer(stream).await? else { return Ok(None) };
+        let length = read_integer(stream).await?.ok_or(io::ErrorKind::UnexpectedEof)?;
+        if length > LONGEST {
+            return Err(io::Error::other(format!("a message of {length} bytes")));
+        }
+        Ok(Some(Self { kind, length }))
+    }
+
+    /// The message itself; `None` if it is one of a later version.
     ///
     /// # Errors
     /// The stream broke, or what came is no message.
-    pub(super) async fn read(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<Self>> {
-        loop {
-            let Some(kind) = read_integer(stream).await? else { return Ok(None) };
-            let length = read_integer(stream).await?.ok_or(io::ErrorKind::UnexpectedEof)?;
-            if length > LONGEST {
-                return Err(io::Error::other(format!("a message of {length} bytes")));
-            }
-            let mut content = vec![0; length as usize];
-            stream.read_exact(&mut content).await?;
-            let message = match kind {
-                kind::ANNOUNCE => Signed::from_bytes(&content).map(Self::Announce),
-                kind::CONFIRM => Signed::from_bytes(&content).map(Self::Confirm),
-                kind::TRUST => SignedTrust::from_bytes(&content).map(Self::Trust),
-                _ => continue,
-            };
-            return message.map(Some).ok_or_else(|| io::Error::other("a message that is cut off"));
-        }
+    pub(super) async fn message(self, stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<Message>> {
+        let mut content = vec![0; self.length as usize];
+        stream.read_exact(&mut content).await?;
+        let message = match self.kind {
+            kind::ANNOUNCE => Signed::from_bytes(&content).map(Message::Announce),
+            kind::CONFIRM => Signed::from_bytes(&content).map(Message::Confirm),
+            kind::TRUST => SignedTrust::from_bytes(&content).map(Message::Trust),
+            _ => return Ok(None),
+        };
+        message.map(Some).ok_or_else(|| io::Error::other("a message that is cut off"))
     }
 }
 

@@ -6,3 +6,4 @@ mod message;
 
 pub use self::announcement::{Announcement, AnnouncementError, Port, Protocol, Service};
 pub use self::exchange::{Directory, Offer};
+pub use overlay_wire::catalogue::LIFETIME;

@@ -143,23 +143,17 @@ impl EtcdStore {
     }
 
     async fn all(&self, prefix: &str) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
-        let mut request = RangeRequest::of_prefix(self.key(prefix), PAGE);
+        let mut next = Some(RangeRequest::of_prefix(self.key(prefix), PAGE));
         let mut found = Vec::new();
-        loop {
+        while let Some(request) = next {
             let response = self.range(request.clone()).await?;
-            // What follows is of the same time.
-            request.revision = response.header.map_or(0, |header| header.revision);
-            if let Some(last) = response.kvs.last() {
-                request.key = [&last.key[..], &[0]].concat();
-            }
+            next = request.after(&response);
             for pair in response.kvs {
                 let key = String::from_utf8(pair.key).map_err(|error| failed("etcd", &error))?;
                 found.push((key.strip_prefix(&self.prefix).unwrap_or(&key).to_owned(), pair.value));
             }
-            if !response.more {
-                return Ok(found);
-            }
         }
+        Ok(found)
     }
 }
 

@@ -3,6 +3,7 @@
 mod desk;
 mod following;
 mod founding;
+mod vital;
 
 use std::fmt;
 use std::io;
@@ -15,14 +16,14 @@ use std::time::Duration;
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
 
 use self::desk::Desk;
 use self::founding::Founding;
+use self::vital::Vital;
 use crate::catalogue::Directory;
 use crate::control::{self, Question, Reply};
 use crate::enroll::{AuthorityError, EnrollServer, EtcdOptions, StoreError, renew};
-use crate::folder::{Folder, FolderError};
+use crate::folder::{Folder, FolderError, FolderLock};
 use crate::identity::{Identity, IdentityError};
 use crate::node::{Limits, Node, Peer, Role};
 use crate::shards::Shards;
@@ -61,9 +62,6 @@ pub enum StoreOptions {
 /// Why a hub does not start, or ends.
 #[derive(Debug, Error)]
 pub enum HubError {
-    /// The folder is in use.
-    #[error("{}: another process runs with this folder", .0.display())]
-    Running(PathBuf),
     /// There is nothing in the folder, and no name to begin with.
     #[error("the folder is empty: join with the token of a hub, or give a name and an overlay to found a new one")]
     NotJoined,
@@ -99,13 +97,17 @@ pub enum HubError {
     /// What should have gone on has ended.
     #[error("{0} has ended")]
     Ended(&'static str),
+    /// The same, by a mistake of ours. The lines of the log before say which.
+    #[error("{0} has panicked")]
+    Panicked(&'static str),
 }
 
 /// A hub that runs on this thread, which must be that of a [`LocalSet`](tokio::task::LocalSet).
 pub struct Hub {
     desk: Rc<Desk>,
     address: SocketAddr,
-    tasks: JoinSet<HubError>,
+    vital: Vital,
+    _lock: FolderLock,
 }
 
 impl Hub {
@@ -116,9 +118,7 @@ impl Hub {
     pub async fn start(options: HubOptions) -> Result<Self, HubError> {
         let HubOptions { folder, name, overlay, listen, advertise, peers, certificate_lifetime: lifetime, store } =
             options;
-        if control::is_served(&folder.control_socket()).await {
-            return Err(HubError::Running(folder.path().into()));
-        }
+        let lock = folder.lock()?;
         let (name, overlay) = (name.as_deref(), overlay.as_deref());
         check_names(&folder, name, overlay)?;
         let founding = Founding { folder: &folder, store: &store, name, overlay, lifetime };
@@ -135,7 +135,7 @@ impl Hub {
         let node = Node::new(identity.peer().name(), Role::Hub, 0, Limits::default());
         let (sender, identity) = watch::channel(Arc::new(identity));
         // It announces nothing itself.
-        let directory = Directory::new(&node, identity.clone(), 0);
+        let (directory, exchange) = Directory::new(&node, identity.clone(), 0);
         // Whoever has joined knows other hubs by its token.
         let mut others = folder.hubs()?;
         others.extend(peers);
@@ -143,14 +143,12 @@ impl Hub {
         others.dedup();
         others.retain(|hub| *hub != advertise);
         let hubs = [vec![advertise], others.clone()].concat();
-        let shards = Shards::default();
+        let shards = Shards::new(identity.borrow().trust().clone());
         let answering = shards.add(node.clone());
         let desk = Rc::new(Desk { node, shards, directory, identity, authority, hubs });
-        let mut hub = Self { desk, address, tasks: JoinSet::new() };
-        hub.tasks.spawn_local(async move {
-            answering.await;
-            HubError::Ended("answering")
-        });
+        let mut hub = Self { desk, address, vital: Vital::default(), _lock: lock };
+        hub.vital.run("answering", answering);
+        hub.vital.run("the exchange of announcements", exchange);
         hub.take_links(listener);
         others.into_iter().for_each(|other| hub.dial(other));
         hub.keep_folder(&folder, sender);
@@ -186,9 +184,9 @@ impl Hub {
     pub async fn run(mut self, end: impl Future<Output = ()>) -> Result<(), HubError> {
         let ended = tokio::select! {
             () = end => Ok(()),
-            Some(ended) = self.tasks.join_next() => Err(ended.unwrap_or(HubError::Ended("a task"))),
+            ended = self.vital.ended() => Err(ended),
         };
-        self.tasks.shutdown().await;
+        self.vital.shutdown().await;
         self.desk.take_leave().await;
         ended
     }
@@ -196,47 +194,36 @@ impl Hub {
     fn take_links(&mut self, listener: TcpListener) {
         let (desk, address) = (self.desk.clone(), self.address);
         let enrolling = EnrollServer::new(desk.authority.clone(), desk.node.counters().clone());
-        self.tasks.spawn_local(async move {
-            match uplink::listen(desk.node.clone(), desk.identity.clone(), enrolling, listener).await {
-                Ok(()) => HubError::Ended("accepting"),
-                Err(error) => HubError::Listen(address, error),
-            }
+        self.vital.run_fallible("accepting", async move {
+            let accepting = uplink::listen(desk.node.clone(), desk.identity.clone(), enrolling, listener);
+            accepting.await.map_err(|error| HubError::Listen(address, error))
         });
     }
 
     fn dial(&mut self, hub: String) {
-        let desk = self.desk.clone();
-        self.tasks.spawn_local(async move {
-            uplink::keep(desk.node.clone(), desk.identity.clone(), Uplink { hub, local: None }).await;
-            HubError::Ended("dialling")
-        });
+        let uplink = Uplink { hub, local: None };
+        self.vital.run("dialling", uplink::keep(self.desk.node.clone(), self.desk.identity.clone(), uplink));
     }
 
     fn keep_folder(&mut self, folder: &Folder, identity: watch::Sender<Arc<Identity>>) {
         let trust = identity.borrow().trust().clone();
-        let keeping = folder.clone().keep_trust(trust);
-        self.tasks.spawn_local(async move {
-            keeping.await;
-            HubError::Ended("keeping what is believed")
-        });
+        self.vital.run("keeping what is believed", folder.clone().keep_trust(trust));
         let (folder, desk) = (folder.clone(), self.desk.clone());
-        self.tasks.spawn_local(async move {
+        self.vital.run("renewing", async move {
             match &desk.authority {
                 Some(authority) => renew::keep_own(folder, identity, authority).await,
                 None => renew::keep(folder, identity).await,
             }
-            HubError::Ended("renewing")
         });
     }
 
     fn follow_authority(&mut self) {
         let desk = self.desk.clone();
-        self.tasks.spawn_local(async move {
+        self.vital.run("following the authority", async move {
             match &desk.authority {
                 Some(authority) => following::follow(authority, desk.identity.clone()).await,
                 None => std::future::pending().await,
             }
-            HubError::Ended("following the authority")
         });
     }
 
@@ -244,10 +231,8 @@ impl Hub {
         let path = folder.control_socket();
         let listener = control::listen(&path).map_err(|error| HubError::Control { path, error })?;
         let desk = self.desk.clone();
-        self.tasks.spawn_local(async move {
-            control::serve(listener, async |question| desk.answer(question).await).await;
-            HubError::Ended("the control socket")
-        });
+        let answer = async move |question| desk.answer(question).await;
+        self.vital.run("the control socket", async move { control::serve(listener, answer).await });
         Ok(())
     }
 }

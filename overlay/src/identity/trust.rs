@@ -205,6 +205,10 @@ impl Trust {
     /// # Errors
     /// None of the roots that are believed has signed it.
     pub fn take(&self, signed: &SignedTrust) -> Result<bool, TrustError> {
+        // Every hub says the same.
+        if self.current.borrow().signed.as_ref() == Some(signed) {
+            return Ok(false);
+        }
         let known = self.current.borrow().roots.clone();
         let taken = signed.verify(&known)?;
         Ok(self.current.send_if_modified(|current| {
@@ -220,6 +224,12 @@ impl Trust {
     pub(crate) fn held(&self) -> Held {
         let current = self.current.borrow();
         Held { number: current.number, roots: current.roots.clone(), denied: current.denied.iter().copied().collect() }
+    }
+
+    /// The number of the statement, 0 before there was one, and how many were revoked.
+    pub fn statement(&self) -> (u64, usize) {
+        let current = self.current.borrow();
+        (current.number, current.denied.len())
     }
 
     /// The roots that are believed.

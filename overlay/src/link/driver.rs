@@ -162,6 +162,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
         };
         self.input.copy_within(taken..self.filled, 0);
         self.filled -= taken;
+        self.link.count_dropped_datagrams();
         self.handle_events()
     }
 

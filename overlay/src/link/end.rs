@@ -6,6 +6,8 @@ use overlay_wire::frame::Code;
 use overlay_wire::mux::MuxError;
 use thiserror::Error;
 
+use super::Link;
+
 /// Why a link, or a stream of it, was ended. On the wire these are numbers.
 pub mod code {
     use overlay_wire::frame::Code;
@@ -22,6 +24,8 @@ pub mod code {
     pub const FORBIDDEN: Code = Code(4);
     /// The process ends, or has a better link.
     pub const GOING_AWAY: Code = Code(5);
+    /// Something here has failed that is no fault of the other side.
+    pub const FAILED: Code = Code(6);
 }
 
 /// How a link ended.
@@ -50,4 +54,15 @@ pub enum LinkEnd {
     /// The other side does not keep to the protocol.
     #[error("protocol error: {0}")]
     Protocol(MuxError),
+}
+
+/// Ends a link where the task that serves it panics: a link that nobody serves would seem to live.
+pub(crate) struct Served(pub(crate) Link);
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.close(code::FAILED, "nobody serves it any more");
+        }
+    }
 }

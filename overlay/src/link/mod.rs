@@ -3,6 +3,7 @@
 //! Whoever holds a [`Link`] opens streams and takes those that the other side opens; its [`Driver`] moves the bytes. Both belong to one thread. The
 //! same runs over TLS on a socket, and inside a stream between two edges.
 
+mod datagrams;
 mod driver;
 mod end;
 mod stream;
@@ -21,6 +22,7 @@ use overlay_wire::frame::{Code, StreamId};
 use overlay_wire::mux::{Event, Limits, Mux, Side, Urgency};
 
 pub use self::driver::{Driver, Timing};
+pub(crate) use self::end::Served;
 pub use self::end::{LinkEnd, code};
 pub use self::stream::LinkStream;
 use self::waiting::Waiting;
@@ -29,8 +31,6 @@ use crate::wake;
 
 /// Streams of the other side that nobody has taken yet; more are reset.
 const MOST_WAITING: usize = 256;
-/// Datagrams that nobody has taken yet; the oldest is dropped for a new one.
-const MOST_DATAGRAMS: usize = 256;
 
 /// A handle of a link. The link ends with its driver.
 #[derive(Clone)]
@@ -42,7 +42,6 @@ struct Shared {
     /// Who waits for a stream that may be opened.
     openers: RefCell<Vec<Waker>>,
     incoming: RefCell<Waiting<StreamId>>,
-    datagrams: RefCell<Waiting<Vec<u8>>>,
     hello: RefCell<Option<Vec<u8>>>,
     driver: RefCell<Option<Waker>>,
     /// Who waits for the hello, the end, or suspicion.
@@ -71,7 +70,6 @@ impl Link {
             users: RefCell::default(),
             openers: RefCell::default(),
             incoming: RefCell::default(),
-            datagrams: RefCell::default(),
             hello: RefCell::default(),
             driver: RefCell::default(),
             watchers: RefCell::default(),
@@ -131,23 +129,6 @@ impl Link {
     pub async fn accept(&self) -> Option<LinkStream> {
         poll_fn(|context| match self.0.incoming.borrow_mut().poll(context) {
             Poll::Ready(id) => Poll::Ready(Some(LinkStream::new(self, id))),
-            Poll::Pending if self.0.end.get().is_some() => Poll::Ready(None),
-            Poll::Pending => Poll::Pending,
-        })
-        .await
-    }
-
-    /// Sends a packet, which may be lost.
-    pub fn send_datagram(&self, packet: Vec<u8>) -> bool {
-        let sent = self.0.mux.borrow_mut().send_datagram(packet);
-        self.wake_driver();
-        sent
-    }
-
-    /// The next packet; `None` when the link has ended.
-    pub async fn datagram(&self) -> Option<Vec<u8>> {
-        poll_fn(|context| match self.0.datagrams.borrow_mut().poll(context) {
-            Poll::Ready(packet) => Poll::Ready(Some(packet)),
             Poll::Pending if self.0.end.get().is_some() => Poll::Ready(None),
             Poll::Pending => Poll::Pending,
         })
@@ -258,13 +239,6 @@ impl Link {
             }
             Event::MayOpen => self.0.openers.take().into_iter().for_each(Waker::wake),
             Event::GoAway => self.0.leaving.set(true),
-            Event::Datagram(packet) => {
-                let mut datagrams = self.0.datagrams.borrow_mut();
-                if datagrams.queue.len() >= MOST_DATAGRAMS {
-                    datagrams.queue.pop_front();
-                }
-                datagrams.push(packet);
-            }
             Event::Pong(_) | Event::Closed(..) => {} // the driver's
         }
     }
@@ -289,7 +263,6 @@ impl Link {
         self.wake_watchers();
         self.0.openers.take().into_iter().for_each(Waker::wake);
         wake(&mut self.0.incoming.borrow_mut().taker);
-        wake(&mut self.0.datagrams.borrow_mut().taker);
         for user in self.0.users.borrow_mut().values_mut() {
             wake(&mut user.reader);
             wake(&mut user.writer);

@@ -80,6 +80,16 @@ counters! {
     legs_opened,
     /// Bytes of streams that were sent once more, over another link.
     stream_bytes_sent_again,
+    /// Packets of datagrams that were sent to other edges, before some of them were dropped.
+    datagram_packets_sent,
+    /// Those that came from other edges, and are theirs.
+    datagram_packets_received,
+    /// Those that were passed on, by a hub.
+    datagram_packets_relayed,
+    /// Those that found no room, or no way, or nobody who wanted them any more.
+    datagram_packets_dropped,
+    /// Those that came and were not sealed by the other edge, or came twice, or are malformed.
+    datagram_packets_refused,
     /// Legs that were passed on, by a hub.
     legs_relayed,
     /// Legs beyond those that may pass for one edge or tenant.
@@ -89,6 +99,12 @@ counters! {
     /// Announcements, and statements of the authority, that were refused: the signature is not good, what they say cannot be, a link brings them twice, or too many wait to
     /// be looked at.
     announcements_refused,
+    /// Announcements and confirmations of which nothing is new: their signatures are not looked at.
+    announcements_known,
+    /// How often a peer that tells too much was read later.
+    announcements_delayed,
+    /// Announcements that there was no room for.
+    announcements_without_room,
     /// Calls in tunnels that nobody took in time.
     calls_refused,
     /// Certificates that were signed, by a hub with the authority.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use overlay_wire::budget::Budget;
-use overlay_wire::stream;
+use overlay_wire::{catalogue, stream};
 
 /// Bounds of a node. Those of a peer keep the others unharmed, whatever it does. Defaults are in docs/limits.md.
 #[derive(Clone, Debug)]
@@ -37,6 +37,8 @@ pub struct Limits {
     pub held_per_tenant: usize,
     /// The same of all tenants.
     pub held: usize,
+    /// Of what edges announce.
+    pub catalogue: catalogue::Limits,
 }
 
 impl Default for Limits {
@@ -56,6 +58,7 @@ impl Default for Limits {
             legs_per_tenant: 16 * 1024,
             held_per_tenant: 64 * 1024 * 1024,
             held: 256 * 1024 * 1024,
+            catalogue: catalogue::Limits::default(),
         }
     }
 }
@@ -112,6 +115,7 @@ mod tests {
             legs_per_tenant,
             held_per_tenant,
             held,
+            catalogue: _,
         } = Limits::default();
         vec![
             ("kept", bytes(kept.most())),
@@ -144,11 +148,34 @@ mod tests {
         ]
     }
 
+    fn of_catalogues() -> Vec<(&'static str, String)> {
+        let catalogue::Limits {
+            edges,
+            edges_per_tenant,
+            services_per_tenant,
+            announcement,
+            announced_per_tenant,
+            announced,
+            lifetime,
+            memory,
+        } = catalogue::Limits::default();
+        vec![
+            ("edges", edges.to_string()),
+            ("edges_per_tenant", edges_per_tenant.to_string()),
+            ("services_per_tenant", services_per_tenant.to_string()),
+            ("announcement", bytes(announcement)),
+            ("announced_per_tenant", bytes(announced_per_tenant)),
+            ("announced", bytes(announced)),
+            ("lifetime", time(lifetime)),
+            ("memory", time(memory)),
+        ]
+    }
+
     #[test]
     fn the_page_of_limits_has_every_bound_and_its_default_and_counters_that_exist() {
         let rows = rows();
         assert!(rows.len() > 20 && rows.iter().all(|row| row.len() == 4), "{rows:?}");
-        let bounds = [of_nodes(), of_streams()].concat();
+        let bounds = [of_nodes(), of_streams(), of_catalogues()].concat();
         for (name, default) in &bounds {
             assert!(has(&rows, name, default), "{name} is not there with {default}");
         }

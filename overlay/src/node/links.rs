@@ -73,6 +73,20 @@ impl Entry {
     }
 }
 
+/// Takes a link from among the others where the task that serves it panics.
+pub(super) struct Listed<'a> {
+    pub(super) links: &'a Links,
+    pub(super) id: LinkId,
+}
+
+impl Drop for Listed<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.links.remove(self.id);
+        }
+    }
+}
+
 impl Links {
     pub(crate) fn new(counters: Arc<Counters>) -> Self {
         Self { entries: RefCell::default(), last: Cell::new(0), waiting: RefCell::default(), counters }

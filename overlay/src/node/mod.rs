@@ -20,6 +20,7 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 use overlay_wire::budget::Budget;
+use overlay_wire::catalogue;
 use overlay_wire::hello::Hello;
 use overlay_wire::leg::StreamKey;
 use overlay_wire::stream::Route;
@@ -31,12 +32,13 @@ pub(crate) use self::counters::count;
 pub use self::counters::{Count, Counters};
 pub(crate) use self::legs::refuse;
 pub use self::limits::Limits;
+use self::links::Listed;
 pub use self::links::Peer;
 pub(crate) use self::links::{LinkId, Links};
 use self::parts::{Part, Parts};
 pub use self::tally::{Place, Tally};
 use self::transit::Transit;
-use crate::link::{Link, LinkEnd, LinkStream, code};
+use crate::link::{Link, LinkEnd, LinkStream, Served, code};
 use crate::stream::{Carry, Opened, OverlayStream};
 
 /// Links, and streams of announcements, that the directory has not looked at yet.
@@ -190,8 +192,9 @@ impl Node {
         self.arrived.borrow_mut().take()
     }
 
-    pub(crate) fn refused_announcements(&self) {
-        count(&self.counters.announcements_refused);
+    /// Bounds of what edges announce.
+    pub(crate) fn catalogue_limits(&self) -> catalogue::Limits {
+        self.limits.catalogue
     }
 
     /// Opens a stream to another edge. It waits for a link that leads there, and for the other edge.
@@ -226,6 +229,7 @@ impl Node {
         count(&self.counters.links_total);
         link.count_with(self.counters.clone());
         let id = self.links.add(peer.clone(), hello.shard, link.clone());
+        let _served = (Listed { links: &self.links, id }, Served(link.clone()));
         if matches!(peer, Peer::Hub { .. }) || hello.shard == 0 {
             self.arrive(Arrival::Link(peer.clone(), link.clone()));
         }

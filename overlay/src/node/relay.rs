@@ -35,9 +35,11 @@ impl Node {
             return self.refuse(near, RefuseCode::Overloaded, "too much is on its way");
         }
         count(&self.counters.legs_relayed);
+        near.want_datagrams();
+        far.want_datagrams();
         far.try_write(&first);
         // Whichever way it ends, both are let go of, and both edges hear of it.
-        let _ = pass::both(&near, &far).await;
+        let _ = pass::both(&near, &far, &self.counters).await;
         if near.is_overrun() || far.is_overrun() {
             count(&self.counters.legs_given_up);
             tracing::debug!(peer = peer.name(), tenant = passage.tenant(), "a leg is given up: too much is on its way");

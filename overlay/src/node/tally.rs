@@ -36,6 +36,13 @@ impl<K: Clone + Hash + Eq> Tally<K> {
     }
 }
 
+impl<K: Hash + Eq> Tally<K> {
+    /// How many places an owner has.
+    pub fn count(&self, owner: &K) -> usize {
+        self.0.borrow().get(owner).copied().unwrap_or_default()
+    }
+}
+
 impl<K: Hash + Eq> Drop for Place<K> {
     fn drop(&mut self) {
         let mut counts = self.tally.0.borrow_mut();
@@ -59,6 +66,7 @@ mod tests {
         let _second = tally.take("a", 2).unwrap();
         assert!(tally.take("a", 2).is_none());
         let other = tally.take("b", 2).unwrap();
+        assert_eq!([tally.count(&"a"), tally.count(&"b"), tally.count(&"c")], [2, 1, 0]);
         drop(first);
         let _third = tally.take("a", 2).unwrap();
         assert!(tally.take("a", 2).is_none());

@@ -22,6 +22,7 @@ pub(super) struct Carrier {
 
 impl Carrier {
     pub(super) fn new(leg: Leg, link: LinkId, stream: LinkStream) -> Self {
+        stream.want_datagrams();
         Self { leg, link, stream, output: Vec::new(), written: 0 }
     }
 

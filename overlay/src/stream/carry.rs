@@ -205,6 +205,7 @@ impl Carry {
                     Poll::Ready(_) => break true,
                 }
             };
+            self.shared.take_datagrams(&self.legs[at], self.links.counters());
             if ended { self.lose(at) } else { at += 1 }
         }
         if self.shared.stream.borrow().current_leg().is_some() {
@@ -273,6 +274,9 @@ impl Carry {
             let sent = carrier.send(&self.shared, context, now);
             if sent.is_err() { self.lose(at) } else { at += 1 }
         }
+        let current = self.shared.stream.borrow().current_leg();
+        let carrier = self.legs.iter().find(|carrier| Some(carrier.leg) == current);
+        self.shared.send_datagrams(carrier, self.links.counters());
         let sent_again = self.shared.stream.borrow().sent_again();
         let more = sent_again - std::mem::replace(&mut self.sent_again, sent_again);
         self.links.counters().stream_bytes_sent_again.add(more);

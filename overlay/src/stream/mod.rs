@@ -5,6 +5,7 @@
 
 mod carrier;
 mod carry;
+mod datagrams;
 mod way;
 
 use std::cell::{Cell, RefCell};
@@ -19,6 +20,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
 pub(crate) use self::carry::{Carry, Opened};
+pub(crate) use self::datagrams::Datagrams;
 pub(crate) use self::way::Way;
 
 /// Moved at once, bytes.
@@ -30,6 +32,7 @@ pub(crate) struct Shared {
     wakers: RefCell<Wakers>,
     /// Hubs say that they have no way to the other edge, and there is no leg, since then.
     without_way: Cell<Option<Instant>>,
+    datagrams: RefCell<datagrams::Waiting>,
 }
 
 #[derive(Default)]
@@ -43,7 +46,13 @@ struct Wakers {
 
 impl Shared {
     fn new(stream: wire::Stream) -> Rc<Self> {
-        Rc::new(Self { stream: RefCell::new(stream), wakers: RefCell::default(), without_way: Cell::default() })
+        let stream = RefCell::new(stream);
+        Rc::new(Self {
+            stream,
+            wakers: RefCell::default(),
+            without_way: Cell::default(),
+            datagrams: RefCell::default(),
+        })
     }
 
     fn wake_task(&self) {
@@ -77,6 +86,11 @@ impl OverlayStream {
     /// Tells whether it has a way, whoever has the stream by then.
     pub(crate) fn way(&self) -> Way {
         Way::of(&self.shared)
+    }
+
+    /// What goes beside it, whoever has the stream by then.
+    pub(crate) fn datagrams(&self) -> Datagrams {
+        Datagrams::of(&self.shared)
     }
 
     fn broken(&self) -> Option<io::Error> {

@@ -15,7 +15,7 @@ use std::time::Duration;
 use overlay::control::{Question, Reply};
 use overlay::enroll::{EtcdStore, JoinError, Store, Token, join};
 use overlay::hub::{Hub, HubError, StoreOptions};
-use overlay_wire::call::{Call, Outcome};
+use overlay_wire::call::{Call, Outcome, Transport};
 use rcgen::KeyPair;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::task::{LocalSet, spawn_local};
@@ -156,7 +156,7 @@ async fn while_etcd_is_away_links_go_on_and_what_needs_it_says_so() {
         // A hub that starts without it relays.
         let second = second.start_again().await;
         eventually("the links", async || second.is_linked(&edge("b")).await && second.is_linked(&hub("h")).await).await;
-        let call = Call { host: "x.global".into(), port: 80, caller: String::new() };
+        let call = Call { host: "x.global".into(), port: 80, caller: String::new(), transport: Transport::Bytes };
         eventually("a call", async || {
             let Ok(mut stream) = near.tunnels.connect("b", 0, &call).await else { return false };
             matches!(timeout(Duration::from_secs(5), stream.read_u8()).await, Ok(Ok(b'x')))

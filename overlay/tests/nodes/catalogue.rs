@@ -11,7 +11,7 @@ use overlay_wire::hello::Hello;
 use overlay_wire::leg::LegFrame;
 use overlay_wire::mux::Urgency;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::task::LocalSet;
+use tokio::task::{LocalSet, spawn_local};
 use tokio::time::timeout;
 
 use crate::kit::{Signer, Wire, echo, edge, hub};
@@ -29,10 +29,21 @@ pub(crate) struct Member {
 
 impl Member {
     pub(crate) fn new(signer: &Signer, peer: &Peer, epoch: u64) -> Self {
+        Self::with(signer, peer, epoch, Limits::default())
+    }
+
+    /// With other bounds than usual.
+    pub(crate) fn limited(signer: &Signer, peer: &Peer, limits: Limits) -> Self {
+        Self::with(signer, peer, 1, limits)
+    }
+
+    fn with(signer: &Signer, peer: &Peer, epoch: u64, limits: Limits) -> Self {
         let role = if matches!(peer, Peer::Hub { .. }) { Role::Hub } else { Role::Edge };
-        let node = Node::new(peer.name(), role, 0, Limits::default());
+        let node = Node::new(peer.name(), role, 0, limits);
         let identity = signer.identity(peer);
-        Self { directory: Directory::new(&node, identity.clone(), epoch), node, identity, peer: peer.clone() }
+        let (directory, exchange) = Directory::new(&node, identity.clone(), epoch);
+        spawn_local(exchange);
+        Self { directory, node, identity, peer: peer.clone() }
     }
 
     pub(crate) fn wire(&self, other: &Self) -> Wire {
@@ -42,6 +53,12 @@ impl Member {
     pub(crate) fn offers(&self, hosts: &[&str]) {
         let services = hosts.iter().map(|host| service(host)).collect();
         self.directory.offer(Offer { locality: "r1/z1".into(), services }).unwrap();
+    }
+
+    /// The number of the last change of an edge that it knows; 0 for an edge that it does not know.
+    pub(crate) fn sequence_of(&self, wanted: &str) -> u64 {
+        let edges = self.directory.edges();
+        edges.iter().find(|(edge, _)| edge == wanted).map_or(0, |(_, said)| said.sequence)
     }
 
     /// Waits until it knows of these hosts of these edges.
@@ -67,7 +84,7 @@ impl Member {
     }
 }
 
-fn service(host: &str) -> Service {
+pub(crate) fn service(host: &str) -> Service {
     let port = Port { number: 80, name: "http".into(), protocol: Protocol::Http };
     Service {
         host: host.into(),

@@ -4,9 +4,10 @@ use std::time::{Duration, Instant};
 
 use overlay::control::{Question, Reply};
 use overlay::enroll::{JoinError, RedbStore, Token, join, renew};
+use overlay::folder::FolderError;
 use overlay::hub::{Hub, HubError};
 use overlay::node::Peer;
-use overlay_wire::call::{Call, Outcome};
+use overlay_wire::call::{Call, Outcome, Transport};
 use rcgen::KeyPair;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::task::{LocalSet, spawn_local};
@@ -19,7 +20,12 @@ use crate::site::{JoinedEdge, LONG, Site, eventually, options};
 const CUT_WITHIN: Duration = Duration::from_secs(2);
 
 fn call() -> Call {
-    Call { host: "ratings.shop.global".into(), port: 9080, caller: "spiffe://cluster.local/ns/shop/sa/web".into() }
+    Call {
+        host: "ratings.shop.global".into(),
+        port: 9080,
+        caller: "spiffe://cluster.local/ns/shop/sa/web".into(),
+        transport: Transport::Bytes,
+    }
 }
 
 async fn revoke(site: &Site, peer: Peer) -> Reply {
@@ -146,7 +152,7 @@ async fn a_folder_is_used_by_one_hub_of_one_name() {
     let test = async {
         let site = Site::found().await;
         let running = Hub::start(options(&site.directory)).await.unwrap_err();
-        assert!(matches!(running, HubError::Running(_)), "{running}");
+        assert!(matches!(running, HubError::Folder(FolderError::InUse(_))), "{running}");
         let Site { hub: started, directory, .. } = site;
         started.run(std::future::ready(())).await.unwrap();
         let mut renamed = options(&directory);

@@ -1,5 +1,7 @@
 //! Links over real sockets and over pipes in memory.
 
+use std::future::poll_fn;
+use std::task::Poll;
 use std::time::Duration;
 
 use overlay::link::{Driver, Link, LinkEnd, Timing, code};
@@ -146,13 +148,24 @@ async fn a_peer_that_says_nothing_is_given_up() {
 }
 
 #[tokio::test]
-async fn datagrams_arrive_and_the_oldest_are_dropped() {
+async fn datagrams_go_beside_a_stream_and_wake_its_reader() {
     let test = async {
         let (near, far) = linked().await;
-        far.hello().await.unwrap();
-        let sent = (0..200_u8).filter(|number| near.send_datagram(vec![*number])).count();
-        assert_eq!(sent, Limits::default().datagrams);
-        assert_eq!(far.datagram().await, Some(vec![200 - Limits::default().datagrams as u8]));
+        let mut stream = near.open(Urgency::default()).await.unwrap();
+        stream.write_all(b"x").await.unwrap();
+        let mut theirs = far.accept().await.unwrap();
+        assert_eq!(theirs.read_u8().await.unwrap(), b'x');
+        theirs.want_datagrams();
+        let received = spawn_local(poll_fn(move |context| match theirs.datagram() {
+            Some(datagram) => Poll::Ready(datagram),
+            None => {
+                theirs.wait_for_reader(context);
+                Poll::Pending
+            }
+        }));
+        tokio::task::yield_now().await;
+        stream.send_datagram(b"beside".to_vec());
+        assert_eq!(received.await.unwrap(), b"beside");
     };
     LocalSet::new().run_until(test).await;
 }

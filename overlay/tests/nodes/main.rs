@@ -2,8 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
+mod announcements;
 mod bounds;
 mod catalogue;
+mod control;
+mod datagram;
 mod enroll;
 mod folder;
 mod hostile;

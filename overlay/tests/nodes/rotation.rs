@@ -8,7 +8,7 @@ use overlay::control::{Question, Reply};
 use overlay::enroll::{join, renew};
 use overlay::node::Node;
 use overlay::transport;
-use overlay_wire::call::{Call, Outcome};
+use overlay_wire::call::{Call, Outcome, Transport};
 use rcgen::KeyPair;
 use rustls_pki_types::CertificateDer;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, split};
@@ -20,7 +20,7 @@ use crate::kit::{edge, hub};
 use crate::site::{JoinedEdge, Site, eventually};
 
 fn call() -> Call {
-    Call { host: "ratings.shop.global".into(), port: 9080, caller: String::new() }
+    Call { host: "ratings.shop.global".into(), port: 9080, caller: String::new(), transport: Transport::Bytes }
 }
 
 /// Answers calls with what they say.

@@ -139,8 +139,10 @@ impl JoinedEdge {
         let identity = folder.identity(folder.trust().unwrap()).unwrap();
         let node = Node::new(identity.peer().name(), Role::Edge, 0, Limits::default());
         let (sender, current) = watch::channel(Arc::new(identity));
-        let known = Directory::new(&node, current.clone(), folder.next_epoch().unwrap());
-        let (tunnels, calls) = Tunnels::new(node.clone(), current.clone());
+        let (known, exchange) = Directory::new(&node, current.clone(), folder.next_epoch().unwrap());
+        spawn_local(exchange);
+        let (tunnels, calls, taking) = Tunnels::new(node.clone(), current.clone());
+        spawn_local(taking);
         known.offer(Offer::default()).unwrap();
         let uplink = Uplink { hub: hub.to_string(), local: None };
         let uplink = spawn_local(uplink::keep(node.clone(), current, uplink)).abort_handle();

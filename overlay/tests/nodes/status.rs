@@ -1,5 +1,6 @@
 //! How nodes are doing, on whichever threads they are.
 
+use std::sync::Arc;
 use std::thread;
 
 use overlay::node::{Limits, Node, Role};
@@ -36,7 +37,7 @@ fn start(shards: &Shards, shard: u16, answers: bool) -> (oneshot::Sender<()>, th
 
 #[tokio::test]
 async fn nodes_on_all_threads_are_asked_and_who_says_nothing_is_named() {
-    let shards = Shards::default();
+    let shards = Shards::new(Arc::default());
     let nodes = [(0, true), (1, true), (2, false)].map(|(shard, answers)| start(&shards, shard, answers));
     let answers = shards.ask().await;
     assert_eq!((answers.nodes.len(), answers.silent), (2, vec![2]));

@@ -6,7 +6,7 @@ use std::time::Duration;
 use overlay::identity::Current;
 use overlay::node::{Limits, Node, Peer, Role};
 use overlay::tunnel::{CallError, Incoming, Tunnels};
-use overlay_wire::call::{Call, Outcome};
+use overlay_wire::call::{Call, Outcome, Transport};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::mpsc;
 use tokio::task::{LocalSet, spawn_local};
@@ -17,27 +17,35 @@ use crate::kit::{Signer, Wire, edge, hub};
 const SECRET: &[u8] = b"nobody but the two edges may see this";
 
 /// Two edges at one hub.
-struct Lab {
-    near: Rc<Tunnels>,
-    calls: mpsc::Receiver<Incoming>,
-    far: Rc<Node>,
-    hub: Rc<Node>,
-    wires: Vec<Wire>,
+pub(crate) struct Lab {
+    pub(crate) near: Rc<Tunnels>,
+    pub(crate) near_node: Rc<Node>,
+    pub(crate) calls: mpsc::Receiver<Incoming>,
+    pub(crate) far: Rc<Node>,
+    pub(crate) hub: Rc<Node>,
+    pub(crate) wires: Vec<Wire>,
 }
 
 impl Lab {
-    fn new(near: &Current, far: &Current) -> Self {
+    pub(crate) fn new(near: &Current, far: &Current) -> Self {
         let node = |name, role| Node::new(name, role, 0, Limits::default());
         let (a, b, h) = (node("a", Role::Edge), node("b", Role::Edge), node("h", Role::Hub));
         let wires = vec![Wire::new((&a, edge("a")), (&h, hub("h"))), Wire::new((&b, edge("b")), (&h, hub("h")))];
-        let (near, _) = Tunnels::new(a, near.clone());
-        let (_, calls) = Tunnels::new(b.clone(), far.clone());
-        Self { near, calls, far: b, hub: h, wires }
+        let (near, _, near_taking) = Tunnels::new(a.clone(), near.clone());
+        let (_, calls, far_taking) = Tunnels::new(b.clone(), far.clone());
+        spawn_local(near_taking);
+        spawn_local(far_taking);
+        Self { near, near_node: a, calls, far: b, hub: h, wires }
     }
 }
 
 fn call() -> Call {
-    Call { host: "ratings.shop.global".into(), port: 9080, caller: "spiffe://cluster.local/ns/shop/sa/web".into() }
+    Call {
+        host: "ratings.shop.global".into(),
+        port: 9080,
+        caller: "spiffe://cluster.local/ns/shop/sa/web".into(),
+        transport: Transport::Bytes,
+    }
 }
 
 /// Connects every call, and answers with what comes, backwards.
@@ -159,7 +167,8 @@ async fn an_edge_that_was_started_again_is_called_again() {
             let _ = timeout(Duration::from_millis(away), kept).await;
             let again = Node::new("b", Role::Edge, 0, Limits::default());
             lab.wires.push(Wire::new((&again, edge("b")), (&hub_node, hub("h"))));
-            let (_, calls) = Tunnels::new(again, identity.clone());
+            let (_, calls, taking) = Tunnels::new(again, identity.clone());
+            spawn_local(taking);
             serve(calls);
             let called = async {
                 while lab.near.connect("b", 0, &call).await.is_err() {
@@ -177,7 +186,7 @@ async fn calls_to_an_edge_that_is_linked_to_no_hub_fail_soon() {
     let test = async {
         let authority = Signer::new();
         let lab = Lab::new(&authority.identity(&edge("a")), &authority.identity(&edge("b")));
-        let Lab { near, calls, mut wires, far, hub: node } = lab;
+        let Lab { near, calls, mut wires, far, hub: node, .. } = lab;
         serve(calls);
         near.connect("b", 0, &call()).await.unwrap();
         wires.pop().unwrap().cut();

@@ -1,4 +1,5 @@
-//! How a connection of an application begins inside a tunnel: what it is for, and the answer. What follows is its bytes.
+//! How a connection of an application begins inside a tunnel: what it is for, and the answer. What follows is its bytes. Of a flow of
+//! [datagrams](crate::datagram) nothing follows: it lasts for as long as its stream is open, and they go beside it.
 
 use thiserror::Error;
 
@@ -15,6 +16,7 @@ const MAX_CONTENT: u64 = 4096;
 mod kind {
     pub(super) const CALL: u64 = 0x01;
     pub(super) const ANSWER: u64 = 0x02;
+    pub(super) const FLOW: u64 = 0x03;
 }
 
 /// What a connection is for.
@@ -26,6 +28,17 @@ pub struct Call {
     pub port: u16,
     /// Who calls, by its SPIFFE ID, as the near edge has verified it; empty if nobody is known.
     pub caller: String,
+    /// What the service's port carries.
+    pub transport: Transport,
+}
+
+/// What goes to and fro.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Transport {
+    /// Bytes, in order (TCP).
+    Bytes,
+    /// Datagrams, which may be lost (UDP).
+    Datagrams,
 }
 
 /// What becomes of it.
@@ -94,11 +107,16 @@ pub struct Malformed;
 /// # Errors
 /// It is something else.
 pub fn take_call(bytes: &[u8]) -> Result<Option<(Call, usize)>, Malformed> {
-    take(bytes, kind::CALL, |content| {
+    let transport = |kind| match kind {
+        kind::CALL => Some(Transport::Bytes),
+        kind::FLOW => Some(Transport::Datagrams),
+        _ => None,
+    };
+    take(bytes, transport, |transport, content| {
         let (host, content) = take_text(content, MAX_HOST)?;
         let (port, content) = varint::take(content)?;
         let (caller, _) = take_text(content, MAX_CALLER)?;
-        Some(Call { host, port: u16::try_from(port).ok()?, caller })
+        Some(Call { host, port: u16::try_from(port).ok()?, caller, transport })
     })
 }
 
@@ -107,11 +125,15 @@ pub fn take_call(bytes: &[u8]) -> Result<Option<(Call, usize)>, Malformed> {
 /// # Errors
 /// It is something else.
 pub fn take_answer(bytes: &[u8]) -> Result<Option<(Answer, usize)>, Malformed> {
-    take(bytes, kind::ANSWER, |content| {
-        let (outcome, content) = varint::take(content)?;
-        let (reason, _) = take_text(content, MAX_REASON)?;
-        Some(Answer { outcome: Outcome::of(outcome), reason })
-    })
+    take(
+        bytes,
+        |kind| (kind == kind::ANSWER).then_some(()),
+        |(), content| {
+            let (outcome, content) = varint::take(content)?;
+            let (reason, _) = take_text(content, MAX_REASON)?;
+            Some(Answer { outcome: Outcome::of(outcome), reason })
+        },
+    )
 }
 
 /// Appends a call. A host or caller that is too long makes it one that nobody takes.
@@ -120,7 +142,11 @@ pub fn put_call(out: &mut Vec<u8>, call: &Call) {
     put_text(&mut content, &call.host);
     varint::put(&mut content, u64::from(call.port));
     put_text(&mut content, &call.caller);
-    put(out, kind::CALL, &content);
+    let kind = match call.transport {
+        Transport::Bytes => kind::CALL,
+        Transport::Datagrams => kind::FLOW,
+    };
+    put(out, kind, &content);
 }
 
 /// Appends an answer. Of a long reason only the beginning is sent.
@@ -131,15 +157,17 @@ pub fn put_answer(out: &mut Vec<u8>, outcome: Outcome, reason: &str) {
     put(out, kind::ANSWER, &content);
 }
 
-/// What a later version adds to the content is not looked at.
-fn take<T>(bytes: &[u8], wanted: u64, parse: impl FnOnce(&[u8]) -> Option<T>) -> Result<Option<(T, usize)>, Malformed> {
+/// `wanted` says what is made of a type. What a later version adds to the content is not looked at.
+fn take<K, T>(
+    bytes: &[u8],
+    wanted: impl FnOnce(u64) -> Option<K>,
+    parse: impl FnOnce(K, &[u8]) -> Option<T>,
+) -> Result<Option<(T, usize)>, Malformed> {
     let Some((kind, rest)) = varint::take(bytes) else { return Ok(None) };
     let Some((length, rest)) = varint::take(rest) else { return Ok(None) };
-    if kind != wanted || length > MAX_CONTENT {
-        return Err(Malformed);
-    }
+    let kind = wanted(kind).filter(|_| length <= MAX_CONTENT).ok_or(Malformed)?;
     let Some((content, rest)) = rest.split_at_checked(length as usize) else { return Ok(None) };
-    Ok(Some((parse(content).ok_or(Malformed)?, bytes.len() - rest.len())))
+    Ok(Some((parse(kind, content).ok_or(Malformed)?, bytes.len() - rest.len())))
 }
 
 fn put(out: &mut Vec<u8>, kind: u64, content: &[u8]) {
@@ -170,8 +198,13 @@ mod tests {
             host: "ratings.shop.global".into(),
             port: 9080,
             caller: "spiffe://cluster.local/ns/shop/sa/web".into(),
+            transport: Transport::Bytes,
         };
+        let flow = Call { transport: Transport::Datagrams, ..call.clone() };
         let mut bytes = Vec::new();
+        put_call(&mut bytes, &flow);
+        assert_eq!(take_call(&bytes), Ok(Some((flow, bytes.len()))));
+        bytes.clear();
         put_call(&mut bytes, &call);
         let length = bytes.len();
         (0..length).for_each(|cut| assert_eq!(take_call(&bytes[..cut]), Ok(None)));
@@ -189,7 +222,7 @@ mod tests {
     fn what_is_too_long_or_no_text_is_refused() {
         for (host, caller) in [("h".repeat(254), String::new()), ("h".into(), "c".repeat(2049))] {
             let mut bytes = Vec::new();
-            put_call(&mut bytes, &Call { host, port: 1, caller });
+            put_call(&mut bytes, &Call { host, port: 1, caller, transport: Transport::Bytes });
             assert_eq!(take_call(&bytes), Err(Malformed));
         }
         assert_eq!(take_call(&[1, 5, 1, 0xff, 1, 0, 0]), Err(Malformed));

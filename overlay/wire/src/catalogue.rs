@@ -2,10 +2,24 @@
 //!
 //! What an edge announces is one piece, signed as a whole, so that nobody between can leave something out. Which of two is newer its
 //! stamp says, never a clock. How long it is good counts from when it was heard, so that an edge whose clock is wrong is none the worse.
+//!
+//! Every change has a number. Whoever passes on what is known remembers the last one, and is shown what came later, of one tenant if it wants no more: what
+//! did not change costs nothing.
 
+mod room;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
+use std::sync::Arc;
 use std::time::Duration;
 
 use hashbrown::HashMap;
+
+pub use self::room::Limits;
+use self::room::Used;
+
+/// How long an announcement is good that is not confirmed, for everybody who has heard of it.
+pub const LIFETIME: Duration = Duration::from_secs(60);
 
 /// Orders what an edge says.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -14,33 +28,6 @@ pub struct Stamp {
     pub epoch: u64,
     /// Grows with every change.
     pub sequence: u64,
-}
-
-/// Bounds of a catalogue.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Edges that are known.
-    pub edges: usize,
-    /// Bytes of one announcement.
-    pub announcement: usize,
-    /// Bytes of all of them.
-    pub all: usize,
-    /// How long an announcement is good that is not confirmed.
-    pub lifetime: Duration,
-    /// How long the stamp of an edge is remembered after that, so that nothing older is believed.
-    pub memory: Duration,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            edges: 10_000,
-            announcement: 4 * 1024 * 1024,
-            all: 256 * 1024 * 1024,
-            lifetime: Duration::from_secs(60),
-            memory: Duration::from_secs(600),
-        }
-    }
 }
 
 /// What became of an announcement.
@@ -52,37 +39,91 @@ pub enum Merge {
     Known,
     /// Something newer is known.
     Old,
-    /// There is no room for it.
-    NoRoom,
+    /// There is no room for it; what there is too much of.
+    NoRoom(&'static str),
 }
 
 /// The newest announcement of each edge. `T` is what the user makes of it.
 #[derive(Debug)]
 pub struct Catalogue<T> {
     limits: Limits,
-    entries: HashMap<String, Entry<T>>,
-    bytes: usize,
+    entries: HashMap<Arc<str>, Entry<T>>,
+    used: Used,
+    tenants: HashMap<Arc<str>, Tenant>,
+    /// The number of the last change.
+    last: u64,
+    /// Edges that announce something, by the number of their last change.
+    changes: BTreeMap<u64, Arc<str>>,
+    deadlines: BTreeSet<(Duration, Arc<str>)>,
+}
+
+/// The edges of a tenant.
+#[derive(Debug, Default)]
+struct Tenant {
+    used: Used,
+    changes: BTreeMap<u64, Arc<str>>,
 }
 
 #[derive(Debug)]
 struct Entry<T> {
+    tenant: Arc<str>,
     stamp: Stamp,
     /// `None` when it is good no longer.
     announced: Option<Announced<T>>,
+    /// The number of the change by which it was announced, and of the last one.
+    announced_at: u64,
+    changed_at: u64,
     /// Good until then, or remembered until then.
     until: Duration,
 }
 
-#[derive(Debug)]
-struct Announced<T> {
-    value: T,
-    size: usize,
+/// What an edge announces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Announced<T> {
+    /// Its content.
+    pub value: T,
+    /// Bytes of it.
+    pub size: usize,
+    /// Services in it.
+    pub services: usize,
+}
+
+/// Something that has changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Change<'a, T> {
+    /// The edge.
+    pub edge: &'a Arc<str>,
+    /// Of what it announces now.
+    pub stamp: Stamp,
+    /// What it announces now.
+    pub value: &'a T,
+    /// Whether that was announced since. Otherwise it was confirmed.
+    pub is_announced: bool,
+}
+
+impl<T> Entry<T> {
+    fn used(&self) -> Used {
+        let announced = self.announced.as_ref();
+        Used {
+            edges: 1,
+            services: announced.map_or(0, |announced| announced.services),
+            bytes: announced.map_or(0, |announced| announced.size),
+        }
+    }
 }
 
 impl<T> Catalogue<T> {
     /// An empty one.
     pub fn new(limits: Limits) -> Self {
-        Self { limits, entries: HashMap::new(), bytes: 0 }
+        Self {
+            limits,
+            entries: HashMap::new(),
+            used: Used::default(),
+            tenants: HashMap::new(),
+            last: 0,
+            changes: BTreeMap::new(),
+            deadlines: BTreeSet::new(),
+        }
     }
 
     /// Whether an announcement with this stamp would be new. To be asked before its signature is looked at.
@@ -92,60 +133,72 @@ impl<T> Catalogue<T> {
             .is_none_or(|entry| stamp > entry.stamp || stamp == entry.stamp && entry.announced.is_none())
     }
 
-    /// Takes an announcement of `size` bytes whose signature is good.
-    pub fn merge(&mut self, edge: &str, stamp: Stamp, value: T, size: usize, now: Duration) -> Merge {
-        let known = self.entries.get(edge);
-        if let Some(entry) = known
-            && stamp <= entry.stamp
-            && !(stamp == entry.stamp && entry.announced.is_none())
-        {
-            return if stamp == entry.stamp { Merge::Known } else { Merge::Old };
+    /// Takes an announcement whose signature is good.
+    pub fn merge(&mut self, edge: &str, tenant: &str, stamp: Stamp, announced: Announced<T>, now: Duration) -> Merge {
+        if !self.is_new(edge, stamp) {
+            let is_known = self.entries.get(edge).is_some_and(|entry| entry.stamp == stamp);
+            return if is_known { Merge::Known } else { Merge::Old };
         }
-        let freed = known.and_then(|entry| entry.announced.as_ref()).map_or(0, |announced| announced.size);
-        let is_full = known.is_none() && self.entries.len() >= self.limits.edges;
-        if is_full || size > self.limits.announcement || self.bytes - freed + size > self.limits.all {
-            return Merge::NoRoom;
+        let more = Used { edges: 1, services: announced.services, bytes: announced.size };
+        if let Some(problem) = self.exceeded_with(edge, tenant, more) {
+            return Merge::NoRoom(problem);
         }
-        self.bytes = self.bytes - freed + size;
-        let announced = Some(Announced { value, size });
-        self.entries.insert(edge.to_owned(), Entry { stamp, announced, until: now + self.limits.lifetime });
+        let tenant = self.tenants.get_key_value(tenant).map_or_else(|| tenant.into(), |(tenant, _)| tenant.clone());
+        let edge = self.take_out(edge).map_or_else(|| edge.into(), |(edge, _)| edge);
+        let number = self.next_change();
+        let until = now + self.limits.lifetime;
+        let announced = Some(announced);
+        self.put_in(edge, Entry { tenant, stamp, announced, announced_at: number, changed_at: number, until });
         Merge::New
     }
 
-    /// The edge has said again that this is what it announces; `false` if something else is known.
-    pub fn confirm(&mut self, edge: &str, stamp: Stamp, now: Duration) -> bool {
-        match self.entries.get_mut(edge) {
-            Some(entry) if entry.stamp == stamp && entry.announced.is_some() => {
-                entry.until = now + self.limits.lifetime;
-                true
+    /// What there would be too much of if an edge took this, in the place of what it has.
+    fn exceeded_with(&self, edge: &str, tenant: &str, more: Used) -> Option<&'static str> {
+        let mut of_tenant = self.tenants.get(tenant).map(|tenant| tenant.used).unwrap_or_default();
+        let mut of_all = self.used;
+        of_tenant += more;
+        of_all += more;
+        if let Some(before) = self.entries.get(edge) {
+            of_all -= before.used();
+            if *before.tenant == *tenant {
+                of_tenant -= before.used();
             }
-            _ => false,
         }
+        self.limits.exceeded(more.bytes, of_tenant, of_all)
+    }
+
+    /// The edge has said again that this is what it announces, which changes what is known of it; `false` if something else is known.
+    pub fn confirm(&mut self, edge: &str, stamp: Stamp, now: Duration, change: impl FnOnce(&mut T)) -> bool {
+        if self.get(edge).is_none_or(|(known, _)| known != stamp) {
+            return false;
+        }
+        let Some((edge, mut entry)) = self.take_out(edge) else { return false };
+        if let Some(announced) = &mut entry.announced {
+            change(&mut announced.value);
+        }
+        entry.changed_at = self.next_change();
+        entry.until = now + self.limits.lifetime;
+        self.put_in(edge, entry);
+        true
     }
 
     /// Forgets what an edge announces at once, but not its stamp; whether there was something.
     pub fn withdraw(&mut self, edge: &str, now: Duration) -> bool {
-        let Some(entry) = self.entries.get_mut(edge) else { return false };
+        let Some((edge, mut entry)) = self.take_out(edge) else { return false };
+        let announced = entry.announced.take();
         entry.until = now + self.limits.memory;
-        match entry.announced.take() {
-            Some(announced) => {
-                self.bytes -= announced.size;
-                true
-            }
-            None => false,
-        }
+        self.put_in(edge, entry);
+        announced.is_some()
     }
 
     /// Forgets what was not confirmed in time; whose it was.
-    pub fn expire(&mut self, now: Duration) -> Vec<String> {
-        let due: Vec<String> =
-            self.entries.iter().filter(|(_, entry)| entry.until <= now).map(|(edge, _)| edge.clone()).collect();
+    pub fn expire(&mut self, now: Duration) -> Vec<Arc<str>> {
         let mut expired = Vec::new();
-        for edge in due {
+        while let Some((_, edge)) = self.deadlines.first().filter(|(until, _)| *until <= now).cloned() {
             if self.withdraw(&edge, now) {
                 expired.push(edge);
             } else {
-                self.entries.remove(&edge);
+                self.take_out(&edge);
             }
         }
         expired.sort();
@@ -154,7 +207,7 @@ impl<T> Catalogue<T> {
 
     /// When [`Self::expire`] has something to do.
     pub fn deadline(&self) -> Option<Duration> {
-        self.entries.values().map(|entry| entry.until).min()
+        self.deadlines.first().map(|(until, _)| *until)
     }
 
     /// What an edge announces.
@@ -163,78 +216,70 @@ impl<T> Catalogue<T> {
         entry.announced.as_ref().map(|announced| (entry.stamp, &announced.value))
     }
 
-    /// What an edge announces with this stamp, to be changed.
-    pub fn get_mut(&mut self, edge: &str, stamp: Stamp) -> Option<&mut T> {
-        let entry = self.entries.get_mut(edge).filter(|entry| entry.stamp == stamp)?;
-        entry.announced.as_mut().map(|announced| &mut announced.value)
-    }
-
     /// What all edges announce.
     pub fn iter(&self) -> impl Iterator<Item = (&str, Stamp, &T)> {
         self.entries.iter().filter_map(|(edge, entry)| {
-            entry.announced.as_ref().map(|announced| (edge.as_str(), entry.stamp, &announced.value))
+            entry.announced.as_ref().map(|announced| (&**edge, entry.stamp, &announced.value))
         })
+    }
+
+    /// Edges that are known.
+    pub fn edge_count(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// The number of the last change.
+    pub fn last_change(&self) -> u64 {
+        self.last
+    }
+
+    /// What has changed after a change with this number, of a tenant or of all, in order: each edge once, with what it announces now.
+    pub fn changes_after(&self, number: u64, tenant: Option<&str>) -> impl Iterator<Item = Change<'_, T>> {
+        let changes = match tenant {
+            None => Some(&self.changes),
+            Some(tenant) => self.tenants.get(tenant).map(|tenant| &tenant.changes),
+        };
+        let after = (Bound::Excluded(number), Bound::Unbounded);
+        changes.into_iter().flat_map(move |changes| changes.range(after)).filter_map(move |(_, edge)| {
+            let entry = self.entries.get(edge)?;
+            let value = &entry.announced.as_ref()?.value;
+            Some(Change { edge, stamp: entry.stamp, value, is_announced: entry.announced_at > number })
+        })
+    }
+
+    fn next_change(&mut self) -> u64 {
+        self.last += 1;
+        self.last
+    }
+
+    /// Takes an edge out of all that leads to it, to be changed and [put in](Self::put_in) again.
+    fn take_out(&mut self, edge: &str) -> Option<(Arc<str>, Entry<T>)> {
+        let (edge, entry) = self.entries.remove_entry(edge)?;
+        self.deadlines.remove(&(entry.until, edge.clone()));
+        self.changes.remove(&entry.changed_at);
+        self.used -= entry.used();
+        if let Some(tenant) = self.tenants.get_mut(&entry.tenant) {
+            tenant.changes.remove(&entry.changed_at);
+            tenant.used -= entry.used();
+            if tenant.used.edges == 0 {
+                self.tenants.remove(&entry.tenant);
+            }
+        }
+        Some((edge, entry))
+    }
+
+    fn put_in(&mut self, edge: Arc<str>, entry: Entry<T>) {
+        self.deadlines.insert((entry.until, edge.clone()));
+        self.used += entry.used();
+        let tenant = self.tenants.entry(entry.tenant.clone()).or_default();
+        tenant.used += entry.used();
+        if entry.announced.is_some() {
+            self.changes.insert(entry.changed_at, edge.clone());
+            tenant.changes.insert(entry.changed_at, edge.clone());
+        }
+        self.entries.insert(edge, entry);
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const LIMITS: Limits = Limits {
-        edges: 3,
-        announcement: 100,
-        all: 150,
-        lifetime: Duration::from_secs(60),
-        memory: Duration::from_secs(600),
-    };
-
-    fn at(seconds: u64) -> Duration {
-        Duration::from_secs(seconds)
-    }
-
-    fn stamp(epoch: u64, sequence: u64) -> Stamp {
-        Stamp { epoch, sequence }
-    }
-
-    #[test]
-    fn the_newest_of_an_edge_counts_whatever_comes_last() {
-        let mut catalogue = Catalogue::new(LIMITS);
-        assert_eq!(catalogue.merge("a", stamp(1, 5), "old", 10, at(0)), Merge::New);
-        assert_eq!(catalogue.merge("a", stamp(1, 4), "older", 10, at(0)), Merge::Old);
-        assert_eq!(catalogue.merge("a", stamp(1, 5), "replayed", 10, at(0)), Merge::Known);
-        assert_eq!(catalogue.merge("a", stamp(2, 0), "restarted", 10, at(0)), Merge::New);
-        assert!(!catalogue.is_new("a", stamp(1, 6)) && catalogue.is_new("a", stamp(2, 1)));
-        assert_eq!(catalogue.get("a"), Some((stamp(2, 0), &"restarted")));
-    }
-
-    #[test]
-    fn what_is_not_confirmed_is_forgotten_but_nothing_older_is_believed_afterwards() {
-        let mut catalogue = Catalogue::new(LIMITS);
-        catalogue.merge("a", stamp(1, 1), "a", 10, at(0));
-        catalogue.merge("b", stamp(1, 1), "b", 10, at(0));
-        assert!(catalogue.confirm("a", stamp(1, 1), at(30)) && !catalogue.confirm("a", stamp(1, 0), at(30)));
-        assert_eq!(catalogue.deadline(), Some(at(60)));
-        assert_eq!(catalogue.expire(at(60)), ["b"]);
-        assert_eq!((catalogue.get("a").is_some(), catalogue.get("b").is_some()), (true, false));
-        assert_eq!(catalogue.merge("b", stamp(1, 0), "replayed", 10, at(61)), Merge::Old);
-        // The same may come back: it was not heard for a while.
-        assert_eq!(catalogue.merge("b", stamp(1, 1), "again", 10, at(61)), Merge::New);
-        assert_eq!(catalogue.expire(at(121)), ["a", "b"]);
-        assert_eq!(catalogue.expire(at(721)), [""; 0]);
-        assert_eq!((catalogue.entries.len(), catalogue.bytes), (0, 0));
-    }
-
-    #[test]
-    fn there_is_room_for_so_much() {
-        let mut catalogue = Catalogue::new(LIMITS);
-        assert_eq!(catalogue.merge("a", stamp(1, 1), (), 101, at(0)), Merge::NoRoom);
-        assert_eq!(catalogue.merge("a", stamp(1, 1), (), 100, at(0)), Merge::New);
-        assert_eq!(catalogue.merge("b", stamp(1, 1), (), 60, at(0)), Merge::NoRoom);
-        assert_eq!(catalogue.merge("a", stamp(1, 2), (), 60, at(0)), Merge::New);
-        assert_eq!(catalogue.merge("b", stamp(1, 1), (), 60, at(0)), Merge::New);
-        assert_eq!(catalogue.merge("c", stamp(1, 1), (), 10, at(0)), Merge::New);
-        assert_eq!(catalogue.merge("d", stamp(1, 1), (), 10, at(0)), Merge::NoRoom);
-        assert_eq!(catalogue.iter().count(), 3);
-    }
-}
+mod tests;

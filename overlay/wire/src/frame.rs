@@ -64,8 +64,8 @@ pub enum Frame<'a> {
     Close(Code, &'a [u8]),
     /// No streams are to be opened any more; those that are open go on.
     GoAway,
-    /// A packet that may be lost.
-    Datagram(&'a [u8]),
+    /// A packet that may be lost, beside the bytes of a stream (RFC 9297).
+    Datagram(StreamId, &'a [u8]),
     /// Of a type that this version does not know.
     Unknown(u64),
 }
@@ -120,7 +120,10 @@ fn parse(kind: u64, content: &[u8]) -> Option<Frame<'_>> {
             return Some(Frame::Close(code, fields.0));
         }
         kind::GOAWAY => Frame::GoAway,
-        kind::DATAGRAM => return Some(Frame::Datagram(content)),
+        kind::DATAGRAM => {
+            let id = fields.stream()?;
+            return Some(Frame::Datagram(id, fields.0));
+        }
         unknown => return Some(Frame::Unknown(unknown)),
     };
     fields.0.is_empty().then_some(frame)
@@ -154,7 +157,7 @@ pub fn put(out: &mut Vec<u8>, frame: Frame<'_>) {
         Frame::MaxStreams(most) => put_content(out, kind::MAX_STREAMS, &[most], &[]),
         Frame::Close(code, reason) => put_content(out, kind::CLOSE, &[code.0], reason),
         Frame::GoAway => put_content(out, kind::GOAWAY, &[], &[]),
-        Frame::Datagram(content) => put_content(out, kind::DATAGRAM, &[], content),
+        Frame::Datagram(id, bytes) => put_content(out, kind::DATAGRAM, &[id.0], bytes),
         Frame::Unknown(kind) => put_content(out, kind, &[], &[]),
     }
 }

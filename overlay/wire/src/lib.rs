@@ -6,6 +6,7 @@ pub mod budget;
 mod buffer;
 pub mod call;
 pub mod catalogue;
+pub mod datagram;
 pub mod frame;
 pub mod hello;
 pub mod leg;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use overlay::shards::Shards;
-use overlay::status::{LinkStatus, NodeStatus};
+use overlay::status::{LinkStatus, NodeStatus, TrustStatus};
 
 use super::stats::Values;
 use crate::telemetry::counter::Kind;
@@ -13,10 +13,19 @@ pub(super) async fn add(values: &mut Values, shards: &Shards) {
     for counters in shards.counters() {
         counters.visit(|name, count| add_to(values, &format!("overlay.{name}"), Kind::Counter, count));
     }
+    add_trust(values, &shards.trust());
     let answers = shards.ask().await;
     add_to(values, "overlay.silent_workers", Kind::Gauge, answers.silent.len() as u64);
     for node in &answers.nodes {
         add_node(values, node);
+    }
+}
+
+fn add_trust(values: &mut Values, trust: &TrustStatus) {
+    add_to(values, "overlay.trust_number", Kind::Gauge, trust.number);
+    add_to(values, "overlay.revoked_nodes", Kind::Gauge, trust.revoked as u64);
+    for root in &trust.roots {
+        add_to(values, &format!("overlay.root.{}.seconds_left", root.id), Kind::Gauge, root.seconds);
     }
 }
 
@@ -56,11 +65,22 @@ fn add_to(values: &mut Values, name: &str, kind: Kind, more: u64) {
 #[cfg(test)]
 mod tests {
     use overlay::node::Peer;
+    use overlay::status::RootStatus;
 
     use super::*;
 
     fn link(shard: u16, round_trip_ms: Option<f64>) -> LinkStatus {
         LinkStatus { peer: Peer::Hub { name: "h.1".into() }, shard, round_trip_ms, streams: 2, suspect: shard == 1 }
+    }
+
+    #[test]
+    fn roots_are_shown_one_by_one() {
+        let roots = [("0a", 5), ("0b", 6)].map(|(id, seconds)| RootStatus { id: id.into(), seconds });
+        let mut values = Values::new();
+        add_trust(&mut values, &TrustStatus { number: 3, revoked: 2, roots: roots.into() });
+        let gauge = |name: &str| values[name].1;
+        assert_eq!((gauge("overlay.trust_number"), gauge("overlay.revoked_nodes")), (3, 2));
+        assert_eq!((gauge("overlay.root.0a.seconds_left"), gauge("overlay.root.0b.seconds_left")), (5, 6));
     }
 
     #[test]

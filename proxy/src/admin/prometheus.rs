@@ -14,6 +14,7 @@ const SCOPES: &[(&str, &str, &[&str])] = &[
     ("cluster.", "cluster_name", &[]),
     ("http.", "http_conn_manager_prefix", &[]),
     ("overlay.peer.", "peer_name", &[]),
+    ("overlay.root.", "root", &[]),
     ("listener.", "listener_address", &[".ssl", ".server_ssl_socket_factory"]),
     ("tcp.", "tcp_prefix", &[]),
 ];

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::bail;
 use overlay::control::{Question, Reply};
-use overlay::status::{EdgeStatus, LinkStatus, Pending, Status};
+use overlay::status::{EdgeStatus, LinkStatus, Pending, Status, TrustStatus};
 
 use super::operator::{ask, in_words};
 
@@ -39,6 +39,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 fn write(text: &mut String, status: &Status) -> fmt::Result {
     let certificate = format!("certificate good for {}", in_words(status.certificate_seconds));
     writeln!(text, "{} of overlay {}, {certificate}", status.node, status.overlay)?;
+    write_trust(text, &status.trust)?;
     writeln!(text, "\nlinks: {}", status.links.len())?;
     status.links.iter().try_for_each(|link| write_link(text, link))?;
     writeln!(text, "\nstreams: {}", status.streams)?;
@@ -50,6 +51,13 @@ fn write(text: &mut String, status: &Status) -> fmt::Result {
         writeln!(text, "\npending: {}", status.pending.len())?;
     }
     status.pending.iter().try_for_each(|Pending { what, why }| writeln!(text, "  {what}: {why}"))
+}
+
+fn write_trust(text: &mut String, trust: &TrustStatus) -> fmt::Result {
+    let number = if trust.number == 0 { "none".to_owned() } else { trust.number.to_string() };
+    let roots = trust.roots.iter().map(|root| format!("{} good for {}", root.id, in_words(root.seconds)));
+    let roots: Vec<_> = roots.collect();
+    writeln!(text, "statement of the authority: {number}, revoked: {}, roots: {}", trust.revoked, roots.join(", "))
 }
 
 fn write_link(text: &mut String, link: &LinkStatus) -> fmt::Result {
@@ -92,7 +100,7 @@ fn write_edge(text: &mut String, edge: &EdgeStatus) -> fmt::Result {
 #[cfg(test)]
 mod tests {
     use overlay::node::Peer;
-    use overlay::status::{ExportStatus, ImportStatus, RotationStatus};
+    use overlay::status::{ExportStatus, ImportStatus, RootStatus, RotationStatus};
 
     use super::*;
 
@@ -117,6 +125,11 @@ mod tests {
             overlay: "mesh".into(),
             node: Peer::Hub { name: "h1".into() },
             certificate_seconds: 3725,
+            trust: TrustStatus {
+                number: 9,
+                revoked: 2,
+                roots: vec![RootStatus { id: "0a1b2c3d".into(), seconds: 7260 }],
+            },
             links: vec![link],
             edges: vec![edge],
             streams: 2,
@@ -129,7 +142,7 @@ mod tests {
         write(&mut text, &status).unwrap();
         assert_eq!(
             text,
-            "hub h1 of overlay mesh, certificate good for 1 h 2 min\n\nlinks: 1\n  hub h2: 1.5 ms, 3 streams, an answer is overdue\n\nstreams: 2\n\n\
+            "hub h1 of overlay mesh, certificate good for 1 h 2 min\nstatement of the authority: 9, revoked: 2, roots: 0a1b2c3d good for 2 h 1 min\n\nlinks: 1\n  hub h2: 1.5 ms, 3 streams, an answer is overdue\n\nstreams: 2\n\n\
              edges: 1\n  a by hub h2: one.global, two.global\n\nimports: 1\n  one.global of a, b\n\nexports: 1\n  own.global port 80, 81\n\nnew root: signs, the old one is believed for 90 s\n\npending: 1\n  192.0.2.1:7443: no link: refused\n"
         );
     }

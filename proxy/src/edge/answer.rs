@@ -1,13 +1,16 @@
-//! A connection that another edge wants to have to a service here: its cluster, an endpoint, bytes both ways.
+//! A connection that another edge wants to have to a service here: its cluster, an endpoint, bytes both ways, and its line in the log.
 
+use std::cell::Cell;
 use std::rc::Rc;
 use std::task::Poll;
 
 use overlay::link::LinkStream;
+use overlay::node::Place;
 use overlay::tunnel::Incoming;
-use overlay_wire::call::Outcome;
+use overlay_wire::call::{Call, Outcome};
 
 use super::node::EdgeNode;
+use super::tables::NoCluster;
 use crate::io::Stream;
 use crate::tcp::copy::{Limits, copy};
 use crate::tcp::upstream::{self, Failure, Upstream};
@@ -18,61 +21,114 @@ use crate::worker::timer::Alarm;
 /// Calls of one edge that a worker serves at a time: each has a connection to the service.
 const MOST_CALLS_OF_EDGE: usize = 4_096;
 
-/// Serves a call from its beginning to its end.
+/// Bytes of a call, from the other edge and to it.
+#[derive(Debug, Default)]
+struct Bytes {
+    received: Cell<u64>,
+    sent: Cell<u64>,
+}
+
+/// What a call is answered with.
+pub(super) struct Refusal {
+    pub(super) outcome: Outcome,
+    pub(super) reason: String,
+}
+
+impl Refusal {
+    pub(super) fn new(outcome: Outcome, reason: impl Into<String>) -> Self {
+        Self { outcome, reason: reason.into() }
+    }
+}
+
+/// Serves a call from its beginning to its end, and says in the log what became of it.
 pub(super) async fn answer(worker: Rc<Worker>, edge: Rc<EdgeNode>, incoming: Incoming) {
+    let begun = worker.io.clock.now();
     let counters = edge.counters();
     counters.incoming_total.increment();
     let _active = counters.incoming_active.hold();
-    let (host, port) = (incoming.call.host.clone(), incoming.call.port);
-    let from = incoming.peer.name().to_owned();
-    let Some(_place) = edge.calls_of.take(from.clone(), MOST_CALLS_OF_EDGE) else {
-        counters.incoming_overloaded.increment();
-        return refuse(incoming, Outcome::Overloaded, "too many calls of this edge").await;
-    };
-    if let Err(refusal) = edge.check_caller(&from, &incoming.call.caller) {
-        counters.incoming_forbidden.increment();
-        if let Some(count) = edge.refused_callers.happened(worker.io.clock.now()) {
-            tracing::warn!(edge = from, count, "a call is refused: {refusal}");
+    let (from, call) = (incoming.peer.name().to_owned(), incoming.call.clone());
+    let bytes = Bytes::default();
+    let (outcome, reason) = match connect(&worker, &edge, &from, &incoming).await {
+        Ok((_place, upstream)) => match incoming.answer(Outcome::Connected, "").await {
+            Ok(stream) => {
+                relay(&worker, stream, upstream, &bytes).await;
+                (Outcome::Connected, String::new())
+            }
+            Err(error) => (Outcome::Connected, format!("it is gone before it could be answered: {error}")),
+        },
+        Err(Refusal { outcome, reason }) => {
+            // Who is gone needs no answer.
+            drop(incoming.answer(outcome, &reason).await);
+            (outcome, reason)
         }
-        return refuse(incoming, Outcome::Forbidden, &refusal.to_string()).await;
-    }
-    let Some(cluster) = edge.cluster(&host, port) else {
-        counters.incoming_not_exported.increment();
-        tracing::debug!(edge = from, "asks for {host}:{port}, which is not offered");
-        return refuse(incoming, Outcome::NotExported, "").await;
     };
+    tracing::debug!(
+        edge = from,
+        caller = ?call.caller,
+        host = ?call.host,
+        port = call.port,
+        received = bytes.received.get(),
+        sent = bytes.sent.get(),
+        duration = ?worker.io.clock.now().saturating_duration_since(begun),
+        ?reason,
+        "a call of another edge: {outcome}"
+    );
+}
+
+/// The endpoint's side of a call, and the place that the call has among those of its edge.
+async fn connect(
+    worker: &Rc<Worker>,
+    edge: &EdgeNode,
+    from: &str,
+    incoming: &Incoming,
+) -> Result<(Place<String>, Upstream), Refusal> {
+    let (counters, call) = (edge.counters(), &incoming.call);
+    let Some(place) = edge.calls_of.take(from.to_owned(), MOST_CALLS_OF_EDGE) else {
+        counters.incoming_overloaded.increment();
+        return Err(Refusal::new(Outcome::Overloaded, "too many calls of this edge"));
+    };
+    check_caller(worker, edge, from, call)?;
+    let cluster = edge.cluster(from, &call.host, call.port).map_err(|problem| not_offered(edge, problem))?;
     // What other edges have is theirs to ask for: two that sent a call back to each other would do so for ever.
     let is_elsewhere = |address: &str| address.parse().is_ok_and(|address| edge.way(address).is_some());
-    let chosen = upstream::choose(&cluster, &worker).await.and_then(|chosen| chosen.avoiding(is_elsewhere));
+    let chosen = upstream::choose(&cluster, worker).await.and_then(|chosen| chosen.avoiding(is_elsewhere));
     let connected = match chosen {
         Ok(chosen) => chosen.connect(None).await,
         Err(failure) => Err(failure),
     };
-    match connected {
-        Ok(upstream) => match incoming.answer(Outcome::Connected, "").await {
-            Ok(stream) => relay(&worker, stream, upstream).await,
-            Err(error) => tracing::debug!(edge = from, "is gone before it could be answered: {error}"),
-        },
-        Err(failure) => {
-            counters.incoming_unreachable.increment();
-            let (outcome, reason) = match failure {
-                Failure::Overflow => (Outcome::Overloaded, "the circuit breaker is open".to_owned()),
-                Failure::Connect(reason) => (Outcome::Unreachable, reason),
-                Failure::NoCluster | Failure::NoHealthyUpstream => {
-                    (Outcome::Unreachable, "no healthy endpoint".to_owned())
-                }
-            };
-            refuse(incoming, outcome, &reason).await;
+    let upstream = connected.map_err(|failure| {
+        counters.incoming_unreachable.increment();
+        match failure {
+            Failure::Overflow => Refusal::new(Outcome::Overloaded, "the circuit breaker is open"),
+            Failure::Connect(reason) => Refusal::new(Outcome::Unreachable, reason),
+            Failure::NoCluster | Failure::NoHealthyUpstream => {
+                Refusal::new(Outcome::Unreachable, "no healthy endpoint")
+            }
         }
+    })?;
+    Ok((place, upstream))
+}
+
+/// Refuses a call because of who makes it.
+pub(super) fn check_caller(worker: &Worker, edge: &EdgeNode, from: &str, call: &Call) -> Result<(), Refusal> {
+    let Err(refusal) = edge.check_caller(from, &call.caller) else { return Ok(()) };
+    edge.counters().incoming_forbidden.increment();
+    if let Some(count) = edge.refused_callers.happened(worker.io.clock.now()) {
+        tracing::warn!(edge = from, count, "a call is refused: {refusal}");
     }
+    Err(Refusal::new(Outcome::Forbidden, refusal.to_string()))
 }
 
-async fn refuse(incoming: Incoming, outcome: Outcome, reason: &str) {
-    // Who is gone needs no answer.
-    drop(incoming.answer(outcome, reason).await);
+/// Whoever may not call a service hears the same as where it is not offered.
+pub(super) fn not_offered(edge: &EdgeNode, problem: NoCluster) -> Refusal {
+    match problem {
+        NoCluster::NotOffered => edge.counters().incoming_not_exported.increment(),
+        NoCluster::NotToThisEdge => edge.counters().incoming_not_to_edge.increment(),
+    }
+    Refusal::new(Outcome::NotExported, "")
 }
 
-async fn relay(worker: &Worker, stream: LinkStream, mut upstream: Upstream) {
+async fn relay(worker: &Worker, stream: LinkStream, mut upstream: Upstream, bytes: &Bytes) {
     let mut stream = Stream::overlay(stream, &worker.io);
     let alarm = Alarm::new(&worker.timers);
     // How long a connection may be idle is for the edge to say that has its configuration: that of the client.
@@ -81,6 +137,8 @@ async fn relay(worker: &Worker, stream: LinkStream, mut upstream: Upstream) {
     let moved = |received, returned| {
         counters.upstream_cx_tx_bytes_total.add(received);
         counters.upstream_cx_rx_bytes_total.add(returned);
+        bytes.received.set(bytes.received.get() + received);
+        bytes.sent.set(bytes.sent.get() + returned);
     };
     let other_side = &mut upstream.connection.stream;
     copy(&mut stream, other_side, &worker.io, &limits, moved, |_| Poll::Pending).await;

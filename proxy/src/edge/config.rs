@@ -8,6 +8,7 @@ use serde::Deserialize;
 use thiserror::Error;
 
 use super::callers::{CallerRule, DEFAULT_TRUST_DOMAIN, is_trust_domain};
+use super::datagram::{self, DatagramImport};
 use super::terminate::Terminate;
 
 /// Addresses of the loopback range that stand for other edges, unless the file says others.
@@ -34,6 +35,8 @@ pub struct EdgeConfig {
     pub callers: Option<Vec<CallerRule>>,
     /// Lets other clients than this gateway call what is taken.
     pub terminate: Option<Terminate>,
+    /// UDP services of others, and where they are served.
+    pub datagrams: Vec<DatagramImport>,
     /// For edges that take their configuration from istiod.
     pub kubernetes: KubernetesConfig,
 }
@@ -65,6 +68,7 @@ impl Default for EdgeConfig {
             callers: None,
             terminate: None,
             uplinks: Vec::new(),
+            datagrams: Vec::new(),
             kubernetes: KubernetesConfig::default(),
         }
     }
@@ -80,7 +84,7 @@ pub struct Selection {
     pub namespaces: Vec<String>,
     /// Labels that it has, all of them.
     pub labels: BTreeMap<String, String>,
-    /// Names of edges that offer it; for imports alone.
+    /// Names of edges: of an import those that offer it, of an export those that may call it. All edges of the tenant if there are none.
     pub edges: Vec<String>,
     /// Its endpoints are added to those of the Service that has the same name and namespace here; for imports into a cluster.
     pub merge_with_local: bool,
@@ -135,19 +139,17 @@ impl EdgeConfig {
             return Ok(Self::default());
         }
         let config: Self = yaml_serde::from_str(text).map_err(|error| error.to_string())?;
-        for (list, rules) in [("export", &config.export), ("import", &config.import)] {
-            for (at, rule) in rules.iter().enumerate() {
-                if *rule == (Selection { merge_with_local: rule.merge_with_local, ..Selection::default() }) {
-                    return Err(format!("{list}[{at}] says nothing: hosts: [\"*\"] stands for all services"));
-                }
-            }
-        }
-        if let Some(at) = config.export.iter().position(|rule| !rule.edges.is_empty()) {
-            return Err(format!("export[{at}].edges: only imports are told apart by edge"));
+        let names_services = |rule: &Selection| !rule.names_no_services();
+        let is_import = |rule: &Selection| names_services(rule) || !rule.edges.is_empty();
+        let export = config.export.iter().position(|rule| !names_services(rule)).map(|at| ("export", at));
+        let import = config.import.iter().position(|rule| !is_import(rule)).map(|at| ("import", at));
+        if let Some((list, at)) = export.or(import) {
+            return Err(format!("{list}[{at}] says nothing of services: hosts: [\"*\"] stands for all of them"));
         }
         if let Some(at) = config.export.iter().position(|rule| rule.merge_with_local) {
             return Err(format!("export[{at}].mergeWithLocal: only imports are merged"));
         }
+        datagram::check(&config.datagrams)?;
         if config.uplinks.len() > MOST_UPLINKS {
             return Err(format!("uplinks: there may be {MOST_UPLINKS}"));
         }
@@ -175,13 +177,26 @@ impl EdgeConfig {
 }
 
 impl Selection {
+    /// Whether it is for a service, and an edge that offers it or calls it.
     pub(super) fn selects(&self, candidate: &Candidate<'_>) -> bool {
-        let one_of = |names: &[String], name: &str| names.is_empty() || names.iter().any(|one| one == name);
+        self.selects_service(candidate) && is_one_of(&self.edges, candidate.edge)
+    }
+
+    /// The same of the service alone.
+    pub(super) fn selects_service(&self, candidate: &Candidate<'_>) -> bool {
         (self.hosts.is_empty() || self.hosts.iter().any(|pattern| is_host(pattern, candidate.host)))
-            && one_of(&self.namespaces, candidate.namespace)
-            && one_of(&self.edges, candidate.edge)
+            && is_one_of(&self.namespaces, candidate.namespace)
             && self.labels.iter().all(|(key, value)| candidate.labels.get(key) == Some(value))
     }
+
+    fn names_no_services(&self) -> bool {
+        self.hosts.is_empty() && self.namespaces.is_empty() && self.labels.is_empty()
+    }
+}
+
+/// Whether a name is in a list; every name is in an empty one.
+fn is_one_of(names: &[String], name: &str) -> bool {
+    names.is_empty() || names.iter().any(|one| one == name)
 }
 
 fn is_host(pattern: &str, host: &str) -> bool {
@@ -200,6 +215,12 @@ impl AddressRange {
     /// The address with a number, from 0.
     pub(super) fn address(&self, number: u32) -> Option<Ipv4Addr> {
         (number < self.size()).then(|| Ipv4Addr::from_bits(self.first.to_bits() + 1 + number))
+    }
+
+    /// The number of an address that may be given.
+    pub(super) fn number(&self, address: Ipv4Addr) -> Option<u32> {
+        let number = address.to_bits().checked_sub(self.first.to_bits())?.checked_sub(1)?;
+        (number < self.size()).then_some(number)
     }
 
     /// Whether an address of any kind is one of them.
@@ -252,6 +273,8 @@ mod tests {
         assert!(!config.import[0].selects(&Candidate { host: "ratings.bank.global", ..service }));
         assert!(!config.import[0].selects(&Candidate { edge: "c", ..service }));
         assert_eq!(config.import_addresses.address(0), Some(Ipv4Addr::new(127, 0, 2, 1)));
+        assert_eq!(config.import_addresses.number(Ipv4Addr::new(127, 0, 2, 9)), Some(8));
+        assert_eq!(config.import_addresses.number(Ipv4Addr::new(127, 0, 3, 1)), None);
         assert_eq!(config.import_addresses.address(254), None, "the last one is that of the whole range");
     }
 
@@ -267,7 +290,7 @@ mod tests {
         for (text, problem) in [
             ("exports: []", "exports"),
             ("export: [{}]", "export[0] says nothing"),
-            ("export: [{edges: [b]}]", "export[0].edges"),
+            ("export: [{edges: [b]}]", "export[0] says nothing of services"),
             ("import: [{mergeWithLocal: true}]", "import[0] says nothing"),
             ("export: [{hosts: ['*'], mergeWithLocal: true}]", "export[0].mergeWithLocal"),
             ("kubernetes: {trafficDistribution: Any}", "PreferClose"),
@@ -276,6 +299,13 @@ mod tests {
             ("uplinks: [wan0]", "uplinks[0]"),
             ("uplinks: [10.0.0.1, 10.0.0.2, 10.0.0.1]", "uplinks[2]: 10.0.0.1"),
             ("uplinks: ['::1', '::2', '::3', '::4', '::5', '::6', '::7', '::8', '::9']", "there may be 8"),
+            ("datagrams: [{host: '*', port: 53, listen: '127.0.0.1:53'}]", "datagrams[0].host"),
+            ("datagrams: [{host: a, port: 53, listen: '127.0.0.1:0'}]", "datagrams[0]: a port is 0"),
+            ("datagrams: [{host: a, port: 53, listen: localhost}]", "datagrams[0]"),
+            (
+                "datagrams: [{host: a, port: 1, listen: '[::1]:53'}, {host: b, port: 1, listen: '[::1]:53'}]",
+                "datagrams[1].listen: [::1]:53",
+            ),
             ("trustDomain: A.example", "A.example"),
             ("callers: [{trustDomain: 'spiffe://b'}]", "spiffe://b"),
             ("callers: [{edges: [b]}]", "trustDomain"),

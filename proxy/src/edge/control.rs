@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use hashbrown::HashMap;
 use overlay::catalogue::Offer;
 use overlay::folder::Folder;
 use overlay::identity::{Identity, Trust};
@@ -22,6 +21,7 @@ use xds_client::ca::SpiffeId;
 use super::addresses::Addresses;
 use super::callers::Callers;
 use super::config::EdgeConfig;
+use super::datagram::{DatagramTables, Here};
 use super::export::{Exports, exports};
 use super::import::{Import, KnownEdges, Wanted, destinations, imports};
 use super::kubernetes::{self, Availability, Connected, EdgeOfCluster, KubernetesCounters, KubernetesOptions};
@@ -186,7 +186,7 @@ impl Edge {
             workload: workload.as_ref().map_or_else(String::new, SpiffeId::to_string).into(),
             known,
             limits: Limits::default(),
-            shards: Shards::default(),
+            shards: Shards::new(trust.clone()),
         };
         tasks.spawn(vital("trust", folder.clone().keep_trust(trust)));
         tasks.spawn(vital("renewal of the certificate", overlay::enroll::renew::keep(folder, identity)));
@@ -251,7 +251,8 @@ impl EdgeControl {
             let taken_hosts = self.taken_hosts(&services);
             let wanted = Wanted { own: &self.name, rules: &self.config.import, taken_hosts: &taken_hosts };
             let wanted = imports(&edges, &wanted, &mut self.addresses);
-            self.publish(&exported, &wanted);
+            self.addresses.settle();
+            self.publish(&exported, &wanted, &edges);
             self.entrances.serve(&wanted, self.config.terminate.as_ref()).await;
             if imported.as_ref() != Some(&wanted) {
                 imported = self.import(&wanted).then_some(wanted);
@@ -278,7 +279,7 @@ impl EdgeControl {
 
     fn export(&self, services: &[xds_local::Service]) -> Exports {
         let exported = exports(services, &self.config.export);
-        let clusters = exported.clusters.iter().map(|(_, _, cluster)| cluster.clone()).collect();
+        let clusters = exported.clusters().map(|cluster| cluster.to_string()).collect();
         self.offered.send_replace(clusters);
         let offer = Offer { locality: self.locality.clone(), services: exported.services.clone() };
         self.offer.send_if_modified(|before| {
@@ -290,16 +291,15 @@ impl EdgeControl {
     }
 
     /// Workers know where an address leads before any endpoint has it.
-    fn publish(&self, exported: &Exports, imported: &[Import]) {
-        let mut tables = Tables {
+    fn publish(&self, exported: &Exports, imported: &[Import], edges: &KnownEdges) {
+        let here = Here { name: &self.name, locality: &self.locality };
+        let tables = Tables {
             imports: destinations(imported).collect(),
-            exports: HashMap::new(),
+            exports: exported.table.clone(),
+            datagrams: DatagramTables::new(&here, &self.config.datagrams, edges),
             callers: Callers::new(self.config.callers.as_deref(), &self.trust_domain),
             reserved: self.config.import_addresses,
         };
-        for (host, port, cluster) in &exported.clusters {
-            tables.exports.entry(host.clone()).or_default().push((*port, cluster.as_str().into()));
-        }
         self.tables.send_if_modified(|before| {
             let changed = **before != tables;
             *before = Arc::new(tables);

@@ -19,12 +19,30 @@ counters! {
         entrance_unreachable: Counter,
         /// Those with whom no hands could be shaken: their certificate is not good, or our own is not there.
         entrance_handshake: Counter,
+        /// Flows of datagrams to UDP services of other edges, by client.
+        datagram_flows_total: Counter,
+        /// Those that are open.
+        datagram_flows_active: Gauge,
+        /// Those that found no edge.
+        datagram_flows_failed: Counter,
+        /// How often one has gone on at another edge.
+        datagram_flows_moved: Counter,
+        /// Those that ended because others needed their places.
+        datagram_flows_displaced: Counter,
+        /// Datagrams of clients that found no room, or no edge in time.
+        datagram_dropped: Counter,
+        /// Flows of other edges to UDP services here.
+        datagram_incoming_total: Counter,
+        /// Those that are open.
+        datagram_incoming_active: Gauge,
         /// Connections of other edges to services here.
         incoming_total: Counter,
         /// Those that are open.
         incoming_active: Gauge,
         /// Those to services that are not offered.
         incoming_not_exported: Counter,
+        /// Those to services that are offered to other edges, but not to the one that calls.
+        incoming_not_to_edge: Counter,
         /// Those of a caller for whom the edge may not speak.
         incoming_forbidden: Counter,
         /// Those of an edge that had too many.

@@ -1,10 +1,15 @@
 //! Which services are offered to other edges, and what calls to them lead to.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use hashbrown::HashMap;
 use overlay::catalogue::{Port, Protocol, Service};
 use overlay::identity::is_name;
 
 use super::config::{Candidate, Selection};
 use super::labels::IMPORTED_LABEL;
+use super::tables::{Exported, MayCall};
 
 /// The end of the name under which others know a Service of Kubernetes: its own name may be that of another one elsewhere.
 const GLOBAL: &str = "global";
@@ -13,15 +18,26 @@ const GLOBAL: &str = "global";
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Exports {
     pub(super) services: Vec<Service>,
-    /// Host, port, cluster.
-    pub(super) clusters: Vec<(String, u16, String)>,
+    /// By host.
+    pub(super) table: HashMap<String, Exported>,
+}
+
+impl Exports {
+    /// Names of the clusters that calls lead to.
+    pub(super) fn clusters(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.table.values().flat_map(|exported| exported.ports.iter().map(|(_, cluster)| cluster))
+    }
 }
 
 /// Those of the services that any rule selects. What was imported is never offered again.
 pub(super) fn exports(known: &[xds_local::Service], rules: &[Selection]) -> Exports {
     let mut exports = Exports::default();
-    for service in known.iter().filter(|service| is_selected(service, rules)) {
+    for service in known {
+        let Some(may_call) = may_call(service, rules) else { continue };
         let offered = offer(service);
+        if offered.ports.is_empty() {
+            continue; // of UDP, and nobody answers
+        }
         if let Err(error) = offered.check() {
             tracing::warn!(host = service.host, "cannot be offered to other edges: {error}");
             continue;
@@ -30,10 +46,11 @@ pub(super) fn exports(known: &[xds_local::Service], rules: &[Selection]) -> Expo
             tracing::warn!(host = service.host, "is not offered: there is another {}", offered.host);
             continue;
         }
-        for port in &offered.ports {
-            let cluster = format!("outbound|{}||{}", port.number, service.host);
-            exports.clusters.push((offered.host.clone(), port.number, cluster));
-        }
+        let connections = offered.ports.iter().filter(|port| port.protocol != Protocol::Udp);
+        let cluster = |port: &Port| (port.number, format!("outbound|{}||{}", port.number, service.host).into());
+        let datagrams = service.datagrams.iter().map(|port| (port.number, port.endpoints.as_slice().into()));
+        let (ports, datagrams) = (connections.map(cluster).collect(), datagrams.collect());
+        exports.table.insert(offered.host.clone(), Exported { ports, datagrams, may_call });
         exports.services.push(offered);
     }
     exports
@@ -41,9 +58,26 @@ pub(super) fn exports(known: &[xds_local::Service], rules: &[Selection]) -> Expo
 
 /// Whether any rule selects it.
 pub(super) fn is_selected(service: &xds_local::Service, rules: &[Selection]) -> bool {
+    may_call(service, rules).is_some()
+}
+
+/// Who may call it by the rules that select it; `None` if none does.
+fn may_call(service: &xds_local::Service, rules: &[Selection]) -> Option<MayCall> {
     let xds_local::Service { host, namespace, labels, .. } = service;
+    if labels.contains_key(IMPORTED_LABEL) {
+        return None;
+    }
     let candidate = Candidate { host, namespace, labels, edge: "" };
-    !labels.contains_key(IMPORTED_LABEL) && rules.iter().any(|rule| rule.selects(&candidate))
+    let mut edges = BTreeSet::new();
+    let mut is_selected = false;
+    for rule in rules.iter().filter(|rule| rule.selects_service(&candidate)) {
+        if rule.edges.is_empty() {
+            return Some(MayCall::All);
+        }
+        edges.extend(rule.edges.iter().cloned());
+        is_selected = true;
+    }
+    is_selected.then_some(MayCall::Edges(edges))
 }
 
 fn offer(service: &xds_local::Service) -> Service {
@@ -52,19 +86,27 @@ fn offer(service: &xds_local::Service) -> Service {
         false => service.host.clone(),
     };
     let ports = service.ports.iter().map(|port| {
-        // Istio lets a port be without a name, or with one in capitals.
-        let name = port.name.to_ascii_lowercase();
-        let name = if is_name(&name) { name } else { format!("port-{}", port.number) };
+        let name = port_name(&port.name, "port", port.number);
         Port { number: port.number, name, protocol: protocol(&port.protocol) }
+    });
+    let datagrams = service.datagrams.iter().filter(|port| !port.endpoints.is_empty()).map(|port| {
+        let name = port_name(&port.name, "udp", port.number);
+        Port { number: port.number, name, protocol: Protocol::Udp }
     });
     Service {
         host,
         namespace: service.namespace.clone(),
-        ports: ports.collect(),
+        ports: ports.chain(datagrams).collect(),
         labels: service.labels.clone(),
         weight: 1,
         healthy: service.has_endpoints,
     }
+}
+
+/// Istio lets a port be without a name, or with one in capitals.
+fn port_name(name: &str, kind: &str, number: u16) -> String {
+    let name = name.to_ascii_lowercase();
+    if is_name(&name) { name } else { format!("{kind}-{number}") }
 }
 
 fn protocol(name: &str) -> Protocol {
@@ -81,7 +123,9 @@ fn protocol(name: &str) -> Protocol {
 mod tests {
     use std::collections::BTreeMap;
 
-    use xds_local::ServicePort;
+    use std::net::SocketAddr;
+
+    use xds_local::{DatagramPort, ServicePort};
 
     use super::*;
 
@@ -93,6 +137,7 @@ mod tests {
             is_kubernetes,
             labels: BTreeMap::new(),
             ports: vec![ServicePort { number: 80, name: String::new(), protocol: "HTTP".into() }],
+            datagrams: Vec::new(),
             has_endpoints: true,
         }
     }
@@ -107,11 +152,47 @@ mod tests {
         let hosts: Vec<&str> = exports.services.iter().map(|service| service.host.as_str()).collect();
         assert_eq!(hosts, ["ratings.shop.global", "db.example"]);
         assert_eq!(exports.services[0].ports[0].name, "port-80");
-        let (host, port, cluster) = &exports.clusters[0];
-        assert_eq!(
-            (host.as_str(), *port, cluster.as_str()),
-            ("ratings.shop.global", 80, "outbound|80||ratings.shop.svc.cluster.local")
-        );
+        let exported = &exports.table["ratings.shop.global"];
+        assert_eq!(exported.ports, [(80, "outbound|80||ratings.shop.svc.cluster.local".into())]);
+        assert_eq!((exports.clusters().count(), &exported.may_call), (2, &MayCall::All));
+    }
+
+    #[test]
+    fn who_may_call_says_every_rule_that_selects_it() {
+        let rule = |host: &str, edges: &[&str]| Selection {
+            hosts: vec![host.to_owned()],
+            edges: edges.iter().map(|edge| (*edge).to_owned()).collect(),
+            ..Selection::default()
+        };
+        let service = service("db.example", false);
+        let of = |rules: &[Selection]| exports(std::slice::from_ref(&service), rules).table.remove("db.example");
+        let may_call = |rules: &[Selection]| of(rules).map(|exported| exported.may_call);
+        assert_eq!(may_call(&[rule("other.example", &[])]), None);
+        let some = may_call(&[rule("db.example", &["b"]), rule("*", &["c"]), rule("other.example", &[])]);
+        assert_eq!(some, Some(MayCall::Edges(["b", "c"].map(str::to_owned).into())));
+        assert_eq!(may_call(&[rule("db.example", &["b"]), rule("*", &[])]), Some(MayCall::All));
+    }
+
+    #[test]
+    fn a_port_of_udp_is_offered_if_somebody_answers_beside_one_of_tcp_with_the_same_number() {
+        let endpoint: SocketAddr = ([10, 0, 0, 1], 5353).into();
+        let with = |endpoints: &[SocketAddr]| {
+            let mut dns = service("dns.example", false);
+            let endpoints = endpoints.to_vec();
+            dns.datagrams = vec![DatagramPort { number: 80, name: String::new(), endpoints }];
+            dns
+        };
+        let offered = exports(&[with(&[endpoint])], &all());
+        let ports: Vec<_> =
+            offered.services[0].ports.iter().map(|port| (port.name.as_str(), port.number, port.protocol)).collect();
+        assert_eq!(ports, [("port-80", 80, Protocol::Http), ("udp-80", 80, Protocol::Udp)]);
+        assert_eq!(offered.clusters().count(), 1, "of TCP alone");
+        assert_eq!(offered.table["dns.example"].datagrams, [(80, Arc::from([endpoint]))]);
+
+        let nobody = with(&[]);
+        assert_eq!(exports(std::slice::from_ref(&nobody), &all()).services[0].ports.len(), 1);
+        let udp_alone = xds_local::Service { ports: Vec::new(), ..nobody };
+        assert_eq!(exports(&[udp_alone], &all()), Exports::default());
     }
 
     #[test]
@@ -123,6 +204,6 @@ mod tests {
         let twice = service("ratings.shop.global", false);
         let exports = exports(&[imported, odd, service("ratings.shop.svc.cluster.local", true), twice], &all());
         assert_eq!(exports.services.len(), 1);
-        assert_eq!(exports.clusters.len(), 1);
+        assert_eq!(exports.clusters().count(), 1);
     }
 }

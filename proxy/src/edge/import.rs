@@ -95,7 +95,7 @@ pub(super) fn imports(edges: &KnownEdges, wanted: &Wanted<'_>, addresses: &mut A
 
 /// What the first edge says of a port counts. An edge that does not have it says so when it is called.
 fn add_port(import: &mut Import, port: &Port, addresses: &mut Addresses) {
-    // A gateway has no listeners for packets.
+    // No endpoint of the mesh has it: see `datagram/`.
     let is_packets = port.protocol == Protocol::Udp;
     if is_packets || import.ports.iter().any(|(known, _)| known.number == port.number || known.name == port.name) {
         return;

@@ -2,9 +2,8 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
-use overlay::catalogue::Announcement;
+use overlay::catalogue::{Announcement, LIFETIME};
 use overlay::folder::replace_file;
 use tokio::time::Instant;
 
@@ -12,14 +11,12 @@ use super::import::KnownEdges;
 
 /// The file in the edge's folder.
 const FILE: &str = "known-edges.json";
-/// An edge that was not heard of for so long since the start is gone: as long as an announcement is good without a confirmation.
-const FADES_AFTER: Duration = Duration::from_secs(60);
-
 /// Edges that were known before, and the file that remembers those of now.
 #[derive(Debug)]
 pub(super) struct Memory {
     path: PathBuf,
     remembered: Vec<(String, Arc<Announcement>)>,
+    /// Who was not heard of until then is gone.
     until: Instant,
     kept: KnownEdges,
 }
@@ -38,7 +35,7 @@ impl Memory {
         let remembered: Vec<_> =
             remembered.into_iter().map(|(edge, announcement)| (edge, Arc::new(announcement))).collect();
         let kept = remembered.as_slice().into();
-        Self { path, remembered, until: Instant::now() + FADES_AFTER, kept }
+        Self { path, remembered, until: Instant::now() + LIFETIME, kept }
     }
 
     /// Edges that were heard of, and those that are remembered and may yet be.

@@ -5,6 +5,7 @@
 //! other edges --directory--> import --> destinations of all workers, then sink_files --> the folder, or kubernetes/ --> the cluster:
 //! endpoints that are edges
 //! other clients -> terminate: listeners -> endpoint
+//! client -> datagram/: UDP, which has no endpoints -> tunnel -> the other edge
 //! request -> endpoint -> upstream/connector.rs -> node.rs (connect) -> tunnel -> the other edge: answer.rs -> its cluster
 //! ```
 //!
@@ -16,7 +17,9 @@ mod callers;
 mod config;
 mod control;
 mod counters;
+mod datagram;
 mod export;
+mod hold;
 mod import;
 mod kubernetes;
 mod labels;
@@ -31,7 +34,9 @@ pub use self::config::{EdgeConfig, EdgeConfigError, Selection};
 pub(crate) use self::control::Services;
 pub use self::control::{Edge, EdgeOptions};
 pub use self::counters::EdgeCounters;
+pub use self::datagram::{DatagramImport, DatagramTables};
+pub(crate) use self::hold::hold;
 pub use self::kubernetes::{Availability, KubernetesCounters, KubernetesOptions};
 pub use self::node::{EdgeNode, EdgeShare};
-pub use self::tables::{Destination, Tables, Way};
+pub use self::tables::{Destination, Exported, MayCall, NoCluster, Tables, Way};
 pub use self::terminate::{Terminate, TerminateFiles};

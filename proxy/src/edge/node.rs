@@ -16,7 +16,7 @@ use overlay::shards::Shards;
 use overlay::status::Status;
 use overlay::tunnel::{CallError, Tunnels};
 use overlay::uplink::{self, Uplink};
-use overlay_wire::call::{Call, Outcome};
+use overlay_wire::call::{Call, Outcome, Transport};
 use tokio::net::UnixListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -24,8 +24,9 @@ use tokio::task::JoinSet;
 use super::answer::answer;
 use super::callers::CallerRefusal;
 use super::counters::EdgeCounters;
+use super::datagram::{self, Datagrams};
 use super::import::KnownEdges;
-use super::tables::{Destination, Tables, Way};
+use super::tables::{Destination, NoCluster, Tables, Way};
 use crate::telemetry::seldom::Seldom;
 use crate::worker::{Worker, vital};
 
@@ -61,12 +62,14 @@ pub struct EdgeShare {
 
 /// An edge on one worker.
 pub struct EdgeNode {
-    tunnels: Rc<Tunnels>,
-    tables: watch::Receiver<Arc<Tables>>,
-    workload: Arc<str>,
+    pub(super) tunnels: Rc<Tunnels>,
+    pub(super) tables: watch::Receiver<Arc<Tables>>,
+    pub(super) workload: Arc<str>,
     counters: Arc<EdgeCounters>,
     /// Calls that are being served, by edge.
     pub(super) calls_of: Rc<Tally<String>>,
+    /// UDP services, here and elsewhere.
+    pub(super) datagrams: Datagrams,
     /// Log lines about calls that are refused for their callers.
     pub(super) refused_callers: Seldom,
     /// The same about clients of entrances.
@@ -81,7 +84,8 @@ impl EdgeNode {
         let shard = u16::try_from(index).unwrap_or(u16::MAX);
         let node = Node::new(name, Role::Edge, shard, share.limits.clone());
         tasks.spawn_local(vital("status", share.shards.add(node.clone())));
-        let (tunnels, calls) = Tunnels::new(node.clone(), share.identity.clone());
+        let (tunnels, calls, taking) = Tunnels::new(node.clone(), share.identity.clone());
+        tasks.spawn_local(vital("tunnels of other edges", taking));
         let counters = worker.process.registry.register(EdgeCounters::new("overlay."));
         let edge = Rc::new(Self {
             tunnels,
@@ -89,15 +93,19 @@ impl EdgeNode {
             workload: share.workload.clone(),
             counters,
             calls_of: Rc::default(),
+            datagrams: Datagrams::default(),
             refused_callers: Seldom::default(),
             refused_clients: Seldom::default(),
         });
         tasks.spawn_local(vital("calls of other edges", take_calls(worker.clone(), edge.clone(), calls)));
+        tasks.spawn_local(vital("datagrams", datagram::listen(worker.clone(), edge.clone())));
+        tasks.spawn_local(vital("flows of datagrams", datagram::supervise(worker.clone(), edge.clone())));
         for uplink in share.uplinks.iter() {
             tasks.spawn_local(vital("overlay", uplink::keep(node.clone(), share.identity.clone(), uplink.clone())));
         }
         if index == FIRST {
-            let directory = Directory::new(&node, share.identity.clone(), share.epoch);
+            let (directory, exchange) = Directory::new(&node, share.identity.clone(), share.epoch);
+            tasks.spawn_local(vital("announcements", exchange));
             match control::listen(&share.control_socket) {
                 Ok(listener) => {
                     let answer = status(node.clone(), share.clone(), directory.clone(), listener);
@@ -124,7 +132,8 @@ impl EdgeNode {
     pub async fn connect(&self, destination: &Destination, caller: Option<&str>) -> Result<LinkStream, CallError> {
         self.counters.outgoing_total.increment();
         let Destination { edge, host, port } = destination;
-        let call = Call { host: host.to_string(), port: *port, caller: caller.unwrap_or(&self.workload).to_owned() };
+        let caller = caller.unwrap_or(&self.workload).to_owned();
+        let call = Call { host: host.to_string(), port: *port, caller, transport: Transport::Bytes };
         let connected = self.tunnels.connect(edge, CLASS, &call).await;
         connected.inspect_err(|error| {
             self.counters.outgoing_failed.increment();
@@ -154,20 +163,28 @@ impl EdgeNode {
         self.tables.borrow().callers.check(edge, caller)
     }
 
-    pub(super) fn cluster(&self, host: &str, port: u16) -> Option<Arc<str>> {
-        self.tables.borrow().cluster(host, port).cloned()
+    pub(super) fn endpoints(&self, edge: &str, host: &str, port: u16) -> Result<Arc<[SocketAddr]>, NoCluster> {
+        self.tables.borrow().endpoints(edge, host, port).cloned()
+    }
+
+    pub(super) fn cluster(&self, edge: &str, host: &str, port: u16) -> Result<Arc<str>, NoCluster> {
+        self.tables.borrow().cluster(edge, host, port).cloned()
     }
 }
 
 async fn take_calls(worker: Rc<Worker>, edge: Rc<EdgeNode>, mut calls: mpsc::Receiver<overlay::tunnel::Incoming>) {
     while let Some(call) = calls.recv().await {
-        worker.tasks.spawn(answer(worker.clone(), edge.clone(), call));
+        let (serving, served) = (worker.clone(), edge.clone());
+        match call.call.transport {
+            Transport::Bytes => worker.tasks.spawn(answer(serving, served, call)),
+            Transport::Datagrams => edge.datagrams.tasks.spawn(datagram::answer(serving, served, call)),
+        }
     }
 }
 
 /// Answers those who ask how it is doing.
 async fn status(node: Rc<Node>, share: EdgeShare, directory: Rc<Directory>, listener: UnixListener) {
-    let answer = async |question| match question {
+    let answer = async move |question| match question {
         Question::Status => {
             let (answers, identity) = (share.shards.ask().await, share.identity.borrow().clone());
             let mut status = Status::of(&node, &identity, &directory, answers);

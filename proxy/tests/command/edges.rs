@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::gateway::{Backend, Gateway, folder, free_port, get};
+use super::gateway::{Backend, Gateway, eventually, folder, free_port, get};
 use super::{SELVEDGE, gateway_yaml};
 
 /// What the edges have in common: a hub that is ready for them.
@@ -54,7 +54,7 @@ impl Overlay {
     /// Waits for the hub.
     fn token(&self, edge: &str) -> String {
         let mut token = String::new();
-        super::gateway::eventually("a token", || {
+        eventually("a token", || {
             let mut create = Command::new(SELVEDGE);
             create.args(["token", "create", "--tenant", "acme", "--edge", edge, "--state"]).arg(self.hub.path());
             let made = create.output().unwrap();
@@ -105,7 +105,12 @@ impl Edge {
     }
 
     fn run(state: &TempDir, folder: &TempDir) -> Gateway {
-        Gateway::run(folder.path(), &["--overlay", state.path().to_str().unwrap()])
+        Self::run_with(state, folder, &[])
+    }
+
+    fn run_with(state: &TempDir, folder: &TempDir, arguments: &[&str]) -> Gateway {
+        let arguments = [&["--overlay", state.path().to_str().unwrap()], arguments].concat();
+        Gateway::run(folder.path(), &arguments)
     }
 
     /// In the place of a process that has ended.
@@ -115,8 +120,11 @@ impl Edge {
 
     /// Offers what answers with its name, and something that it keeps for itself.
     pub(crate) fn offering(overlay: &Overlay, name: &'static str) -> (Self, Backend) {
+        Self::offering_by(overlay, name, "export: [{labels: {offered: 'yes'}}]\n", &[])
+    }
+
+    fn offering_by(overlay: &Overlay, name: &'static str, config: &str, arguments: &[&str]) -> (Self, Backend) {
         let backend = Backend::start(name);
-        let config = "export: [{labels: {offered: 'yes'}}]\n";
         let services = format!(
             "{}---\n{}",
             service("ratings", "offered: 'yes'", backend.port),
@@ -124,7 +132,9 @@ impl Edge {
         );
         let files = [("gateway.yaml", gateway_yaml(free_port())), ("services.yaml", services)];
         let files = files.each_ref().map(|(name, text)| (*name, text.as_str()));
-        (Self::start(overlay.join(name, config), &files), backend)
+        let (state, folder) = (overlay.join(name, config), folder(&files));
+        let gateway = Self::run_with(&state, &folder, arguments);
+        (Self { gateway, state, folder }, backend)
     }
 
     /// The sum of a counter over its workers.
@@ -173,9 +183,13 @@ pub(crate) fn word(port: u16, path: &str) -> Option<String> {
 }
 
 pub(crate) fn importing(overlay: &Overlay) -> (Edge, u16) {
+    importing_as(overlay, "a", ROUTES)
+}
+
+fn importing_as(overlay: &Overlay, name: &str, routes: &str) -> (Edge, u16) {
     let port = free_port();
-    let state = overlay.join("a", "import: [{hosts: ['*.shop.example']}]\n");
-    let edge = Edge::start(state, &[("gateway.yaml", &gateway_yaml(port)), ("routes.yaml", ROUTES)]);
+    let state = overlay.join(name, "import: [{hosts: ['*.shop.example']}]\n");
+    let edge = Edge::start(state, &[("gateway.yaml", &gateway_yaml(port)), ("routes.yaml", routes)]);
     (edge, port)
 }
 
@@ -206,6 +220,34 @@ fn services_of_other_edges_are_balanced_as_configured_and_nothing_else_is_offere
     assert!(a.count("overlay.outgoing_total") > 0 && a.count("overlay.outgoing_failed") == 0);
     assert!(b.count("overlay.incoming_total") > 0 && c.count("overlay.incoming_total") > 0);
     assert_eq!(b.count("overlay.incoming_not_exported"), 0);
+}
+
+#[test]
+fn an_edge_calls_what_is_offered_to_it_and_the_log_of_the_other_says_so() {
+    let overlay = Overlay::start();
+    let config = "export: [{labels: {offered: 'yes'}, edges: [a]}]\n";
+    let (b, _backend) = Edge::offering_by(&overlay, "b", config, &["--log-level", "debug"]);
+    // A call is over, and in the log, when its connection was idle for so long.
+    let idle = "  trafficPolicy: {connectionPool: {http: {idleTimeout: 1s}}}\n  subsets:";
+    let (a, port) = importing_as(&overlay, "a", &ROUTES.replace("  subsets:", idle));
+    answers(&a, port, &[("/", "b")]);
+    assert_eq!(b.count("overlay.incoming_not_to_edge"), 0);
+    let call = r#"host="ratings.shop.example" port=80"#;
+    let logs = |edge: &str, outcome: &str| {
+        let log = b.gateway.log();
+        log.lines()
+            .any(|line| line.contains(&format!("edge=\"{edge}\"")) && line.contains(call) && line.contains(outcome))
+    };
+
+    // It has heard of the service, and may not call it.
+    let (d, port) = importing_as(&overlay, "d", ROUTES);
+    d.gateway.eventually("a call that is refused", || {
+        get(port, "/").is_some_and(|answer| answer.starts_with("HTTP/1.1 503"))
+            && b.count("overlay.incoming_not_to_edge") > 0
+    });
+    b.gateway.eventually("a line", || logs("d", "no such service is exported"));
+    assert!((0..5).all(|_| get(port, "/").is_some_and(|answer| answer.starts_with("HTTP/1.1 503"))));
+    b.gateway.eventually("a line", || logs("a", "connected"));
 }
 
 /// How a hub or an edge says it is doing.
@@ -291,6 +333,33 @@ fn edges_find_each_other_again_when_the_hub_or_one_of_them_was_away() {
     a.start_again();
     answers(&a, port, &[("/", "b")]);
     assert_eq!(std::fs::read(a.folder.path().join("selvedge-imports.yaml")).unwrap(), before);
+}
+
+#[test]
+fn one_process_is_an_edge_and_the_next_may_start_while_it_drains() {
+    let overlay = Overlay::start();
+    let (backend, answer) = Backend::holding("b");
+    let port = free_port();
+    let files = [("gateway.yaml", gateway_yaml(port)), ("services.yaml", service("ratings", "", backend.port))];
+    let files = files.each_ref().map(|(name, text)| (*name, text.as_str()));
+    let route = "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: web, namespace: edge}\nspec:\n  hosts: ['*']\n  \
+                 gateways: [web]\n  http: [{route: [{destination: {host: ratings.shop.example}}]}]\n";
+    let a = Edge::start(overlay.join("a", ""), &[files[0], files[1], ("routes.yaml", route)]);
+    a.gateway.eventually("the gateway", || a.gateway.admin_get("/ready").is_some_and(|page| page.contains("200")));
+
+    let mut second = Edge::run(&a.state, &a.folder);
+    assert!(!second.wait().success());
+    let complaint = format!("{}: another process runs with this folder", a.state.path().display());
+    assert!(second.log().contains(&complaint), "{}", second.log());
+
+    let mut client = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
+    client.write_all(b"GET / HTTP/1.1\r\nhost: test\r\n\r\n").unwrap();
+    eventually("the request", || backend.requests() == 1);
+    a.gateway.terminate();
+    a.gateway.eventually("the drain", || a.gateway.admin_get("/ready").is_none_or(|page| page.contains("503")));
+    let next = Edge::run(&a.state, &a.folder);
+    next.eventually("the next process", || next.admin_get("/ready").is_some_and(|page| page.contains("200")));
+    drop(answer);
 }
 
 #[test]

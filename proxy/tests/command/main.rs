@@ -4,6 +4,7 @@
 
 mod authority;
 mod control_plane;
+mod datagrams;
 mod edges;
 mod end;
 mod endpoint;

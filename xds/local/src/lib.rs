@@ -27,6 +27,6 @@ mod watch;
 pub use control_plane::{Changes, Generated, LocalControlPlane, Options};
 pub use generate::Resource;
 pub use problem::{Place, Problem, Severity};
-pub use services::{Service, ServicePort};
+pub use services::{DatagramPort, Service, ServicePort};
 pub use summary::{Host, Listener, Route, Summary};
 pub use watch::{Event, Watch};

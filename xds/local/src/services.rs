@@ -2,11 +2,12 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
 use crate::mesh::protocol::Protocol;
-use crate::mesh::service::Registry;
+use crate::mesh::service::{Health, Port, Registry};
 use crate::mesh::services::Services;
 
 /// A service with endpoints that are part of the mesh.
@@ -22,8 +23,11 @@ pub struct Service {
     pub is_kubernetes: bool,
     /// Labels of its object.
     pub labels: BTreeMap<String, String>,
-    /// Its ports, those of UDP left out.
+    /// Its ports, but for those of UDP.
     pub ports: Vec<ServicePort>,
+    /// Its ports of UDP.
+    #[serde(default)]
+    pub datagrams: Vec<DatagramPort>,
     /// Whether it has endpoints.
     pub has_endpoints: bool,
 }
@@ -37,6 +41,17 @@ pub struct ServicePort {
     pub name: String,
     /// As Istio writes it: `HTTP`, `HTTP2`, `GRPC`, `TLS` or `TCP`.
     pub protocol: Cow<'static, str>,
+}
+
+/// A port of UDP, for which nobody makes a cluster.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DatagramPort {
+    /// Its number.
+    pub number: u16,
+    /// Its name.
+    pub name: String,
+    /// Who answers there, as far as addresses are known, sorted. Names are not looked up.
+    pub endpoints: Vec<SocketAddr>,
 }
 
 impl ServicePort {
@@ -78,12 +93,30 @@ pub(crate) fn services(services: &Services) -> Vec<Service> {
             is_kubernetes: service.registry == Registry::Kubernetes,
             labels: service.labels.clone(),
             ports: service.ports.iter().filter_map(port).collect(),
+            datagrams: service.ports.iter().filter_map(|port| datagram_port(service, port)).collect(),
             has_endpoints: !service.endpoints.is_empty(),
         })
-        .filter(|service| !service.ports.is_empty())
+        .filter(|service| !service.ports.is_empty() || !service.datagrams.is_empty())
         .collect()
 }
 
-fn port(port: &crate::mesh::service::Port) -> Option<ServicePort> {
+fn datagram_port(service: &crate::mesh::service::Service, port: &Port) -> Option<DatagramPort> {
+    if port.protocol != Protocol::Udp {
+        return None;
+    }
+    let ready = service
+        .endpoints
+        .iter()
+        .filter(|endpoint| endpoint.service_port == *port && endpoint.health != Health::NotReady);
+    let addresses = ready.filter_map(|endpoint| {
+        Some(SocketAddr::new(endpoint.address.parse().ok()?, u16::try_from(endpoint.port).ok()?))
+    });
+    let mut endpoints: Vec<_> = addresses.collect();
+    endpoints.sort_unstable();
+    endpoints.dedup();
+    Some(DatagramPort { number: u16::try_from(port.number).ok()?, name: port.name.clone(), endpoints })
+}
+
+fn port(port: &Port) -> Option<ServicePort> {
     ServicePort::new(u16::try_from(port.number).ok()?, &port.name, port.protocol)
 }

@@ -236,3 +236,56 @@ fn a_private_key_is_never_printed() {
     assert!(printed.contains("Listener 0.0.0.0_80"), "{printed}");
     assert!(!printed.contains("message"), "{printed}");
 }
+
+const DATAGRAMS: &str = "
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: dns, namespace: shop}
+spec:
+  hosts: [dns.example]
+  location: MESH_INTERNAL
+  resolution: STATIC
+  ports: [{number: 53, name: dns, protocol: UDP}, {number: 853, name: tls-dns, protocol: TLS}]
+  endpoints: [{address: 10.0.0.2, ports: {dns: 5353}}, {address: 10.0.0.1}]
+---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: named, namespace: shop}
+spec:
+  hosts: [named.example]
+  location: MESH_INTERNAL
+  resolution: DNS
+  ports: [{number: 53, name: dns, protocol: UDP}]
+---
+apiVersion: v1
+kind: Service
+metadata: {name: syslog, namespace: shop}
+spec: {selector: {app: syslog}, ports: [{name: log, port: 514, protocol: UDP}, {name: tcp-log, port: 514}]}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: syslog-1, namespace: shop, labels: {kubernetes.io/service-name: syslog}}
+addressType: IPv4
+ports: [{name: log, port: 5514, protocol: UDP}, {name: tcp-log, port: 5515}]
+endpoints:
+- {addresses: [10.1.0.1], conditions: {ready: true}}
+- {addresses: [10.1.0.2], conditions: {ready: false, terminating: false}}
+---
+";
+
+#[test]
+fn ports_of_udp_are_apart_and_have_the_addresses_that_are_ready() {
+    let generated = load(&[DATAGRAMS, TWO_GATEWAYS].concat(), labelled("istio", "one"));
+    let found: Vec<_> = generated.services.iter().filter(|service| !service.datagrams.is_empty()).collect();
+    let ports = |at: usize| -> Vec<_> { found[at].ports.iter().map(|port| (port.number, &*port.protocol)).collect() };
+    let datagrams = |at: usize| -> Vec<_> {
+        let ports = found[at].datagrams.iter();
+        ports.map(|port| (port.number, port.name.as_str(), format!("{:?}", port.endpoints))).collect()
+    };
+    let hosts: Vec<_> = found.iter().map(|service| service.host.as_str()).collect();
+    assert_eq!(hosts, ["dns.example", "named.example", "syslog.shop.svc.cluster.local"]);
+    assert_eq!((ports(0), ports(1), ports(2)), (vec![(853, "TLS")], vec![], vec![(514, "TCP")]));
+    assert_eq!(datagrams(0), [(53, "dns", "[10.0.0.1:53, 10.0.0.2:5353]".to_owned())]);
+    assert_eq!(datagrams(1), [(53, "dns", "[]".to_owned())], "names are not looked up");
+    assert_eq!(datagrams(2), [(514, "log", "[10.1.0.1:5514]".to_owned())]);
+}

@@ -1,29 +1,43 @@
 //! What peers tell, and whether it is believed.
+//!
+//! What costs little comes first: how much the peer tells, then who and when it says that this was, which are in clear text, and only for what would be new the
+//! signature.
 
 use std::io;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::SystemTime;
 
 use overlay_wire::catalogue::{Merge, Stamp};
 use rustls::pki_types::UnixTime;
+use serde::Deserialize;
 
-use super::{Directory, Known};
+use super::{Directory, Known, Origin};
 use crate::catalogue::announcement::Announcement;
-use crate::catalogue::message::{ANNOUNCEMENT, CONFIRMATION, Confirmation, Message, Signed};
+use crate::catalogue::message::{ANNOUNCEMENT, CONFIRMATION, Confirmation, Header, Message, Signed};
 use crate::link::LinkStream;
-use crate::node::Peer;
+use crate::node::{Peer, count};
+
+/// The part of an announcement that says which of two is newer.
+#[derive(Deserialize)]
+struct Stamped {
+    epoch: u64,
+    sequence: u64,
+}
 
 impl Directory {
     pub(super) async fn receive(&self, peer: &Peer, stream: &mut LinkStream) -> io::Result<()> {
-        while let Some(message) = Message::read(stream).await? {
-            match self.take_message(peer, message) {
-                Ok(true) => self.changed(),
-                Ok(false) => {}
+        let pace = self.paces.of(peer);
+        while let Some(header) = Header::read(stream).await? {
+            if pace.wait(header.length).await {
+                count(&self.node.counters().announcements_delayed);
+            }
+            let Some(message) = header.message(stream).await? else { continue };
+            match self.take_message(peer, &message) {
+                Ok(()) => {}
                 // A hub passes on what others say: not all of it is lost for one of them.
                 Err(error) if matches!(peer, Peer::Hub { .. }) => {
-                    self.node.refused_announcements();
-                    tracing::warn!(peer = peer.name(), "what it passes on is not taken: {error}");
+                    count(&self.node.counters().announcements_refused);
+                    self.log_refusal(peer, "what it passes on is not taken", &error);
                 }
                 Err(error) => return Err(error),
             }
@@ -31,39 +45,33 @@ impl Directory {
         Ok(())
     }
 
-    /// Whether something is known now that was not.
-    fn take_message(&self, peer: &Peer, message: Message) -> io::Result<bool> {
-        let bytes: Rc<[u8]> = message.to_bytes().into();
+    fn take_message(&self, peer: &Peer, message: &Message) -> io::Result<()> {
         match message {
-            Message::Announce(signed) => self.take_announcement(peer, &signed, bytes),
-            Message::Confirm(signed) => self.take_confirmation(peer, &signed, bytes),
+            Message::Announce(signed) => self.take_announcement(peer, signed, message),
+            Message::Confirm(signed) => self.take_confirmation(peer, signed, message),
             Message::Trust(signed) => {
                 let identity = self.identity.borrow().clone();
                 // What follows from it is done wherever it is used, this directory included.
-                identity.trust().take(&signed).map(|_| false).map_err(io::Error::other)
+                identity.trust().take(signed).map(|_| ()).map_err(io::Error::other)
             }
         }
     }
 
-    fn take_announcement(&self, peer: &Peer, signed: &Signed, bytes: Rc<[u8]>) -> io::Result<bool> {
-        let (edge, tenant) = self.signer(peer, ANNOUNCEMENT, signed)?;
-        let announcement =
-            Announcement::parse(&signed.payload).map_err(|error| io::Error::other(format!("of {edge}: {error}")))?;
-        let stamp = Stamp { epoch: announcement.epoch, sequence: announcement.sequence };
-        let from_hub = matches!(peer, Peer::Hub { .. });
-        let size = bytes.len();
-        let known =
-            Known { tenant, announcement: Arc::new(announcement), message: bytes, confirmation: None, from_hub };
-        let merged = self.catalogue.borrow_mut().merge(&edge, stamp, known, size, self.now());
-        match merged {
-            Merge::New => self.learn_way(&edge, peer),
-            Merge::NoRoom => {
-                self.node.refused_announcements();
-                tracing::warn!(edge, "no room for what it announces");
-            }
-            Merge::Known | Merge::Old => {}
+    fn take_announcement(&self, peer: &Peer, signed: &Signed, message: &Message) -> io::Result<()> {
+        let origin = self.origin(peer, signed)?;
+        let Stamped { epoch, sequence } = serde_json::from_slice(&signed.payload)?;
+        if !self.catalogue.borrow().is_new(&origin.edge, Stamp { epoch, sequence }) {
+            count(&self.node.counters().announcements_known);
+            return Ok(());
         }
-        Ok(merged == Merge::New)
+        self.verify(ANNOUNCEMENT, signed)?;
+        let announcement = Announcement::parse(&signed.payload)
+            .map_err(|error| io::Error::other(format!("of {}: {error}", origin.edge)))?;
+        let from_hub = matches!(peer, Peer::Hub { .. });
+        if self.merge(&origin, announcement, message.to_bytes().into(), from_hub) == Merge::New {
+            self.learn_way(&origin.edge, peer);
+        }
+        Ok(())
     }
 
     /// Whoever tells the newest of an edge is on the way to it.
@@ -73,44 +81,61 @@ impl Directory {
         }
     }
 
-    fn take_confirmation(&self, peer: &Peer, signed: &Signed, bytes: Rc<[u8]>) -> io::Result<bool> {
-        let (edge, _) = self.signer(peer, CONFIRMATION, signed)?;
+    fn take_confirmation(&self, peer: &Peer, signed: &Signed, message: &Message) -> io::Result<()> {
+        let origin = self.origin(peer, signed)?;
         let confirmation: Confirmation = serde_json::from_slice(&signed.payload)?;
-        let stamp = Stamp { epoch: confirmation.epoch, sequence: confirmation.sequence };
-        let from_hub = matches!(peer, Peer::Hub { .. });
-        let is_new = self.confirm(&edge, stamp, (confirmation.beat, bytes), from_hub);
-        if is_new {
-            self.learn_way(&edge, peer);
+        if !self.is_confirmed_by(&origin.edge, &confirmation) {
+            count(&self.node.counters().announcements_known);
+            return Ok(());
         }
-        Ok(is_new)
+        self.verify(CONFIRMATION, signed)?;
+        self.confirm(&origin, &confirmation, message.to_bytes().into(), matches!(peer, Peer::Hub { .. }));
+        self.learn_way(&origin.edge, peer);
+        Ok(())
     }
 
-    pub(super) fn confirm(&self, edge: &str, stamp: Stamp, confirmation: (u64, Rc<[u8]>), from_hub: bool) -> bool {
-        let mut catalogue = self.catalogue.borrow_mut();
-        let is_new = |known: &Known| known.confirmation.as_ref().is_none_or(|(before, _)| confirmation.0 > *before);
-        let Some(known) = catalogue.get_mut(edge, stamp).filter(|known| is_new(known)) else { return false };
-        known.confirmation = Some(confirmation);
-        known.from_hub = from_hub;
-        catalogue.confirm(edge, stamp, self.now())
+    /// Whether it is of what is known, and later than the last one.
+    fn is_confirmed_by(&self, edge: &str, confirmation: &Confirmation) -> bool {
+        let is_later = |known: &Known| known.confirmation.as_ref().is_none_or(|(beat, _)| confirmation.beat > *beat);
+        let catalogue = self.catalogue.borrow();
+        catalogue.get(edge).is_some_and(|(stamp, known)| stamp == confirmation.stamp() && is_later(known))
     }
 
-    /// The edge that has signed, and its tenant. An edge tells of nobody but itself.
-    fn signer(&self, peer: &Peer, context: &str, signed: &Signed) -> io::Result<(String, String)> {
+    pub(super) fn confirm(&self, origin: &Origin, confirmation: &Confirmation, message: Rc<[u8]>, from_hub: bool) {
+        let confirmed = self.catalogue.borrow_mut().confirm(&origin.edge, confirmation.stamp(), self.now(), |known| {
+            known.confirmation = Some((confirmation.beat, message));
+            known.from_hub = from_hub;
+        });
+        if confirmed {
+            self.notices.tell(&origin.tenant);
+        }
+    }
+
+    /// The edge that is said to have signed, if this peer may tell of it: an edge tells of nobody but itself.
+    fn origin(&self, peer: &Peer, signed: &Signed) -> io::Result<Origin> {
         let identity = self.identity.borrow().clone();
-        let now =
-            UnixTime::since_unix_epoch(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default());
-        let signer = identity.verify(context, &signed.payload, &signed.signature, now).map_err(io::Error::other)?;
-        let Peer::Edge { name, tenant } = &signer else {
-            return Err(io::Error::other(format!("{signer:?} announces nothing")));
-        };
+        let signer =
+            Peer::of_certificate(&signed.signature.certificate, identity.overlay()).map_err(io::Error::other)?;
         if matches!(peer, Peer::Edge { .. }) && *peer != signer {
-            return Err(io::Error::other(format!("it tells of {signer:?}")));
+            return Err(io::Error::other(format!("it tells of {signer}")));
         }
+        let Peer::Edge { name, tenant } = signer else {
+            return Err(io::Error::other(format!("{signer} announces nothing")));
+        };
         if let Peer::Edge { tenant: ours, .. } = identity.peer()
-            && ours != tenant
+            && *ours != tenant
         {
             return Err(io::Error::other(format!("{name} is an edge of tenant {tenant}")));
         }
-        Ok((name.clone(), tenant.clone()))
+        Ok(Origin { edge: name, tenant })
+    }
+
+    /// Whether the owner of the certificate has signed, and is let in.
+    fn verify(&self, context: &str, signed: &Signed) -> io::Result<()> {
+        let identity = self.identity.borrow().clone();
+        let now =
+            UnixTime::since_unix_epoch(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default());
+        let verified = identity.verify(context, &signed.payload, &signed.signature, now);
+        verified.map(|_| ()).map_err(io::Error::other)
     }
 }

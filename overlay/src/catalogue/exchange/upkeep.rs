@@ -3,21 +3,22 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use overlay_wire::catalogue::LIFETIME;
 use tokio::time::{Instant, sleep_until};
 
-use super::{Directory, Known};
+use super::{Directory, Known, Origin};
 use crate::catalogue::message::{CONFIRMATION, Confirmation, Message, Signed};
 use crate::identity::Trust;
 use crate::node::Peer;
 
 /// How often an edge confirms what it announces: so often that three may be lost.
-const CONFIRM: Duration = Duration::from_secs(15);
+const CONFIRM: Duration = Duration::from_secs(LIFETIME.as_secs() / 4);
 
 impl Directory {
     /// Confirms what this edge announces, and forgets what others do not confirm.
     pub(super) async fn keep(self: Rc<Self>) {
         let mut next = Instant::now() + CONFIRM;
-        let mut changes = self.changes.subscribe();
+        let mut changes = self.notices.of_all();
         loop {
             let deadline = self.catalogue.borrow().deadline().map(|deadline| self.epoch + deadline);
             let due = deadline.map_or(next, |deadline| deadline.min(next));
@@ -31,7 +32,7 @@ impl Directory {
             }
             let expired = self.catalogue.borrow_mut().expire(self.now());
             for edge in &expired {
-                tracing::warn!(edge, "nothing was heard of it for too long");
+                tracing::warn!(%edge, "nothing was heard of it for too long");
                 self.node.forget_way(edge);
             }
             if !expired.is_empty() {
@@ -49,6 +50,8 @@ impl Directory {
                 tracing::error!("cannot announce with the new certificate: {error}");
             }
         }
+        // Whoever renews it is gone, as it is in tests: it stays as it is.
+        std::future::pending().await
     }
 
     /// Passes on whom to believe, and forgets what those announce who are let in no longer.
@@ -61,8 +64,9 @@ impl Directory {
                 tracing::warn!(edge, "was revoked");
                 self.catalogue.borrow_mut().withdraw(&edge, self.now());
                 self.node.forget_way(&edge);
+                self.changed();
             }
-            self.changed();
+            self.notices.tell_all();
         }
     }
 
@@ -80,6 +84,7 @@ impl Directory {
         self.beat.set(beat);
         let identity = self.identity.borrow().clone();
         let stamp = self.own.get();
+        let Peer::Edge { name, tenant } = identity.peer().clone() else { return };
         if stamp.sequence == 0 {
             return;
         }
@@ -88,9 +93,7 @@ impl Directory {
         match identity.sign(CONFIRMATION, &payload) {
             Ok(signature) => {
                 let message = Message::Confirm(Signed { payload, signature }).to_bytes();
-                if self.confirm(identity.peer().name(), stamp, (beat, message.into()), false) {
-                    self.changed();
-                }
+                self.confirm(&Origin { edge: name, tenant }, &confirmation, message.into(), false);
             }
             Err(error) => tracing::error!("cannot confirm what this edge announces: {error}"),
         }

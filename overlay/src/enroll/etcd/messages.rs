@@ -115,6 +115,17 @@ impl RangeRequest {
         }
         Self { key: prefix, range_end, limit, revision: 0 }
     }
+
+    /// What to ask after the answer to this for those that follow; `None` if there are none. They are of the revision of the first answer: what is said with
+    /// later answers is the revision of etcd at their time.
+    pub(super) fn after(mut self, answer: &RangeResponse) -> Option<Self> {
+        let last = answer.kvs.last().filter(|_| answer.more)?;
+        self.key = [&last.key[..], &[0]].concat();
+        if self.revision == 0 {
+            self.revision = answer.header.as_ref().map_or(0, |header| header.revision);
+        }
+        Some(self)
+    }
 }
 
 impl TxnRequest {
@@ -131,5 +142,28 @@ impl TxnRequest {
             None => Change::DeleteRange(DeleteRangeRequest { key }),
         };
         Self { compare: vec![compare], success: vec![RequestOp { request: Some(request) }] }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(key: &str, revision: i64, more: bool) -> RangeResponse {
+        let kvs = vec![KeyValue { key: key.into(), value: Vec::new() }];
+        RangeResponse { header: Some(ResponseHeader { revision }), kvs, more }
+    }
+
+    #[test]
+    fn all_pages_are_of_one_revision() {
+        let first = RangeRequest::of_prefix(b"token/".to_vec(), 1);
+        let second = first.after(&answer("token/a", 7, true)).unwrap();
+        assert_eq!((&second.key[..], &second.range_end[..], second.revision), (&b"token/a\0"[..], &b"token0"[..], 7));
+        // Somebody has written meanwhile.
+        let third = second.after(&answer("token/b", 9, true)).unwrap();
+        assert_eq!((&third.key[..], third.revision), (&b"token/b\0"[..], 7));
+        assert_eq!(third.clone().after(&answer("token/c", 9, false)), None);
+        // There are more, and none is shown: it would be asked for ever.
+        assert_eq!(third.after(&RangeResponse { more: true, ..RangeResponse::default() }), None);
     }
 }

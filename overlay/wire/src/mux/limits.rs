@@ -17,7 +17,7 @@ pub struct Limits {
     pub unsent: usize,
     /// Frames that carry nothing which may come more than frames that do.
     pub idle_frames: u32,
-    /// Datagrams that wait to be sent; the oldest is dropped for a new one.
+    /// Bytes of a stream's datagrams that wait to be sent, and of those that wait to be taken; the oldest is dropped for a new one.
     pub datagrams: usize,
 }
 
@@ -29,7 +29,7 @@ impl Default for Limits {
             extra_windows: 32 * 1024 * 1024,
             unsent: 64 * 1024,
             idle_frames: 1000,
-            datagrams: 64,
+            datagrams: 128 * 1024,
         }
     }
 }

@@ -6,6 +6,7 @@
 //!
 //! No I/O and no time: bytes come in by [`Mux::receive`], bytes go out by [`Mux::fill`].
 
+mod datagrams;
 mod limits;
 mod receiving;
 mod schedule;
@@ -55,7 +56,8 @@ pub struct Mux {
     /// Streams with notices.
     noticed: VecDeque<StreamId>,
     link: LinkNotices,
-    datagrams: VecDeque<Vec<u8>>,
+    /// Datagrams for which there was no room, as far as nobody asked.
+    dropped_datagrams: u64,
     peer_said_hello: bool,
     /// The last frame was sent.
     closed: bool,
@@ -81,7 +83,7 @@ pub enum Event {
     Hello(Vec<u8>),
     /// It opened a stream.
     Opened(StreamId),
-    /// There is something to [`Mux::read`]. Said once until it is read.
+    /// There is something to [`Mux::read`], or a [datagram](Mux::datagram). Said once until it is read.
     Readable(StreamId),
     /// There is room for those who found none, or the other side has [stopped](Self::Stopped) the stream.
     Writable(StreamId),
@@ -93,8 +95,6 @@ pub enum Event {
     Pong(u64),
     /// The other side wants no more streams.
     GoAway,
-    /// A packet.
-    Datagram(Vec<u8>),
     /// The other side ends the link.
     Closed(Code, String),
 }
@@ -144,7 +144,7 @@ impl Mux {
             schedule: Schedule::default(),
             noticed: VecDeque::new(),
             link: LinkNotices { hello: Some(hello), streams: true, ..LinkNotices::default() },
-            datagrams: VecDeque::new(),
+            dropped_datagrams: 0,
             peer_said_hello: false,
             closed: false,
             events: VecDeque::new(),
@@ -164,7 +164,7 @@ impl Mux {
         }
         let id = StreamId(self.opened << 1 | u64::from(self.side == Side::Accepted));
         self.opened += 1;
-        self.streams.insert(id, Stream::new(urgency));
+        self.streams.insert(id, Stream::new(urgency, &self.limits));
         Some(id)
     }
 
@@ -176,6 +176,7 @@ impl Mux {
         }
         let Some(stream) = self.streams.get_mut(&id) else { return };
         stream.released = true;
+        stream.datagrams.clear();
         self.remove_if_over(id);
     }
 

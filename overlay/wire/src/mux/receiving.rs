@@ -82,6 +82,7 @@ impl Mux {
         }
         stream.sending.buffer.charge(budget.clone());
         stream.receiving.buffer.charge(budget.clone());
+        stream.datagrams.charge(budget);
         stream.receiving.too_much = too_much;
         true
     }
@@ -140,9 +141,9 @@ impl Mux {
                 self.events.push_back(Event::GoAway);
                 false
             }
-            Frame::Datagram(packet) => {
-                self.events.push_back(Event::Datagram(packet.to_vec()));
-                true
+            Frame::Datagram(id, packet) => {
+                self.receive_datagram(id, packet);
+                !packet.is_empty()
             }
             Frame::Close(code, reason) => {
                 self.events.push_back(Event::Closed(code, String::from_utf8_lossy(reason).into_owned()));
@@ -253,7 +254,7 @@ impl Mux {
             // Frames of later ones may overtake those of earlier ones: all up to this one are open.
             for index in self.peer_opened..=index {
                 let opened = StreamId(index << 1 | (id.0 & 1));
-                self.streams.insert(opened, Stream::new(Urgency::default()));
+                self.streams.insert(opened, Stream::new(Urgency::default(), &self.limits));
                 self.events.push_back(Event::Opened(opened));
                 self.peer_open += 1;
             }
@@ -262,7 +263,7 @@ impl Mux {
         Ok(self.streams.get_mut(&id))
     }
 
-    fn tell_reader(&mut self, id: StreamId) {
+    pub(super) fn tell_reader(&mut self, id: StreamId) {
         if let Some(stream) = self.streams.get_mut(&id)
             && !stream.released
             && !std::mem::replace(&mut stream.receiving.told, true)

@@ -64,24 +64,12 @@ impl Mux {
         }
         stream.sending.state = SendState::Done;
         stream.sending.buffer.clear();
+        stream.datagrams.clear();
         stream.notices.reset = Some(code);
         self.note(id);
     }
 
-    /// Queues a packet. The oldest is dropped if too many wait, and one that is too large at once; `false` if one was.
-    pub fn send_datagram(&mut self, packet: Vec<u8>) -> bool {
-        if packet.len() > MAX_CONTENT {
-            return false;
-        }
-        let full = self.datagrams.len() >= self.limits.datagrams;
-        if full {
-            self.datagrams.pop_front();
-        }
-        self.datagrams.push_back(packet);
-        !full
-    }
-
-    /// Appends what is to be sent until there are `limit` bytes, or a frame more.
+    /// Appends what is to be sent until there are `limit` bytes, or what one stream sends in its turn more.
     pub fn fill(&mut self, out: &mut Vec<u8>, limit: usize) {
         if let Some((code, reason)) = self.link.close.take() {
             frame::put(out, Frame::Close(code, reason.as_bytes()));
@@ -95,11 +83,6 @@ impl Mux {
             && let Some(id) = self.noticed.pop_front()
         {
             self.fill_notices(out, id);
-        }
-        while out.len() < limit
-            && let Some(packet) = self.datagrams.pop_front()
-        {
-            frame::put(out, Frame::Datagram(&packet));
         }
         while out.len() < limit
             && let Some(id) = self.schedule.next()
@@ -116,7 +99,6 @@ impl Mux {
         }
         !self.schedule.is_empty()
             || !self.noticed.is_empty()
-            || !self.datagrams.is_empty()
             || link.streams
             || link.go_away
             || link.hello.is_some()
@@ -164,9 +146,10 @@ impl Mux {
         let unsent = self.limits.unsent;
         let Some(stream) = self.streams.get_mut(&id) else { return };
         stream.scheduled = false;
+        stream.datagrams.fill(out, id, MAX_PIECE);
         let sending = &mut stream.sending;
         if !sending.is_ready() {
-            return;
+            return self.schedule_if_ready(id);
         }
         let piece = match sending.sendable() {
             0 => &[],
@@ -192,7 +175,7 @@ impl Mux {
 
     pub(super) fn schedule_if_ready(&mut self, id: StreamId) {
         if let Some(stream) = self.streams.get_mut(&id)
-            && stream.sending.is_ready()
+            && (stream.sending.is_ready() || stream.datagrams.has_output())
             && !std::mem::replace(&mut stream.scheduled, true)
         {
             self.schedule.add(id, stream.urgency);

@@ -1,6 +1,7 @@
 //! The two directions of a stream.
 
-use super::limits::FIRST_WINDOW;
+use super::datagrams::Datagrams;
+use super::limits::{FIRST_WINDOW, Limits};
 use super::schedule::Urgency;
 use crate::buffer::Buffer;
 use crate::frame::Code;
@@ -10,6 +11,7 @@ use crate::frame::Code;
 pub(super) struct Stream {
     pub(super) sending: Sending,
     pub(super) receiving: Receiving,
+    pub(super) datagrams: Datagrams,
     pub(super) urgency: Urgency,
     /// It is in the schedule.
     pub(super) scheduled: bool,
@@ -88,7 +90,7 @@ pub(super) enum ReceiveState {
 }
 
 impl Stream {
-    pub(super) fn new(urgency: Urgency) -> Self {
+    pub(super) fn new(urgency: Urgency, limits: &Limits) -> Self {
         Self {
             sending: Sending {
                 buffer: Buffer::default(),
@@ -109,6 +111,7 @@ impl Stream {
                 too_much: Code(0),
                 overrun: false,
             },
+            datagrams: Datagrams::new(limits),
             urgency,
             scheduled: false,
             notices: Notices::default(),

@@ -120,6 +120,7 @@ fn of_service((namespace, name): &Key, service: &KubernetesService, domain: &str
         is_kubernetes: true,
         labels: service.labels.clone(),
         ports: service.ports.clone(),
+        datagrams: Vec::new(),
         has_endpoints: false,
     }
 }
@@ -134,6 +135,7 @@ fn of_entry(namespace: &str, entry: &Entry) -> impl Iterator<Item = Service> {
         is_kubernetes: false,
         labels: entry.labels.clone(),
         ports: entry.ports.clone(),
+        datagrams: Vec::new(),
         has_endpoints: false,
     })
 }

@@ -1,0 +1,129 @@
+use super::*;
+
+const LIMITS: Limits = Limits {
+    edges: 4,
+    edges_per_tenant: 3,
+    services_per_tenant: 5,
+    announcement: 100,
+    announced_per_tenant: 150,
+    announced: 180,
+    lifetime: Duration::from_secs(60),
+    memory: Duration::from_secs(600),
+};
+
+fn at(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+fn stamp(epoch: u64, sequence: u64) -> Stamp {
+    Stamp { epoch, sequence }
+}
+
+/// A catalogue, and what is announced to it by edges of one tenant.
+struct Known(Catalogue<&'static str>);
+
+impl Known {
+    fn new() -> Self {
+        Self(Catalogue::new(LIMITS))
+    }
+
+    fn hears(&mut self, edge: &str, stamp: Stamp, value: &'static str, size: usize, now: u64) -> Merge {
+        self.0.merge(edge, "acme", stamp, Announced { value, size, services: 1 }, at(now))
+    }
+
+    fn hears_of(&mut self, tenant: &str, edge: &str, size: usize, services: usize) -> Merge {
+        self.0.merge(edge, tenant, stamp(1, 1), Announced { value: "", size, services }, at(0))
+    }
+
+    /// Edge, and whether it was announced.
+    fn changes(&self, number: u64, tenant: Option<&str>) -> Vec<(String, bool)> {
+        let changes = self.0.changes_after(number, tenant);
+        changes.map(|change| (change.edge.to_string(), change.is_announced)).collect()
+    }
+}
+
+#[test]
+fn the_newest_of_an_edge_counts_whatever_comes_last() {
+    let mut known = Known::new();
+    assert_eq!(known.hears("a", stamp(1, 5), "old", 10, 0), Merge::New);
+    assert_eq!(known.hears("a", stamp(1, 4), "older", 10, 0), Merge::Old);
+    assert_eq!(known.hears("a", stamp(1, 5), "replayed", 10, 0), Merge::Known);
+    assert_eq!(known.hears("a", stamp(2, 0), "restarted", 10, 0), Merge::New);
+    let catalogue = known.0;
+    assert!(!catalogue.is_new("a", stamp(1, 6)) && catalogue.is_new("a", stamp(2, 1)));
+    assert_eq!(catalogue.get("a"), Some((stamp(2, 0), &"restarted")));
+}
+
+#[test]
+fn what_is_not_confirmed_is_forgotten_but_nothing_older_is_believed_afterwards() {
+    let mut known = Known::new();
+    known.hears("a", stamp(1, 1), "a", 10, 0);
+    known.hears("b", stamp(1, 1), "b", 10, 0);
+    let mut confirm = |stamp| known.0.confirm("a", stamp, at(30), |value| *value = "confirmed");
+    assert!(confirm(stamp(1, 1)) && !confirm(stamp(1, 0)));
+    assert_eq!((known.0.get("a"), known.0.deadline()), (Some((stamp(1, 1), &"confirmed")), Some(at(60))));
+    assert_eq!(known.0.expire(at(60)), ["b".into()]);
+    assert_eq!((known.0.get("a").is_some(), known.0.get("b").is_some()), (true, false));
+    assert_eq!(known.hears("b", stamp(1, 0), "replayed", 10, 61), Merge::Old);
+    // The same may come back: it was not heard for a while.
+    assert_eq!(known.hears("b", stamp(1, 1), "again", 10, 61), Merge::New);
+    assert_eq!(known.0.expire(at(121)), ["a".into(), "b".into()]);
+    assert_eq!(known.0.expire(at(721)), []);
+    let Catalogue { entries, used, tenants, changes, deadlines, .. } = known.0;
+    assert_eq!((entries.len(), used, tenants.len(), changes.len()), (0, Used::default(), 0, 0));
+    assert!(deadlines.is_empty());
+}
+
+#[test]
+fn there_is_room_for_so_much() {
+    let too_long = Merge::NoRoom("it is too long");
+    let too_much = Merge::NoRoom("its tenant announces too much");
+    let mut known = Known::new();
+    assert_eq!(known.hears("a", stamp(1, 1), "", 101, 0), too_long);
+    assert_eq!(known.hears("a", stamp(1, 1), "", 100, 0), Merge::New);
+    assert_eq!(known.hears("b", stamp(1, 1), "", 60, 0), too_much);
+    assert_eq!(known.hears("a", stamp(1, 2), "", 60, 0), Merge::New);
+    assert_eq!(known.hears("b", stamp(1, 1), "", 60, 0), Merge::New);
+    assert_eq!(known.hears("c", stamp(1, 1), "", 10, 0), Merge::New);
+    assert_eq!(known.hears("d", stamp(1, 1), "", 10, 0), Merge::NoRoom("too many edges of its tenant"));
+    assert_eq!(known.0.iter().count(), 3);
+}
+
+#[test]
+fn a_tenant_cannot_take_the_room_of_others() {
+    let mut known = Known::new();
+    assert_eq!(known.hears_of("greedy", "a", 100, 5), Merge::New);
+    assert_eq!(known.hears_of("greedy", "b", 1, 1), Merge::NoRoom("too many services of its tenant"));
+    assert_eq!(known.hears_of("greedy", "b", 50, 0), Merge::New);
+    assert_eq!(known.hears_of("greedy", "c", 0, 0), Merge::New);
+    assert_eq!(known.hears_of("other", "x", 31, 5), Merge::NoRoom("all edges announce too much"));
+    assert_eq!(known.hears_of("other", "x", 30, 5), Merge::New);
+    assert_eq!(known.hears_of("third", "y", 0, 0), Merge::NoRoom("too many edges"));
+    // Whoever takes less makes room.
+    assert!(known.0.withdraw("a", at(0)) && !known.0.withdraw("a", at(0)));
+    assert_eq!(known.hears_of("greedy", "b", 0, 0), Merge::Known);
+    assert_eq!(known.hears("x", stamp(1, 2), "", 100, 0), Merge::New);
+    assert_eq!(known.0.tenants.len(), 2);
+}
+
+#[test]
+fn what_has_changed_since_is_shown_and_nothing_else() {
+    let mut known = Known::new();
+    for (tenant, edge) in [("acme", "a"), ("acme", "b"), ("other", "x")] {
+        known.hears_of(tenant, edge, 10, 1);
+    }
+    let shown = |edges: &[(&str, bool)]| edges.iter().map(|(edge, new)| ((*edge).to_owned(), *new)).collect::<Vec<_>>();
+    assert_eq!(known.changes(0, None), shown(&[("a", true), ("b", true), ("x", true)]));
+    assert_eq!(known.changes(0, Some("acme")), shown(&[("a", true), ("b", true)]));
+    let seen = known.0.last_change();
+    assert_eq!((known.changes(seen, None), known.changes(seen, Some("nobody"))), (vec![], vec![]));
+    assert!(known.0.confirm("a", stamp(1, 1), at(1), |_| {}));
+    assert!(known.0.confirm("x", stamp(1, 1), at(1), |_| {}) && known.0.confirm("a", stamp(1, 1), at(2), |_| {}));
+    assert_eq!(known.changes(seen, None), shown(&[("x", false), ("a", false)]));
+    assert_eq!(known.changes(seen, Some("acme")), shown(&[("a", false)]));
+    // Who comes later hears of the whole.
+    assert_eq!(known.changes(0, Some("acme")), shown(&[("b", true), ("a", true)]));
+    known.hears("a", stamp(1, 2), "newer", 10, 2);
+    known.0.withdraw("x", at(2));
+    assert_eq!(known.changes(seen, None), shown(&[("a", true)]));
+}

@@ -1,0 +1,171 @@
+//! The flow of one client here: an edge that has the service, another one when that is gone, and datagrams both ways.
+
+use std::io;
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use overlay::datagram::{Flow, FlowEnd};
+use overlay::tunnel::CallError;
+use overlay_wire::call::{Call, Transport};
+use tokio::net::UdpSocket;
+use tokio::time::{Instant, sleep_until, timeout_at};
+
+use super::flows::{Key, Place};
+use super::tables::Service;
+use super::{CLASS, IDLE};
+use crate::edge::node::EdgeNode;
+use crate::worker::Worker;
+
+/// What all flows of a socket have in common.
+pub(super) struct Listener {
+    pub(super) worker: Rc<Worker>,
+    pub(super) edge: Rc<EdgeNode>,
+    pub(super) service: Service,
+    pub(super) socket: UdpSocket,
+}
+
+/// Why datagrams go to and fro no longer.
+enum End {
+    /// Nothing was sent for too long, or others need the place.
+    Done,
+    /// The other edge has ended it, or does not have the service any more.
+    Closed,
+    /// The other edge cannot be reached.
+    Lost,
+}
+
+/// Serves a client until it is silent for too long.
+pub(super) async fn serve(listener: Rc<Listener>, key: Key, place: Place) {
+    let edge = &listener.edge;
+    let counters = edge.counters();
+    counters.datagram_flows_total.increment();
+    let _active = counters.datagram_flows_active.hold();
+    let mut before: Option<Arc<str>> = None;
+    // What comes opens a flow of the overlay, and nothing else does.
+    while timeout_at(place.inbox.last_used() + IDLE, place.inbox.ready()).await.unwrap_or(false) {
+        let Some((provider, flow)) = connect(&listener).await else {
+            counters.datagram_flows_failed.increment();
+            break;
+        };
+        let _load = edge.datagrams.choice.hold(&provider);
+        if before.as_ref().is_some_and(|before| *before != provider) {
+            counters.datagram_flows_moved.increment();
+        }
+        let end = relay(&listener, key, &place, &flow, &provider).await;
+        counters.datagram_dropped.add(place.inbox.take_dropped());
+        match end {
+            End::Done => break,
+            End::Closed => {}
+            End::Lost => edge.datagrams.choice.leave_out(&provider, &listener.service),
+        }
+        before = Some(provider);
+    }
+    counters.datagram_dropped.add(place.inbox.take_dropped());
+}
+
+/// A flow to the best edge that takes one.
+async fn connect(listener: &Listener) -> Option<(Arc<str>, Flow)> {
+    let Listener { worker, edge, service, .. } = listener;
+    let (mut tried, mut why) = (Vec::new(), "no edge has it".to_owned());
+    loop {
+        let providers = edge.tables.borrow().datagrams.providers(service);
+        let Some(provider) = edge.datagrams.choice.best(service, &providers, &tried) else {
+            if let Some(count) = edge.datagrams.nowhere.happened(worker.io.clock.now()) {
+                let Service { host, port, listen } = service;
+                tracing::warn!(host = &**host, port, %listen, count, "datagrams find no edge: {why}");
+            }
+            return None;
+        };
+        match open(edge, service, &provider).await {
+            Ok(flow) => return Some((provider, flow)),
+            Err(error) => why = error.to_string(),
+        }
+        edge.datagrams.choice.leave_out(&provider, service);
+        tried.push(provider);
+    }
+}
+
+async fn open(edge: &EdgeNode, service: &Service, provider: &str) -> Result<Flow, CallError> {
+    let (host, port) = (service.host.to_string(), service.port);
+    let call = Call { host, port, caller: edge.workload.to_string(), transport: Transport::Datagrams };
+    edge.tunnels.open_flow(provider, CLASS, &call).await
+}
+
+async fn relay(listener: &Listener, key: Key, place: &Place, flow: &Flow, provider: &Arc<str>) -> End {
+    let inbox = &place.inbox;
+    let mut tables = listener.edge.tables.clone();
+    let mut idle = pin!(sleep_until(inbox.last_used() + IDLE));
+    loop {
+        tokio::select! {
+            datagram = inbox.next() => match datagram {
+                Some(datagram) => flow.send(&datagram),
+                None => return End::Done,
+            },
+            received = flow.receive() => match received {
+                Ok(datagram) => {
+                    inbox.use_now();
+                    if let Err(error) = listener.socket.send_to(&datagram, key.client).await {
+                        tracing::debug!(client = %key.client, "a datagram is not sent: {error}");
+                    }
+                }
+                Err(FlowEnd::Closed) => return End::Closed,
+                Err(FlowEnd::Lost) => return End::Lost,
+            },
+            () = &mut idle => {
+                let due = inbox.last_used() + IDLE;
+                if Instant::now() >= due {
+                    return End::Done;
+                }
+                idle.as_mut().reset(due);
+            }
+            Ok(()) = tables.changed() => {
+                let providers = tables.borrow_and_update().datagrams.providers(&listener.service);
+                if providers.iter().all(|other| other.edge != *provider) {
+                    return End::Closed;
+                }
+            }
+        }
+    }
+}
+
+impl Listener {
+    /// Receives what clients send. Returns why it can do so no longer.
+    pub(super) async fn receive(self: &Rc<Self>) -> io::Error {
+        /// Then others get their turn.
+        const TURN: usize = 64;
+        loop {
+            if let Err(error) = self.socket.readable().await {
+                return error;
+            }
+            for _ in 0..TURN {
+                match self.take() {
+                    Ok((datagram, client)) => self.pass_on(datagram, client),
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                    Err(error) => return error,
+                }
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+
+    fn take(&self) -> io::Result<(Vec<u8>, std::net::SocketAddr)> {
+        let mut room = self.edge.datagrams.room.borrow_mut();
+        let (length, client) = self.socket.try_recv_from(&mut room)?;
+        Ok((room[..length].to_vec(), client))
+    }
+
+    fn pass_on(self: &Rc<Self>, datagram: Vec<u8>, client: std::net::SocketAddr) {
+        let key = Key { listen: self.service.listen, client };
+        let datagrams = &self.edge.datagrams;
+        if let Some(inbox) = datagrams.flows.find(&key) {
+            return inbox.push(datagram);
+        }
+        let (place, displaced) = datagrams.flows.begin(key);
+        if displaced {
+            self.edge.counters().datagram_flows_displaced.increment();
+        }
+        place.inbox.push(datagram);
+        datagrams.tasks.spawn(serve(self.clone(), key, place));
+    }
+}

@@ -1,0 +1,223 @@
+//! UDP services across edges: real sockets on both ends, a hub and edges between them.
+
+use std::collections::BTreeSet;
+use std::net::UdpSocket;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use super::edges::{Edge, Overlay, answers, word};
+use super::gateway::{Backend, free_port};
+use super::gateway_yaml;
+
+/// How long a client waits for an answer before it asks again.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// A UDP service that sends back what comes, its own letter in the place of the first byte. Its thread ends with the test process.
+fn echo(letter: u8) -> u16 {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let port = socket.local_addr().unwrap().port();
+    thread::spawn(move || {
+        let mut room = vec![0; 65_536];
+        while let Ok((length, client)) = socket.recv_from(&mut room) {
+            room[0] = letter;
+            let _ = socket.send_to(&room[..length], client);
+        }
+    });
+    port
+}
+
+fn dns(offered: &str, port: u16) -> String {
+    format!(
+        "apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {{name: dns, namespace: shop, labels: {{offered: '{offered}'}}}}\nspec:\n  \
+         hosts: [dns.shop.example]\n  location: MESH_INTERNAL\n  resolution: STATIC\n  ports: [{{number: 53, name: udp-dns, protocol: UDP}}]\n  \
+         endpoints: [{{address: 127.0.0.1, ports: {{udp-dns: {port}}}}}]\n"
+    )
+}
+
+/// An edge that offers the service, which answers with the letter.
+fn offering(overlay: &Overlay, name: &str, letter: u8) -> Edge {
+    let (gateway, dns) = (gateway_yaml(free_port()), dns("yes", echo(letter)));
+    let state = overlay.join(name, "export: [{labels: {offered: 'yes'}}]\n");
+    Edge::start(state, &[("gateway.yaml", &gateway), ("dns.yaml", &dns)])
+}
+
+fn taking(host: &str, listen: u16) -> String {
+    format!("datagrams: [{{host: {host}, port: 53, listen: '127.0.0.1:{listen}'}}]\n")
+}
+
+/// An edge that takes it, and the port at which it does.
+fn importing(overlay: &Overlay) -> (Edge, u16) {
+    let port = free_port();
+    let state = overlay.join("a", &taking("dns.shop.example", port));
+    (Edge::start(state, &[("gateway.yaml", &gateway_yaml(free_port()))]), port)
+}
+
+struct Client(UdpSocket);
+
+impl Client {
+    fn of(port: u16) -> Self {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        socket.connect(("127.0.0.1", port)).unwrap();
+        Self(socket)
+    }
+
+    /// What comes back of a datagram, if anything does in time.
+    fn ask(&self, datagram: &[u8]) -> Option<Vec<u8>> {
+        let mut room = vec![0; 65_536];
+        self.0.send(datagram).ok()?;
+        let length = self.0.recv(&mut room).ok()?;
+        room.truncate(length);
+        Some(room)
+    }
+
+    /// Who answers.
+    fn letter(&self) -> Option<u8> {
+        self.ask(b"?").and_then(|answer| answer.first().copied())
+    }
+
+    /// Asks until somebody answers.
+    fn until(&self, edge: &Edge, accepts: impl Fn(u8) -> bool) -> u8 {
+        let last = AtomicU16::new(0);
+        edge.gateway.eventually("an answer", || {
+            let letter = self.letter();
+            last.store(letter.unwrap_or_default().into(), Ordering::Relaxed);
+            letter.is_some_and(&accepts)
+        });
+        last.into_inner() as u8
+    }
+}
+
+#[test]
+fn datagrams_of_all_sizes_reach_a_udp_service_of_another_edge_and_come_back() {
+    let overlay = Overlay::start();
+    let b = offering(&overlay, "b", b'b');
+    let (a, port) = importing(&overlay);
+    let client = Client::of(port);
+    assert_eq!(client.until(&a, |_| true), b'b');
+    for length in [1, 1200, 9000, 65_507] {
+        let datagram: Vec<u8> = (0..length).map(|at| (at % 251) as u8).collect();
+        let expected = [b"b", &datagram[1..]].concat();
+        // It may be lost, and only that.
+        a.gateway.eventually(&format!("an answer of {length} bytes"), || match client.ask(&datagram) {
+            Some(answer) if answer.len() == length => {
+                assert!(answer == expected, "{length} bytes are not what was sent");
+                true
+            }
+            _ => false,
+        });
+    }
+    assert_eq!((a.count("overlay.datagram_flows_active"), b.count("overlay.datagram_incoming_total")), (1, 1));
+    assert_eq!((a.count("overlay.datagram_packets_refused"), b.count("overlay.datagram_packets_refused")), (0, 0));
+    let status = super::edges::status(a.state.path());
+    assert_eq!(status["imports"], serde_json::json!([{"host": "dns.shop.example", "edges": ["b"]}]));
+    assert_eq!(
+        super::edges::status(b.state.path())["exports"],
+        serde_json::json!([{"host": "dns.shop.example", "ports": [53]}])
+    );
+}
+
+#[test]
+fn a_flow_stays_at_its_edge_and_goes_on_at_another_when_that_is_killed_or_offers_it_no_longer() {
+    let overlay = Overlay::start();
+    let mut edges = [offering(&overlay, "b", b'b'), offering(&overlay, "c", b'c')];
+    let (a, port) = importing(&overlay);
+    a.gateway.eventually("both edges", || {
+        let letters: BTreeSet<_> = (0..4).filter_map(|_| Client::of(port).letter()).collect();
+        letters == BTreeSet::from([b'b', b'c'])
+    });
+
+    let client = Client::of(port);
+    let first = client.until(&a, |_| true);
+    for _ in 0..50 {
+        assert!(client.letter().is_none_or(|letter| letter == first), "it moved");
+    }
+    let (dying, other) = (usize::from(first == b'c'), if first == b'c' { b'b' } else { b'c' });
+    edges[dying].gateway.signal("KILL");
+    edges[dying].gateway.wait();
+    assert_eq!(client.until(&a, |letter| letter != first), other);
+    assert!(a.count("overlay.datagram_flows_moved") >= 1);
+
+    // Nobody has it any more: the flow ends, and there is no answer.
+    let left = &edges[1 - dying];
+    std::fs::write(left.folder.path().join("dns.yaml"), dns("no", 9)).unwrap();
+    a.gateway.eventually("the end of the flow", || {
+        client.letter().is_none() && left.count("overlay.datagram_incoming_active") == 0
+    });
+    a.gateway.eventually("the line in the log", || {
+        let _ = client.letter();
+        a.gateway.log().contains("datagrams find no edge: no edge has it")
+            && a.count("overlay.datagram_flows_failed") > 0
+    });
+}
+
+#[test]
+fn a_service_that_nobody_offers_is_not_there_and_a_port_in_use_is_named() {
+    let overlay = Overlay::start();
+    let (port, taken) = (free_port(), UdpSocket::bind("127.0.0.1:0").unwrap());
+    let taken_port = taken.local_addr().unwrap().port();
+    let config = format!(
+        "datagrams:\n- {{host: ledger.shop.example, port: 53, listen: '127.0.0.1:{port}'}}\n- {{host: dns.shop.example, port: 53, listen: \
+         '127.0.0.1:{taken_port}'}}\n"
+    );
+    let state = overlay.join("a", &config);
+    let a = Edge::start(state, &[("gateway.yaml", &gateway_yaml(free_port()))]);
+    a.gateway.eventually("the complaint", || a.gateway.log().contains(&format!("at 127.0.0.1:{taken_port}")));
+    let client = Client::of(port);
+    a.gateway.eventually("a flow that finds no edge", || {
+        assert_eq!(client.letter(), None);
+        a.count("overlay.datagram_flows_failed") > 0
+    });
+
+    // Once it is free it is served.
+    let b = offering(&overlay, "b", b'b');
+    drop(taken);
+    assert_eq!(Client::of(taken_port).until(&a, |_| true), b'b');
+    drop(b);
+}
+
+#[test]
+fn a_flood_of_datagrams_leaves_connections_unharmed() {
+    const REQUESTS: usize = 200;
+    let overlay = Overlay::start();
+    let backend = Backend::start("web");
+    let web = format!(
+        "apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {{name: web, namespace: shop, labels: {{offered: 'yes'}}}}\nspec:\n  \
+         hosts: [web.shop.example]\n  location: MESH_INTERNAL\n  resolution: STATIC\n  ports: [{{number: 80, name: http, protocol: HTTP}}]\n  \
+         endpoints: [{{address: 127.0.0.1, ports: {{http: {}}}}}]\n",
+        backend.port
+    );
+    let state = overlay.join("b", "export: [{labels: {offered: 'yes'}}]\n");
+    let dns = dns("yes", echo(b'b'));
+    let files = [("gateway.yaml", gateway_yaml(free_port())), ("dns.yaml", dns), ("web.yaml", web)];
+    let _b = Edge::start(state, &files.each_ref().map(|(name, text)| (*name, text.as_str())));
+
+    let (port, flooded) = (free_port(), free_port());
+    let config = format!("import: [{{hosts: ['*.shop.example']}}]\n{}", taking("dns.shop.example", flooded));
+    let routes = "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: web, namespace: edge}\nspec:\n  hosts: ['*']\n  \
+                  gateways: [web]\n  http: [{route: [{destination: {host: web.shop.example}}]}]\n";
+    let a = Edge::start(overlay.join("a", &config), &[("gateway.yaml", &gateway_yaml(port)), ("routes.yaml", routes)]);
+    answers(&a, port, &[("/", "web")]);
+    let client = Client::of(flooded);
+    client.until(&a, |_| true);
+
+    let ends = Arc::new(AtomicBool::new(false));
+    let floods: Vec<_> = (0..2)
+        .map(|_| {
+            let (ends, client) = (ends.clone(), Client::of(flooded));
+            thread::spawn(move || {
+                while !ends.load(Ordering::Relaxed) {
+                    let _ = client.0.send(&[b'x'; 1200]);
+                }
+            })
+        })
+        .collect();
+    a.gateway.eventually("the flood", || a.count("overlay.datagram_packets_sent") > 1000);
+    let failed = (0..REQUESTS).filter(|_| word(port, "/").as_deref() != Some("web")).count();
+    ends.store(true, Ordering::Relaxed);
+    floods.into_iter().for_each(|flood| flood.join().unwrap());
+    assert_eq!(failed, 0);
+    client.until(&a, |_| true);
+}
