@@ -127,6 +127,7 @@ impl Start {
         let (drain_time, phase) = (self.settings.drain_duration, self.drain.clone());
         let listeners = Listeners::new(worker.clone(), self.index, drain_time, self.totals, phase, self.accept_loops);
         let mut keepalive = worker.process.overload.keepalive_disabled();
+        let mut before = Phase::TakingOver;
         loop {
             tokio::select! {
                 mut changes = self.mailbox.take() => {
@@ -136,12 +137,11 @@ impl Start {
                         tokio::task::yield_now().await;
                     }
                 }
-                Ok(()) = self.drain.changed() => match *self.drain.borrow_and_update() {
-                    Phase::TakingOver | Phase::Serving => {}
-                    Phase::Draining => listeners.drain(spread(&self.settings)),
-                    Phase::Closing => listeners.stop_accepting(),
-                    Phase::HandedOver => listeners.hand_over(drain_time),
-                },
+                Ok(()) = self.drain.changed() => {
+                    let now = *self.drain.borrow_and_update();
+                    enter(&listeners, before, now, &self.settings);
+                    before = now;
+                }
                 // The sender is the process's.
                 Ok(()) = keepalive.changed() => {
                     let since = *keepalive.borrow_and_update();
@@ -153,6 +153,19 @@ impl Start {
                 _ = self.stopped.wait_for(|stopped| *stopped) => return,
             }
         }
+    }
+}
+
+/// Does what a phase wants. One that was too short to be seen is made up for: connections are asked to finish in `Draining`, even if `Closing` follows
+/// at once.
+fn enter(listeners: &Listeners, before: Phase, now: Phase, settings: &DrainSettings) {
+    if before < Phase::Draining && matches!(now, Phase::Draining | Phase::Closing) {
+        listeners.drain(spread(settings));
+    }
+    match now {
+        Phase::TakingOver | Phase::Serving | Phase::Draining => {}
+        Phase::Closing => listeners.stop_accepting(),
+        Phase::HandedOver => listeners.hand_over(settings.drain_duration),
     }
 }
 
