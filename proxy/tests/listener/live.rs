@@ -304,3 +304,18 @@ async fn a_draining_process_accepts_until_it_closes() {
     edge.stop().await;
     closes(&mut stream).await;
 }
+
+#[tokio::test]
+async fn clients_are_asked_to_leave_however_short_the_drain_is() {
+    let edge = Edge::start(2);
+    let backend = Backend::start("b", Behaviour::GreetAndEcho).await;
+    edge.cluster(cluster("b", &[backend.address])).await;
+    let address = edge.listener(listener("tcp", vec![tcp_chain("b")])).await;
+    let mut stream = open(address, "b\n").await;
+    // Workers seldom see the first of them.
+    edge.drain.advance(Phase::Draining);
+    edge.drain.advance(Phase::Closing);
+    edge.counts("downstream_cx_drained", 1).await;
+    still_works(&mut stream).await;
+    edge.stop().await;
+}
