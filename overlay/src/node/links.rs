@@ -1,6 +1,7 @@
 //! The links that a node has, and which of them leads where.
 
 use std::cell::{Cell, RefCell};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Waker};
 use std::time::Duration;
@@ -66,6 +67,20 @@ struct Entry {
     link: Link,
 }
 
+/// A link that is used.
+#[derive(Debug)]
+pub(crate) struct Added {
+    pub(crate) id: LinkId,
+    links: Rc<Links>,
+}
+
+impl Drop for Added {
+    fn drop(&mut self) {
+        self.links.entries.borrow_mut().retain(|entry| entry.id != self.id);
+        self.links.changed();
+    }
+}
+
 impl Entry {
     /// Whether an edge, or the shard of it that is named, is at the other end.
     fn leads_to(&self, edge: &str, shard: Option<u16>) -> bool {
@@ -83,17 +98,13 @@ impl Links {
         &self.counters
     }
 
-    pub(crate) fn add(&self, peer: Peer, shard: u16, link: Link) -> LinkId {
+    /// Uses a link until the result is dropped.
+    pub(crate) fn add(self: &Rc<Self>, peer: Peer, shard: u16, link: Link) -> Added {
         let id = LinkId(self.last.get() + 1);
         self.last.set(id.0);
         self.entries.borrow_mut().push(Entry { id, peer, shard, link });
         self.changed();
-        id
-    }
-
-    pub(crate) fn remove(&self, id: LinkId) {
-        self.entries.borrow_mut().retain(|entry| entry.id != id);
-        self.changed();
+        Added { id, links: self.clone() }
     }
 
     /// Whether a link is gone, or may be dead.

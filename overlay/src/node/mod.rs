@@ -225,12 +225,12 @@ impl Node {
         };
         count(&self.counters.links_total);
         link.count_with(self.counters.clone());
-        let id = self.links.add(peer.clone(), hello.shard, link.clone());
+        let added = self.links.add(peer.clone(), hello.shard, link.clone());
         if matches!(peer, Peer::Hub { .. }) || hello.shard == 0 {
             self.arrive(Arrival::Link(peer.clone(), link.clone()));
         }
-        self.take_streams(&peer, id, &link).await;
-        self.links.remove(id);
+        self.take_streams(&peer, added.id, &link).await;
+        drop(added);
         link.ended().await
     }
 
