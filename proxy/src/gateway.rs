@@ -142,6 +142,7 @@ impl Gateway {
         tasks.spawn(vital("file secrets", files));
 
         let mut edge_share = None;
+        let mut edge_problem = watch::channel(None).1;
         let (source, readiness, certificates) = match source {
             SourceOptions::ControlPlane { mut session, certificates, edge } => {
                 let readiness = Readiness::of([CLUSTERS, LISTENERS]);
@@ -151,7 +152,7 @@ impl Gateway {
                         Edge::of_cluster(options, cluster, &process.registry, event_sender.clone(), &mut tasks).await?;
                     session.needed_clusters = edge.offered();
                     availability = Some(observer);
-                    edge_share = Some(edge.share());
+                    (edge_share, edge_problem) = (Some(edge.share()), edge.problem());
                     edge.run(&mut tasks);
                 }
                 let (session, batches) = Session::spawn(*session);
@@ -168,14 +169,19 @@ impl Gateway {
                 let readiness = Readiness::of([FOLDER]);
                 let first = readiness.clone();
                 let (services, defined) = watch::channel(Services::default());
-                let edge = edge
-                    .map(|edge| Edge::of_folder(&edge, &folder.directory, defined, event_sender.clone(), &mut tasks))
-                    .transpose()?;
+                let edge = match edge {
+                    Some(options) => {
+                        let (registry, events) = (&process.registry, event_sender.clone());
+                        let directory = &folder.directory;
+                        Some(Edge::of_folder(&options, directory, defined, registry, events, &mut tasks).await?)
+                    }
+                    None => None,
+                };
                 let offered = edge.as_ref().map_or_else(|| watch::channel(BTreeSet::new()).1, Edge::offered);
                 let side = EdgeSide { services, offered };
                 let held = local::start(folder, event_sender, side, move || first.done(FOLDER), &mut tasks).await?;
                 if let Some(edge) = edge {
-                    edge_share = Some(edge.share());
+                    (edge_share, edge_problem) = (Some(edge.share()), edge.problem());
                     edge.run(&mut tasks);
                 }
                 (Source::Local(held), readiness, None)
@@ -209,6 +215,7 @@ impl Gateway {
             logs,
             source,
             overlay,
+            edge_problem,
             questions: question_sender,
             readiness,
             drain,

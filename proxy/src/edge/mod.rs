@@ -8,12 +8,13 @@
 //! request -> endpoint -> upstream/connector.rs -> node.rs (connect) -> tunnel -> the other edge: answer.rs -> its cluster
 //! ```
 //!
-//! Nothing is offered and nothing is taken unless `edge.yaml` says so ([`EdgeConfig`]).
+//! Nothing is offered and nothing is taken unless `edge.yaml` says so ([`EdgeConfig`]), which is read again when it changes (`config_file.rs`).
 
 mod addresses;
 mod answer;
 mod callers;
 mod config;
+mod config_file;
 mod control;
 mod counters;
 mod export;
@@ -22,16 +23,17 @@ mod kubernetes;
 mod labels;
 mod memory;
 mod node;
+mod open;
 mod sink_files;
 mod tables;
 mod terminate;
 
 pub use self::callers::{CallerRule, Callers};
-pub use self::config::{EdgeConfig, EdgeConfigError, Selection};
+pub use self::config::{EdgeConfig, Selection};
 pub(crate) use self::control::Services;
-pub use self::control::{Edge, EdgeOptions};
-pub use self::counters::EdgeCounters;
+pub use self::counters::{ConfigCounters, EdgeCounters};
 pub use self::kubernetes::{Availability, KubernetesCounters, KubernetesOptions};
 pub use self::node::{EdgeNode, EdgeShare};
+pub use self::open::{Edge, EdgeOptions};
 pub use self::tables::{Destination, Tables, Way};
 pub use self::terminate::{Terminate, TerminateFiles};

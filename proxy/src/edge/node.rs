@@ -39,8 +39,8 @@ const FIRST: usize = 0;
 pub struct EdgeShare {
     /// Who we are, as of now.
     pub identity: Current,
-    /// The links that each worker keeps.
-    pub uplinks: Arc<[Uplink]>,
+    /// The links that each worker keeps, as of now.
+    pub uplinks: watch::Receiver<Arc<[Uplink]>>,
     /// Greater than at each start before.
     pub epoch: u64,
     /// Where addresses lead, and what is offered.
@@ -93,9 +93,8 @@ impl EdgeNode {
             refused_clients: Seldom::default(),
         });
         tasks.spawn_local(vital("calls of other edges", take_calls(worker.clone(), edge.clone(), calls)));
-        for uplink in share.uplinks.iter() {
-            tasks.spawn_local(vital("overlay", uplink::keep(node.clone(), share.identity.clone(), uplink.clone())));
-        }
+        let links = uplink::keep_wanted(node.clone(), share.identity.clone(), share.uplinks.clone());
+        tasks.spawn_local(vital("overlay", links));
         if index == FIRST {
             let directory = Directory::new(&node, share.identity.clone(), share.epoch);
             match control::listen(&share.control_socket) {

@@ -4,6 +4,7 @@
 
 mod authority;
 mod control_plane;
+mod edge_config;
 mod edges;
 mod end;
 mod endpoint;
