@@ -73,6 +73,14 @@ impl Shards {
         self.lock().iter().map(|shard| shard.counters.clone()).collect()
     }
 
+    /// Tunnels of other edges that are open.
+    pub fn open_tunnels(&self) -> u64 {
+        // In this order: none is counted that ended before it was seen to begin.
+        let ended: u64 = self.lock().iter().map(|shard| shard.counters.tunnels_ended.get()).sum();
+        let accepted: u64 = self.lock().iter().map(|shard| shard.counters.tunnels_accepted.get()).sum();
+        accepted.saturating_sub(ended)
+    }
+
     fn lock(&self) -> MutexGuard<'_, Vec<Shard>> {
         // Nothing that is done under the lock can fail half-way.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)

@@ -3,6 +3,8 @@
 //! A tunnel is a [stream](crate::stream) with TLS inside, and in that a [link](crate::link) of its own: each connection of an application is a stream of
 //! it. Tunnels are kept per edge and class of traffic, and opened when they are first needed.
 
+mod leaving;
+
 use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
@@ -16,9 +18,10 @@ use thiserror::Error;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::{mpsc, watch};
 use tokio::task::spawn_local;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
+use self::leaving::{Leaving, TAKEN_OVER};
 use crate::identity::{Current, IdentityError, TUNNEL_PROTOCOL};
 use crate::link::{Driver, Link, LinkEnd, LinkStream, Timing, code};
 use crate::node::{Node, Peer, count};
@@ -92,6 +95,7 @@ pub struct Tunnels {
     node: Rc<Node>,
     identity: Current,
     tunnels: RefCell<HashMap<(String, u8), Attempt>>,
+    leaving: Leaving,
     calls: mpsc::Sender<Incoming>,
 }
 
@@ -101,7 +105,7 @@ impl Tunnels {
     pub fn new(node: Rc<Node>, identity: Current) -> (Rc<Self>, mpsc::Receiver<Incoming>) {
         let (calls, incoming_calls) = mpsc::channel(MOST_WAITING);
         let incoming = node.incoming();
-        let tunnels = Rc::new(Self { node, identity, tunnels: RefCell::default(), calls });
+        let tunnels = Rc::new(Self { node, identity, tunnels: RefCell::default(), leaving: Leaving::default(), calls });
         if let Some(mut incoming) = incoming {
             let taker = tunnels.clone();
             spawn_local(async move {
@@ -124,6 +128,12 @@ impl Tunnels {
             answered = timeout(CALL, connect(&link, call)) => answered.unwrap_or(Err(CallError::Timeout(CALL))),
             () = way.lost() => Err(is_away(edge)),
         }
+    }
+
+    /// Asks other edges to make their calls to another process of this edge. Those that are there go on, at most until `deadline`, and each tunnel
+    /// that another edge has opened ends with the last of them.
+    pub fn leave(&self, deadline: Instant) {
+        self.leaving.begin(deadline);
     }
 
     /// The tunnel to an edge, which is opened if there is none.
@@ -182,7 +192,11 @@ impl Tunnels {
         let from = stream.route().to;
         let secured = timeout(HANDSHAKE, self.secure(stream)).await;
         let problem = match secured {
-            Ok(Ok((peer, link))) => return self.serve(peer, link).await,
+            Ok(Ok((peer, link))) => {
+                count(&self.node.counters().tunnels_accepted);
+                tokio::join!(self.clone().serve(peer, link.clone()), self.leaving.see_off(&link));
+                return count(&self.node.counters().tunnels_ended);
+            }
             Ok(Err(error)) => error.to_string(),
             Err(_) => format!("no handshake in {HANDSHAKE:?}"),
         };
@@ -212,6 +226,7 @@ impl Tunnels {
         tokio::select! {
             () = self.take_calls(&peer, &link) => {}
             () = trust.denied(&peer) => link.close(code::FORBIDDEN, REVOKED),
+            () = self.leaving.is_over() => link.close(code::GOING_AWAY, TAKEN_OVER),
         }
     }
 

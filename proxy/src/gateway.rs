@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
+use overlay_wire::shard::WORKERS;
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
@@ -25,7 +26,7 @@ use crate::config::local::{self, EdgeSide, LocalOptions};
 use crate::config::publish::{Mailbox, Publisher};
 use crate::config::{Control, ControlInputs, ControlOptions};
 use crate::drain::{Drain, Phase};
-use crate::edge::{Availability, Edge, EdgeOptions, KubernetesOptions, Services};
+use crate::edge::{Availability, Edge, EdgeOptions, KubernetesOptions, Services, Succession, Surroundings};
 use crate::identity;
 use crate::io::DriverChoice;
 use crate::listener::socket::SocketTable;
@@ -91,6 +92,12 @@ pub enum SourceOptions {
     },
 }
 
+impl SourceOptions {
+    fn is_edge(&self) -> bool {
+        matches!(self, Self::ControlPlane { edge: Some(_), .. } | Self::Local { edge: Some(_), .. })
+    }
+}
+
 /// A running gateway. Dropping it ends it at once; [`Gateway::run`] ends it in good order.
 #[derive(Debug)]
 pub struct Gateway {
@@ -141,6 +148,16 @@ impl Gateway {
         let files = identity::files::serve(options.file_root, wanted_secrets.subscribe(), secret_sender.clone());
         tasks.spawn(vital("file secrets", files));
 
+        let succession = Succession {
+            generation: place.epoch().number,
+            phase: drain.subscribe(),
+            drain: options.drain.drain_duration,
+        };
+        let registry = &process.registry;
+        if source.is_edge() && options.workers > usize::from(WORKERS) {
+            bail!("an edge has at most {WORKERS} workers: --concurrency {}", options.workers);
+        }
+        let surroundings = |tasks, events| Surroundings { succession: succession.clone(), registry, events, tasks };
         let mut edge_share = None;
         let mut edge_problem = watch::channel(None).1;
         let (source, readiness, certificates) = match source {
@@ -148,8 +165,8 @@ impl Gateway {
                 let readiness = Readiness::of([CLUSTERS, LISTENERS]);
                 let mut availability = None;
                 if let Some((options, cluster)) = edge.as_deref() {
-                    let (edge, observer) =
-                        Edge::of_cluster(options, cluster, &process.registry, event_sender.clone(), &mut tasks).await?;
+                    let surroundings = surroundings(&mut tasks, event_sender.clone());
+                    let (edge, observer) = Edge::of_cluster(options, cluster, surroundings).await?;
                     session.needed_clusters = edge.offered();
                     availability = Some(observer);
                     (edge_share, edge_problem) = (Some(edge.share()), edge.problem());
@@ -171,9 +188,8 @@ impl Gateway {
                 let (services, defined) = watch::channel(Services::default());
                 let edge = match edge {
                     Some(options) => {
-                        let (registry, events) = (&process.registry, event_sender.clone());
-                        let directory = &folder.directory;
-                        Some(Edge::of_folder(&options, directory, defined, registry, events, &mut tasks).await?)
+                        let surroundings = surroundings(&mut tasks, event_sender.clone());
+                        Some(Edge::of_folder(&options, &folder.directory, defined, surroundings).await?)
                     }
                     None => None,
                 };
@@ -259,7 +275,7 @@ impl Gateway {
             && serves
         {
             tokio::select! {
-                () = drain(&self.admin.drain, &self.settings, &self.workers, end) => {}
+                () = drain(&self.admin, &self.settings, &self.workers, end) => {}
                 never = self.place.end(&self.estate, "it is ending") => match never {},
                 () = self.signals.next() => tracing::warn!("ending at once: a second signal"),
                 _ = self.quit.wait_for(|quit| *quit) => {}

@@ -7,6 +7,7 @@ use std::task::{Context, Waker};
 use std::time::Duration;
 
 use overlay_wire::leg::Open;
+use overlay_wire::shard;
 use overlay_wire::stream::Route;
 use serde::{Deserialize, Serialize};
 
@@ -135,12 +136,15 @@ impl Links {
         Some((best.id, best.link.clone()))
     }
 
-    /// A link to the edge that a leg is for, of the leg's tenant, for who relays: to the shard that is named, or to the one with the fewest streams.
+    /// A link to the edge that a leg is for, of the leg's tenant, for who relays: to the shard that is named, or to the one with the fewest streams. Where
+    /// the shard's process is not linked, another process of the edge is: it knows whether there is anything to wait for.
     pub(crate) fn direct(&self, open: &Open) -> Option<Link> {
-        self.best(|entry| {
-            let is_tenant = matches!(&entry.peer, Peer::Edge { tenant, .. } if *tenant == open.tenant);
-            is_tenant && entry.leads_to(&open.to, open.to_shard)
-        })
+        let is_tenant = |entry: &Entry| matches!(&entry.peer, Peer::Edge { tenant, .. } if *tenant == open.tenant);
+        let direct = self.best(|entry| is_tenant(entry) && entry.leads_to(&open.to, open.to_shard));
+        let is_other_process =
+            |entry: &Entry| open.to_shard.is_some_and(|shard| !shard::are_of_one_process(shard, entry.shard));
+        let other = || self.best(|entry| is_tenant(entry) && entry.leads_to(&open.to, None) && is_other_process(entry));
+        direct.or_else(other)
     }
 
     /// A link to a hub.

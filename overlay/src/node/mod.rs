@@ -22,6 +22,7 @@ use hashbrown::HashMap;
 use overlay_wire::budget::Budget;
 use overlay_wire::hello::Hello;
 use overlay_wire::leg::StreamKey;
+use overlay_wire::shard;
 use overlay_wire::stream::Route;
 use tokio::sync::mpsc;
 use tokio::task::spawn_local;
@@ -58,6 +59,7 @@ pub struct Node {
     name: String,
     role: Role,
     shard: u16,
+    is_leaving: Cell<bool>,
     session: [u8; 16],
     limits: Limits,
     counters: Arc<Counters>,
@@ -109,6 +111,7 @@ impl Node {
             name: name.into(),
             role,
             shard,
+            is_leaving: Cell::new(false),
             session: rand::random(),
             links: Rc::new(Links::new(counters.clone())),
             counters,
@@ -224,9 +227,12 @@ impl Node {
             }
         };
         count(&self.counters.links_total);
+        if self.is_leaving.get() {
+            link.go_away();
+        }
         link.count_with(self.counters.clone());
         let added = self.links.add(peer.clone(), hello.shard, link.clone());
-        if matches!(peer, Peer::Hub { .. }) || hello.shard == 0 {
+        if matches!(peer, Peer::Hub { .. }) || shard::is_first(hello.shard) {
             self.arrive(Arrival::Link(peer.clone(), link.clone()));
         }
         self.take_streams(&peer, added.id, &link).await;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ use super::import::{Import, KnownEdges, Wanted, destinations, imports};
 use super::labels::IMPORTED_LABEL;
 use super::memory::Memory;
 use super::sink_files::FileSink;
+use super::succession::Succession;
 use super::tables::Tables;
 use super::terminate::{Entrances, Settings};
 
@@ -33,6 +35,9 @@ pub(crate) type Services = Arc<[xds_local::Service]>;
 /// What follows everything that concerns an edge, and tells everybody what comes of it.
 #[derive(Debug)]
 pub(super) struct EdgeControl {
+    /// The folder of the edge.
+    pub(super) state: PathBuf,
+    pub(super) succession: Succession,
     pub(super) name: String,
     pub(super) locality: String,
     /// Who it is in its mesh, if a control plane says so.
@@ -74,16 +79,23 @@ impl EdgeControl {
         let mut config = Arc::<EdgeConfig>::default();
         // As far as it is written.
         let mut imported: Option<Vec<Import>> = None;
+        let mut spoke = self.succession.speaks();
         loop {
+            let speaks = self.succession.speaks();
+            match (spoke, speaks) {
+                (false, true) => self.begin_to_speak(),
+                (true, false) => return self.fall_silent().await,
+                _ => {}
+            }
+            spoke = speaks;
             let (current, wanted_config) =
                 (self.services.borrow_and_update().clone(), self.config.borrow_and_update().clone());
             if current != services || !Arc::ptr_eq(&wanted_config, &config) {
                 (services, config) = (current, wanted_config);
                 exported = self.export(&services, &config);
-                self.dial(&config);
             }
             let heard = self.known.borrow_and_update().clone();
-            let edges = self.memory.with(&heard);
+            let edges = if speaks { self.memory.with(&heard) } else { self.memory.remembered() };
             let taken_hosts = self.taken_hosts(&services);
             let wanted = Wanted { own: &self.name, rules: &config.import, taken_hosts: &taken_hosts };
             let wanted = imports(&edges, &wanted, &mut self.addresses);
@@ -92,15 +104,19 @@ impl EdgeControl {
             let settings =
                 config.terminate.as_ref().map(|terminate| Settings { terminate, trust_domain: &trust_domain });
             self.entrances.serve(&wanted, settings.as_ref()).await;
-            if imported.as_ref() != Some(&wanted) {
-                imported = self.import(&wanted).then_some(wanted);
+            if speaks {
+                self.dial(&config);
+                if imported.as_ref() != Some(&wanted) {
+                    imported = self.import(&wanted).then_some(wanted);
+                }
             }
             tokio::select! {
                 changed = self.services.changed() => if changed.is_err() { return },
                 Ok(()) = self.config.changed() => {}
                 Ok(()) = self.known.changed() => {}
-                () = self.memory.fades() => {}
-                () = tokio::time::sleep(TRY_AGAIN), if imported.is_none() => {}
+                Ok(()) = self.succession.phase.changed() => {}
+                () = self.memory.fades(), if speaks => {}
+                () = tokio::time::sleep(TRY_AGAIN), if speaks && imported.is_none() => {}
             }
         }
     }
@@ -109,7 +125,26 @@ impl EdgeControl {
     pub(super) fn begin(&self) {
         let (services, config) = (self.services.borrow(), self.config.borrow());
         self.export(&services, &config);
-        self.dial(&config);
+    }
+
+    /// Goes on with what the process before has left in the folder.
+    fn begin_to_speak(&mut self) {
+        self.memory = Memory::open(&self.state);
+        match Addresses::open(&self.state.join(ADDRESSES), self.config.borrow().import_addresses) {
+            Ok(addresses) => self.addresses = addresses,
+            Err(error) => tracing::error!("{ADDRESSES} stays as it was read at the start: {error}"),
+        }
+        if let Sink::Folder(files) = &mut self.sink {
+            files.look_again();
+        }
+    }
+
+    /// Another process goes on with it. What is served here stays as it is until the end.
+    async fn fall_silent(self) {
+        if let Sink::Cluster(imports) = &self.sink {
+            imports.send_replace(None);
+        }
+        std::future::pending().await
     }
 
     fn trust_domain<'a>(&'a self, config: &'a EdgeConfig) -> &'a str {

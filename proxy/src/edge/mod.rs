@@ -25,6 +25,7 @@ mod memory;
 mod node;
 mod open;
 mod sink_files;
+mod succession;
 mod tables;
 mod terminate;
 
@@ -34,6 +35,8 @@ pub(crate) use self::control::Services;
 pub use self::counters::{ConfigCounters, EdgeCounters};
 pub use self::kubernetes::{Availability, KubernetesCounters, KubernetesOptions};
 pub use self::node::{EdgeNode, EdgeShare};
+pub(crate) use self::open::Surroundings;
 pub use self::open::{Edge, EdgeOptions};
+pub use self::succession::Succession;
 pub use self::tables::{Destination, Tables, Way};
 pub use self::terminate::{Terminate, TerminateFiles};

@@ -24,6 +24,7 @@ use super::kubernetes::{self, Availability, Connected, EdgeOfCluster, Kubernetes
 use super::memory::Memory;
 use super::node::EdgeShare;
 use super::sink_files::FileSink;
+use super::succession::Succession;
 use super::terminate::Entrances;
 use crate::telemetry::counter::Registry;
 use crate::worker::vital;
@@ -37,6 +38,16 @@ pub struct EdgeOptions {
     pub locality: String,
     /// Who it is in its mesh, if there is a control plane that says so.
     pub workload: Option<SpiffeId>,
+}
+
+/// Parts of the gateway that an edge has to do with.
+#[derive(Debug)]
+pub(crate) struct Surroundings<'a> {
+    pub(crate) succession: Succession,
+    pub(crate) registry: &'a Registry,
+    /// Where resources of its own go to control.
+    pub(crate) events: mpsc::Sender<Vec<Event>>,
+    pub(crate) tasks: &'a mut JoinSet<()>,
 }
 
 /// An edge, before anything of it runs.
@@ -60,8 +71,6 @@ struct Inputs {
     config: ConfigFile,
     member: Member,
     services: watch::Receiver<Services>,
-    /// Where resources of its own go to control.
-    events: mpsc::Sender<Vec<Event>>,
 }
 
 impl Member {
@@ -82,14 +91,12 @@ impl Edge {
         options: &EdgeOptions,
         folder: &Path,
         services: watch::Receiver<Services>,
-        registry: &Registry,
-        events: mpsc::Sender<Vec<Event>>,
-        tasks: &mut JoinSet<()>,
+        surroundings: Surroundings<'_>,
     ) -> anyhow::Result<Self> {
-        let config = read_config(options, registry).await?;
+        let config = read_config(options, surroundings.registry).await?;
         let member = Member::read(&options.state)?;
-        let inputs = Inputs { config, member, services, events };
-        Self::open(options, inputs, Sink::Folder(FileSink::new(folder)), tasks)
+        let inputs = Inputs { config, member, services };
+        Self::open(options, inputs, Sink::Folder(FileSink::new(folder)), surroundings)
     }
 
     /// An edge whose gateway takes its configuration from istiod; imports are put into the cluster. Returns as well what must be told of what
@@ -100,10 +107,9 @@ impl Edge {
     pub(crate) async fn of_cluster(
         options: &EdgeOptions,
         cluster: &KubernetesOptions,
-        registry: &Registry,
-        events: mpsc::Sender<Vec<Event>>,
-        tasks: &mut JoinSet<()>,
+        mut surroundings: Surroundings<'_>,
     ) -> anyhow::Result<(Self, Availability)> {
+        let Surroundings { registry, tasks, .. } = &mut surroundings;
         let config = read_config(options, registry).await?;
         let member = Member::read(&options.state)?;
         let edge = EdgeOfCluster {
@@ -113,13 +119,14 @@ impl Edge {
             counters: registry.register(KubernetesCounters::new("kubernetes.")),
         };
         let Connected { services, imports, availability } = kubernetes::connect(cluster, edge, tasks).await?;
-        let inputs = Inputs { config, member, services, events };
-        Ok((Self::open(options, inputs, Sink::Cluster(imports), tasks)?, availability))
+        let inputs = Inputs { config, member, services };
+        Ok((Self::open(options, inputs, Sink::Cluster(imports), surroundings)?, availability))
     }
 
-    fn open(options: &EdgeOptions, inputs: Inputs, sink: Sink, tasks: &mut JoinSet<()>) -> anyhow::Result<Self> {
+    fn open(options: &EdgeOptions, inputs: Inputs, sink: Sink, surroundings: Surroundings<'_>) -> anyhow::Result<Self> {
         let EdgeOptions { state, locality, workload } = options;
-        let Inputs { config, member, services, events } = inputs;
+        let Inputs { config, member, services } = inputs;
+        let Surroundings { succession, events, tasks, .. } = surroundings;
         let Member { folder, trust, identity } = member;
         let name = identity.peer().name().to_owned();
         let (identity, current) = watch::channel(Arc::new(identity));
@@ -136,6 +143,7 @@ impl Edge {
             identity: current,
             uplinks: uplinks_receiver,
             epoch: folder.next_epoch()?,
+            succession: succession.clone(),
             control_socket: folder.control_socket(),
             tables: tables_receiver,
             offer: offer_receiver,
@@ -145,9 +153,12 @@ impl Edge {
             shards: Shards::default(),
         };
         let hubs = folder.hubs()?;
-        tasks.spawn(vital("trust", folder.clone().keep_trust(trust)));
-        tasks.spawn(vital("renewal of the certificate", overlay::enroll::renew::keep(folder, identity)));
+        tasks.spawn(vital("trust", succession.clone().while_it_speaks(folder.clone().keep_trust(trust))));
+        let renewal = succession.clone().while_it_speaks(overlay::enroll::renew::keep(folder, identity));
+        tasks.spawn(vital("renewal of the certificate", renewal));
         let control = EdgeControl {
+            state: state.clone(),
+            succession,
             name,
             locality: locality.clone(),
             workload: workload.clone(),

@@ -5,6 +5,7 @@
 mod authority;
 mod control_plane;
 mod edge_config;
+mod edge_restart;
 mod edges;
 mod end;
 mod endpoint;
