@@ -4,6 +4,7 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use overlay_wire::shard::worker;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
@@ -39,7 +40,7 @@ impl Shards {
     /// Adds a node. What is returned answers for it, and must be run on its thread.
     pub fn add(&self, node: Rc<Node>) -> impl Future<Output = ()> + use<> {
         let (questions, mut asked) = mpsc::channel::<oneshot::Sender<NodeStatus>>(MOST_WAITING);
-        let shard = Shard { number: node.shard(), counters: node.counters().clone(), questions };
+        let shard = Shard { number: worker(node.shard()), counters: node.counters().clone(), questions };
         self.lock().push(shard);
         async move {
             while let Some(answer) = asked.recv().await {

@@ -1,5 +1,6 @@
 //! How a node is doing, in words and numbers that stay.
 
+use overlay_wire::shard::worker;
 use serde::{Deserialize, Serialize};
 
 use crate::catalogue::Directory;
@@ -183,7 +184,7 @@ impl Status {
 fn links(node: &Node) -> Vec<LinkStatus> {
     let links = node.links().into_iter().map(|(peer, link)| LinkStatus {
         peer,
-        shard: node.shard(),
+        shard: worker(node.shard()),
         round_trip_ms: link.round_trip().map(|round_trip| round_trip.as_secs_f64() * 1000.0),
         streams: link.stream_count(),
         suspect: link.is_suspect(),

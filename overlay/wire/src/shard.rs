@@ -20,9 +20,14 @@ pub fn is_alone(shard: u16) -> bool {
     shard < WORKERS
 }
 
+/// Which worker of its process it is.
+pub fn worker(shard: u16) -> u16 {
+    shard % WORKERS
+}
+
 /// Whether it is the first worker of a process, which speaks for all of it.
 pub fn is_first(shard: u16) -> bool {
-    shard.is_multiple_of(WORKERS)
+    worker(shard) == 0
 }
 
 /// Whether both are workers of the same process.
@@ -42,6 +47,7 @@ mod tests {
             assert!(is_first(shard(generation, 0)) && !is_first(shard(generation, 1)));
             assert!(are_of_one_process(shard(generation, 0), shard(generation, 255)));
             assert!(!are_of_one_process(shard(generation, 9), shard(generation + 1, 9)));
+            assert_eq!(worker(shard(generation, 9)), 9);
             assert_eq!(is_alone(shard(generation, 255)), generation == 0);
         }
     }
