@@ -25,8 +25,8 @@ use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 pub use self::incoming::Incoming;
 use self::incoming::take_call;
-use crate::datagram::{Channel, Flow, Seals};
 use self::leaving::{Leaving, TAKEN_OVER};
+use crate::datagram::{Channel, Flow, Seals};
 use crate::identity::{Current, IdentityError, TUNNEL_PROTOCOL};
 use crate::link::{Driver, Link, LinkEnd, LinkStream, Served, Timing, code};
 use crate::node::{Node, Peer, count};
