@@ -4,6 +4,7 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use overlay_wire::shard::worker;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
@@ -54,7 +55,7 @@ impl Shards {
     /// Adds a node. What is returned answers for it, and must be run on its thread.
     pub fn add(&self, node: Rc<Node>) -> impl Future<Output = ()> + use<> {
         let (questions, mut asked) = mpsc::channel::<oneshot::Sender<NodeStatus>>(MOST_WAITING);
-        let shard = Shard { number: node.shard(), counters: node.counters().clone(), questions };
+        let shard = Shard { number: worker(node.shard()), counters: node.counters().clone(), questions };
         self.lock().push(shard);
         async move {
             while let Some(answer) = asked.recv().await {
@@ -86,6 +87,14 @@ impl Shards {
     /// The counters of each node.
     pub fn counters(&self) -> Vec<Arc<Counters>> {
         self.lock().iter().map(|shard| shard.counters.clone()).collect()
+    }
+
+    /// Tunnels of other edges that are open.
+    pub fn open_tunnels(&self) -> u64 {
+        // In this order: none is counted that ended before it was seen to begin.
+        let ended: u64 = self.lock().iter().map(|shard| shard.counters.tunnels_ended.get()).sum();
+        let accepted: u64 = self.lock().iter().map(|shard| shard.counters.tunnels_accepted.get()).sum();
+        accepted.saturating_sub(ended)
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Shard>> {

@@ -4,6 +4,7 @@ mod trust;
 
 use std::collections::HashSet;
 
+use overlay_wire::shard::worker;
 use serde::{Deserialize, Serialize};
 
 pub use self::trust::{RootStatus, TrustStatus};
@@ -191,7 +192,7 @@ impl Status {
 fn links(node: &Node) -> Vec<LinkStatus> {
     let links = node.links().into_iter().map(|(peer, link)| LinkStatus {
         peer,
-        shard: node.shard(),
+        shard: worker(node.shard()),
         round_trip_ms: link.round_trip().map(|round_trip| round_trip.as_secs_f64() * 1000.0),
         streams: link.stream_count(),
         suspect: link.is_suspect(),

@@ -5,6 +5,8 @@
 
 mod incoming;
 
+mod leaving;
+
 use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
@@ -18,11 +20,12 @@ use thiserror::Error;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::{mpsc, watch};
 use tokio::task::spawn_local;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 pub use self::incoming::Incoming;
 use self::incoming::take_call;
+use self::leaving::{Leaving, TAKEN_OVER};
 use crate::datagram::{Channel, Flow, Seals};
 use crate::identity::{Current, IdentityError, TUNNEL_PROTOCOL};
 use crate::link::{Driver, Link, LinkEnd, LinkStream, Served, Timing, code};
@@ -87,6 +90,7 @@ pub struct Tunnels {
     node: Rc<Node>,
     identity: Current,
     tunnels: RefCell<HashMap<(String, u8), Attempt>>,
+    leaving: Leaving,
     calls: mpsc::Sender<Incoming>,
 }
 
@@ -99,7 +103,7 @@ impl Tunnels {
     ) -> (Rc<Self>, mpsc::Receiver<Incoming>, impl Future<Output = ()> + use<>) {
         let (calls, incoming_calls) = mpsc::channel(MOST_WAITING);
         let incoming = node.incoming();
-        let tunnels = Rc::new(Self { node, identity, tunnels: RefCell::default(), calls });
+        let tunnels = Rc::new(Self { node, identity, tunnels: RefCell::default(), leaving: Leaving::default(), calls });
         let taker = tunnels.clone();
         let run = async move {
             let Some(mut incoming) = incoming else { return std::future::pending().await };
@@ -136,6 +140,12 @@ impl Tunnels {
     pub async fn reach(self: &Rc<Self>, edge: &str, class: u8) -> Result<(), CallError> {
         let Tunnel { way, .. } = self.tunnel(edge, class).await?;
         if way.is_there().await { Ok(()) } else { Err(is_away(edge)) }
+    }
+
+    /// Asks other edges to make their calls to another process of this edge. Those that are there go on, at most until `deadline`, and each tunnel
+    /// that another edge has opened ends with the last of them.
+    pub fn leave(&self, deadline: Instant) {
+        self.leaving.begin(deadline);
     }
 
     /// The tunnel to an edge, which is opened if there is none.
@@ -196,7 +206,11 @@ impl Tunnels {
         let from = stream.route().to;
         let secured = timeout(HANDSHAKE, self.secure(stream)).await;
         let problem = match secured {
-            Ok(Ok((peer, link, datagrams))) => return self.serve(peer, link, datagrams).await,
+            Ok(Ok((peer, link, datagrams))) => {
+                count(&self.node.counters().tunnels_accepted);
+                tokio::join!(self.clone().serve(peer, link.clone(), datagrams), self.leaving.see_off(&link));
+                return count(&self.node.counters().tunnels_ended);
+            }
             Ok(Err(error)) => error.to_string(),
             Err(_) => format!("no handshake in {HANDSHAKE:?}"),
         };
@@ -231,6 +245,7 @@ impl Tunnels {
             () = self.take_calls(&peer, &link, &datagrams) => {}
             () = datagrams.run() => {}
             () = trust.denied(&peer) => link.close(code::FORBIDDEN, REVOKED),
+            () = self.leaving.is_over() => link.close(code::GOING_AWAY, TAKEN_OVER),
         }
     }
 

@@ -1,5 +1,7 @@
 //! Keeping links: an edge dials its hubs, again and again, and a hub takes who dials.
 
+mod wanted;
+
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -16,10 +18,12 @@ use tokio::time::{Instant, sleep};
 use crate::enroll::EnrollServer;
 use crate::handshakes::Handshakes;
 use crate::identity::{Current, Identity};
-use crate::link::{LinkEnd, code};
+use crate::link::{Link, LinkEnd, code};
 use crate::node::{Node, Peer, count};
 use crate::strangers::{Seldom, quoted};
 use crate::transport::{self, Accepted, Linked, TransportError};
+
+pub use self::wanted::keep_wanted;
 
 /// Between two attempts, at first and at most, each with up to a half more at random, so that not all edges dial a hub that comes back at once.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -29,6 +33,12 @@ const GOOD: Duration = Duration::from_secs(10);
 
 /// What a peer hears that is let in no longer.
 pub(crate) const REVOKED: &str = "revoked";
+
+/// What a hub hears when a link to it is not used any more.
+const NOT_USED: &str = "not used any more";
+
+/// What a way is said to lack before it was tried.
+const FIRST_TRY: &str = "is being dialled";
 
 /// A way to a hub.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,10 +59,12 @@ impl fmt::Display for Uplink {
 }
 
 /// Keeps a link over an uplink for as long as it runs. While there is none, the node [says why](Node::pending).
+///
+/// Cancel safe: the link is closed.
 pub async fn keep(node: Rc<Node>, identity: Current, uplink: Uplink) {
     let mut pause = FIRST_PAUSE;
     let way = uplink.to_string();
-    node.set_pending(&way, "is being dialled");
+    node.set_pending(&way, FIRST_TRY);
     loop {
         let current = identity.borrow().clone();
         let begun = Instant::now();
@@ -157,6 +169,7 @@ async fn take(node: Rc<Node>, identity: Arc<Identity>, enrolling: EnrollServer, 
 async fn serve(node: &Rc<Node>, identity: &Identity, (peer, link, driver): Linked) -> (String, LinkEnd) {
     let name = peer.name().to_owned();
     tracing::info!(peer = name, "linked");
+    let _open = Open(link.clone());
     spawn_local(driver.run());
     let mut serving = pin!(node.clone().serve(peer.clone(), link.clone()));
     let end = tokio::select! {
@@ -167,6 +180,15 @@ async fn serve(node: &Rc<Node>, identity: &Identity, (peer, link, driver): Linke
         }
     };
     (name, end)
+}
+
+/// Closes a link when it is dropped; one that has ended stays as it is.
+struct Open(Link);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.close(code::GOING_AWAY, NOT_USED);
+    }
 }
 
 fn is_permanent(error: &io::Error) -> bool {

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
+use overlay_wire::shard::WORKERS;
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
@@ -25,7 +26,7 @@ use crate::config::local::{self, EdgeSide, LocalOptions};
 use crate::config::publish::{Mailbox, Publisher};
 use crate::config::{Control, ControlInputs, ControlOptions};
 use crate::drain::{Drain, Phase};
-use crate::edge::{Availability, Edge, EdgeOptions, KubernetesOptions, Services, hold};
+use crate::edge::{Availability, Edge, EdgeOptions, KubernetesOptions, Services, Succession, Surroundings, hold};
 use crate::identity;
 use crate::io::DriverChoice;
 use crate::listener::socket::SocketTable;
@@ -153,17 +154,28 @@ impl Gateway {
         let files = identity::files::serve(options.file_root, wanted_secrets.subscribe(), secret_sender.clone());
         tasks.spawn(vital("file secrets", files));
 
+        let succession = Succession {
+            generation: place.epoch().number,
+            phase: drain.subscribe(),
+            drain: options.drain.drain_duration,
+        };
+        let registry = &process.registry;
+        if source.edge().is_some() && options.workers > usize::from(WORKERS) {
+            bail!("an edge has at most {WORKERS} workers: --concurrency {}", options.workers);
+        }
+        let surroundings = |tasks, events| Surroundings { succession: succession.clone(), registry, events, tasks };
         let mut edge_share = None;
+        let mut edge_problem = watch::channel(None).1;
         let (source, readiness, certificates) = match source {
             SourceOptions::ControlPlane { mut session, certificates, edge } => {
                 let readiness = Readiness::of([CLUSTERS, LISTENERS]);
                 let mut availability = None;
                 if let Some((options, cluster)) = edge.as_deref() {
-                    let (edge, observer) =
-                        Edge::of_cluster(options, cluster, &process.registry, event_sender.clone(), &mut tasks).await?;
+                    let surroundings = surroundings(&mut tasks, event_sender.clone());
+                    let (edge, observer) = Edge::of_cluster(options, cluster, surroundings).await?;
                     session.needed_clusters = edge.offered();
                     availability = Some(observer);
-                    edge_share = Some(edge.share());
+                    (edge_share, edge_problem) = (Some(edge.share()), edge.problem());
                     edge.run(&mut tasks);
                 }
                 let (session, batches) = Session::spawn(*session);
@@ -180,14 +192,18 @@ impl Gateway {
                 let readiness = Readiness::of([FOLDER]);
                 let first = readiness.clone();
                 let (services, defined) = watch::channel(Services::default());
-                let edge = edge
-                    .map(|edge| Edge::of_folder(&edge, &folder.directory, defined, event_sender.clone(), &mut tasks))
-                    .transpose()?;
+                let edge = match edge {
+                    Some(options) => {
+                        let surroundings = surroundings(&mut tasks, event_sender.clone());
+                        Some(Edge::of_folder(&options, &folder.directory, defined, surroundings).await?)
+                    }
+                    None => None,
+                };
                 let offered = edge.as_ref().map_or_else(|| watch::channel(BTreeSet::new()).1, Edge::offered);
                 let side = EdgeSide { services, offered };
                 let held = local::start(folder, event_sender, side, move || first.done(FOLDER), &mut tasks).await?;
                 if let Some(edge) = edge {
-                    edge_share = Some(edge.share());
+                    (edge_share, edge_problem) = (Some(edge.share()), edge.problem());
                     edge.run(&mut tasks);
                 }
                 (Source::Local(held), readiness, None)
@@ -221,6 +237,7 @@ impl Gateway {
             logs,
             source,
             overlay,
+            edge_problem,
             questions: question_sender,
             readiness,
             drain,
@@ -264,7 +281,7 @@ impl Gateway {
             && serves
         {
             tokio::select! {
-                () = drain(&self.admin.drain, &self.settings, &self.workers, end) => {}
+                () = drain(&self.admin, &self.settings, &self.workers, end) => {}
                 never = self.place.end(&self.estate, "it is ending") => match never {},
                 () = self.signals.next() => tracing::warn!("ending at once: a second signal"),
                 _ = self.quit.wait_for(|quit| *quit) => {}

@@ -72,6 +72,10 @@ counters! {
     streams_accepted,
     /// Streams of other edges in which nobody let in came: no proper handshake, or somebody else than the stream says.
     tunnels_refused,
+    /// Tunnels of other edges that were taken.
+    tunnels_accepted,
+    /// Those of them that are no more.
+    tunnels_ended,
     /// Streams beyond those that one edge may have here.
     streams_refused,
     /// Streams, and legs of known ones, that nobody took in time.

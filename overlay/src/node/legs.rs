@@ -94,8 +94,11 @@ impl Node {
     /// A leg of a stream that ends here.
     fn take_own(self: &Rc<Self>, opened: Opened) {
         let open = &opened.open;
-        if open.to_shard.is_some_and(|shard| shard != self.shard) {
+        if let Some(shard) = open.to_shard.filter(|shard| *shard != self.shard) {
             count(&self.counters.other_shard);
+            if self.has_ended(shard) {
+                return self.refuse(opened.stream, RefuseCode::UnknownStream, "its process has ended");
+            }
             return self.refuse(opened.stream, RefuseCode::NoRoute, "not this shard");
         }
         let known = self.streams.borrow().get(&open.key).map(|known| (known.peer == open.from, known.legs.clone()));

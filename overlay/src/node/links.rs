@@ -1,11 +1,13 @@
 //! The links that a node has, and which of them leads where.
 
 use std::cell::{Cell, RefCell};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Waker};
 use std::time::Duration;
 
 use overlay_wire::leg::Open;
+use overlay_wire::shard;
 use overlay_wire::stream::Route;
 use serde::{Deserialize, Serialize};
 
@@ -66,24 +68,24 @@ struct Entry {
     link: Link,
 }
 
+/// A link that is used.
+#[derive(Debug)]
+pub(crate) struct Added {
+    pub(crate) id: LinkId,
+    links: Rc<Links>,
+}
+
+impl Drop for Added {
+    fn drop(&mut self) {
+        self.links.entries.borrow_mut().retain(|entry| entry.id != self.id);
+        self.links.changed();
+    }
+}
+
 impl Entry {
     /// Whether an edge, or the shard of it that is named, is at the other end.
     fn leads_to(&self, edge: &str, shard: Option<u16>) -> bool {
         matches!(&self.peer, Peer::Edge { name, .. } if name == edge) && shard.is_none_or(|shard| shard == self.shard)
-    }
-}
-
-/// Takes a link from among the others where the task that serves it panics.
-pub(super) struct Listed<'a> {
-    pub(super) links: &'a Links,
-    pub(super) id: LinkId,
-}
-
-impl Drop for Listed<'_> {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            self.links.remove(self.id);
-        }
     }
 }
 
@@ -97,17 +99,13 @@ impl Links {
         &self.counters
     }
 
-    pub(crate) fn add(&self, peer: Peer, shard: u16, link: Link) -> LinkId {
+    /// Uses a link until the result is dropped.
+    pub(crate) fn add(self: &Rc<Self>, peer: Peer, shard: u16, link: Link) -> Added {
         let id = LinkId(self.last.get() + 1);
         self.last.set(id.0);
         self.entries.borrow_mut().push(Entry { id, peer, shard, link });
         self.changed();
-        id
-    }
-
-    pub(crate) fn remove(&self, id: LinkId) {
-        self.entries.borrow_mut().retain(|entry| entry.id != id);
-        self.changed();
+        Added { id, links: self.clone() }
     }
 
     /// Whether a link is gone, or may be dead.
@@ -138,12 +136,15 @@ impl Links {
         Some((best.id, best.link.clone()))
     }
 
-    /// A link to the edge that a leg is for, of the leg's tenant, for who relays: to the shard that is named, or to the one with the fewest streams.
+    /// A link to the edge that a leg is for, of the leg's tenant, for who relays: to the shard that is named, or to the one with the fewest streams. Where
+    /// the shard's process is not linked, another process of the edge is: it knows whether there is anything to wait for.
     pub(crate) fn direct(&self, open: &Open) -> Option<Link> {
-        self.best(|entry| {
-            let is_tenant = matches!(&entry.peer, Peer::Edge { tenant, .. } if *tenant == open.tenant);
-            is_tenant && entry.leads_to(&open.to, open.to_shard)
-        })
+        let is_tenant = |entry: &Entry| matches!(&entry.peer, Peer::Edge { tenant, .. } if *tenant == open.tenant);
+        let direct = self.best(|entry| is_tenant(entry) && entry.leads_to(&open.to, open.to_shard));
+        let is_other_process =
+            |entry: &Entry| open.to_shard.is_some_and(|shard| !shard::are_of_one_process(shard, entry.shard));
+        let other = || self.best(|entry| is_tenant(entry) && entry.leads_to(&open.to, None) && is_other_process(entry));
+        direct.or_else(other)
     }
 
     /// A link to a hub.

@@ -23,6 +23,7 @@ use overlay_wire::budget::Budget;
 use overlay_wire::catalogue;
 use overlay_wire::hello::Hello;
 use overlay_wire::leg::StreamKey;
+use overlay_wire::shard;
 use overlay_wire::stream::Route;
 use tokio::sync::mpsc;
 use tokio::task::spawn_local;
@@ -32,7 +33,6 @@ pub(crate) use self::counters::count;
 pub use self::counters::{Count, Counters};
 pub(crate) use self::legs::refuse;
 pub use self::limits::Limits;
-use self::links::Listed;
 pub use self::links::Peer;
 pub(crate) use self::links::{LinkId, Links};
 use self::parts::{Part, Parts};
@@ -60,6 +60,7 @@ pub struct Node {
     name: String,
     role: Role,
     shard: u16,
+    is_leaving: Cell<bool>,
     session: [u8; 16],
     limits: Limits,
     counters: Arc<Counters>,
@@ -111,6 +112,7 @@ impl Node {
             name: name.into(),
             role,
             shard,
+            is_leaving: Cell::new(false),
             session: rand::random(),
             links: Rc::new(Links::new(counters.clone())),
             counters,
@@ -227,14 +229,17 @@ impl Node {
             }
         };
         count(&self.counters.links_total);
+        if self.is_leaving.get() {
+            link.go_away();
+        }
         link.count_with(self.counters.clone());
-        let id = self.links.add(peer.clone(), hello.shard, link.clone());
-        let _served = (Listed { links: &self.links, id }, Served(link.clone()));
-        if matches!(peer, Peer::Hub { .. }) || hello.shard == 0 {
+        let _served = Served(link.clone());
+        let added = self.links.add(peer.clone(), hello.shard, link.clone());
+        if matches!(peer, Peer::Hub { .. }) || shard::is_first(hello.shard) {
             self.arrive(Arrival::Link(peer.clone(), link.clone()));
         }
-        self.take_streams(&peer, id, &link).await;
-        self.links.remove(id);
+        self.take_streams(&peer, added.id, &link).await;
+        drop(added);
         link.ended().await
     }
 

@@ -11,5 +11,6 @@ pub mod frame;
 pub mod hello;
 pub mod leg;
 pub mod mux;
+pub mod shard;
 pub mod stream;
 pub mod varint;

@@ -51,6 +51,8 @@ pub struct Admin {
     pub source: Source,
     /// What connects it with other edges, if it is an edge.
     pub overlay: Option<Shards>,
+    /// Why what `edge.yaml` says is not in force, if it is not.
+    pub edge_problem: watch::Receiver<Option<String>>,
     /// Asks control what is in force.
     pub questions: mpsc::Sender<oneshot::Sender<ConfigStatus>>,
     /// Whether traffic should come.

@@ -55,7 +55,7 @@ pub struct AgentFlags {
 
     /// Be an edge: the folder that `selvedge join` has made. Its file `edge.yaml` says what other edges may call here, and which of
     /// their services are served here; those are written into the cluster. Ours alone.
-    #[arg(long, value_name = "DIR", conflicts_with = "handover_socket")]
+    #[arg(long, value_name = "DIR")]
     pub overlay: Option<PathBuf>,
 
     /// How the API server is reached, for `--overlay`; as every pod reaches it, if not given. Ours alone.

@@ -28,7 +28,7 @@ pub(super) struct Arguments {
 
     /// Be an edge: the folder that `selvedge join` has made. Its file `edge.yaml` says what other edges may call here, and which of
     /// their services are served here; those are written into the folder of `--config`.
-    #[arg(long, value_name = "DIR", conflicts_with = "handover_socket")]
+    #[arg(long, value_name = "DIR")]
     pub(super) overlay: Option<PathBuf>,
 
     /// Where the gateway is, as Istio writes it. Endpoints that are near come first where outlier detection is on, and

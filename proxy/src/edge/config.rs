@@ -2,10 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
-use std::path::Path;
 
 use serde::Deserialize;
-use thiserror::Error;
 
 use super::callers::{CallerRule, DEFAULT_TRUST_DOMAIN, is_trust_domain};
 use super::datagram::{self, DatagramImport};
@@ -108,32 +106,11 @@ pub(super) struct Candidate<'a> {
     pub(super) edge: &'a str,
 }
 
-/// A file that cannot be used.
-#[derive(Debug, Error)]
-#[error("{file}: {reason}")]
-pub struct EdgeConfigError {
-    file: String,
-    reason: String,
-}
-
 impl EdgeConfig {
-    /// Reads the file; without one nothing is offered or taken.
+    /// Reads its text; without any, nothing is offered or taken.
     ///
     /// # Errors
-    /// It cannot be read, or says what cannot be.
-    pub fn read(path: &Path) -> Result<Self, EdgeConfigError> {
-        let failed = |reason: String| EdgeConfigError { file: path.display().to_string(), reason };
-        match std::fs::read_to_string(path) {
-            Ok(text) => Self::parse(&text).map_err(failed),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
-            Err(error) => Err(failed(error.to_string())),
-        }
-    }
-
-    /// Reads its text.
-    ///
-    /// # Errors
-    /// In words, what is wrong with it.
+    /// In words, what is wrong with it, and with which field.
     pub fn parse(text: &str) -> Result<Self, String> {
         if text.trim().is_empty() {
             return Ok(Self::default());
@@ -167,12 +144,39 @@ impl EdgeConfig {
 }
 
 impl EdgeConfig {
-    /// A field that only edges of a cluster may have, if one is there.
-    pub(super) fn of_clusters_alone(&self) -> Option<&'static str> {
-        if self.kubernetes != KubernetesConfig::default() {
-            return Some("kubernetes");
+    /// Whether an edge can be so that has a control plane, or none.
+    ///
+    /// # Errors
+    /// Names the field that cannot be.
+    pub(super) fn check_for(&self, has_control_plane: bool) -> Result<(), String> {
+        if has_control_plane {
+            return Ok(());
         }
-        self.import.iter().any(|rule| rule.merge_with_local).then_some("import[].mergeWithLocal")
+        let of_clusters = [
+            ("kubernetes", self.kubernetes != KubernetesConfig::default()),
+            ("import[].mergeWithLocal", self.import.iter().any(|rule| rule.merge_with_local)),
+        ];
+        if let Some((field, _)) = of_clusters.iter().find(|(_, is_there)| *is_there) {
+            return Err(format!("{field}: this edge is not part of a cluster"));
+        }
+        match &self.terminate {
+            Some(Terminate { files: None }) => {
+                Err("terminate: certificate, key and authorities are needed without istiod".to_owned())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether it can take the place of another one while the edge runs.
+    ///
+    /// # Errors
+    /// Names the field that cannot change.
+    pub(super) fn check_after(&self, before: &Self) -> Result<(), String> {
+        // All endpoints would move at once, and for a while the addresses of before would be dialled, where nobody is.
+        match self.import_addresses == before.import_addresses {
+            true => Ok(()),
+            false => Err("importAddresses: cannot change while the edge runs: start it again".to_owned()),
+        }
     }
 }
 
@@ -254,65 +258,4 @@ impl TryFrom<String> for AddressRange {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_file_says_what_is_selected() {
-        let text = "
-            export: [{namespaces: [shop], labels: {offered: 'yes'}}]
-            import: [{hosts: ['*.shop.global', db.example], edges: [b]}]
-            importAddresses: 127.0.2.0/24
-        ";
-        let config = EdgeConfig::parse(text).unwrap();
-        let labels = BTreeMap::from([("offered".to_owned(), "yes".to_owned())]);
-        let service = Candidate { host: "ratings.shop.global", namespace: "shop", labels: &labels, edge: "b" };
-        assert!(config.export[0].selects(&service) && config.import[0].selects(&service));
-        assert!(!config.export[0].selects(&Candidate { labels: &BTreeMap::new(), ..service }));
-        assert!(!config.export[0].selects(&Candidate { namespace: "bank", ..service }));
-        assert!(!config.import[0].selects(&Candidate { host: "ratings.bank.global", ..service }));
-        assert!(!config.import[0].selects(&Candidate { edge: "c", ..service }));
-        assert_eq!(config.import_addresses.address(0), Some(Ipv4Addr::new(127, 0, 2, 1)));
-        assert_eq!(config.import_addresses.number(Ipv4Addr::new(127, 0, 2, 9)), Some(8));
-        assert_eq!(config.import_addresses.number(Ipv4Addr::new(127, 0, 3, 1)), None);
-        assert_eq!(config.import_addresses.address(254), None, "the last one is that of the whole range");
-    }
-
-    #[test]
-    fn without_a_file_nothing_is_selected() {
-        let config = EdgeConfig::read(Path::new("/nonexistent/edge.yaml")).unwrap();
-        assert_eq!(config, EdgeConfig::default());
-        assert!(config.export.is_empty() && config.import.is_empty());
-    }
-
-    #[test]
-    fn what_cannot_be_is_named() {
-        for (text, problem) in [
-            ("exports: []", "exports"),
-            ("export: [{}]", "export[0] says nothing"),
-            ("export: [{edges: [b]}]", "export[0] says nothing of services"),
-            ("import: [{mergeWithLocal: true}]", "import[0] says nothing"),
-            ("export: [{hosts: ['*'], mergeWithLocal: true}]", "export[0].mergeWithLocal"),
-            ("kubernetes: {trafficDistribution: Any}", "PreferClose"),
-            ("importAddresses: 127.0.2.1/24", "127.0.2.1/24"),
-            ("importAddresses: 127.0.2.0/31", "127.0.2.0/31"),
-            ("uplinks: [wan0]", "uplinks[0]"),
-            ("uplinks: [10.0.0.1, 10.0.0.2, 10.0.0.1]", "uplinks[2]: 10.0.0.1"),
-            ("uplinks: ['::1', '::2', '::3', '::4', '::5', '::6', '::7', '::8', '::9']", "there may be 8"),
-            ("datagrams: [{host: '*', port: 53, listen: '127.0.0.1:53'}]", "datagrams[0].host"),
-            ("datagrams: [{host: a, port: 53, listen: '127.0.0.1:0'}]", "datagrams[0]: a port is 0"),
-            ("datagrams: [{host: a, port: 53, listen: localhost}]", "datagrams[0]"),
-            (
-                "datagrams: [{host: a, port: 1, listen: '[::1]:53'}, {host: b, port: 1, listen: '[::1]:53'}]",
-                "datagrams[1].listen: [::1]:53",
-            ),
-            ("trustDomain: A.example", "A.example"),
-            ("callers: [{trustDomain: 'spiffe://b'}]", "spiffe://b"),
-            ("callers: [{edges: [b]}]", "trustDomain"),
-            ("terminate: {certificate: tls.crt}", "certificate, key and authorities"),
-        ] {
-            let error = EdgeConfig::parse(text).unwrap_err();
-            assert!(error.contains(problem), "{text}: {error}");
-        }
-    }
-}
+mod tests;

@@ -2,20 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
 use overlay::catalogue::Offer;
-use overlay::folder::Folder;
-use overlay::identity::{Identity, Trust};
-use overlay::node::Limits;
-use overlay::shards::Shards;
 use overlay::uplink::Uplink;
-use tokio::sync::{mpsc, watch};
-use tokio::task::JoinSet;
-use xds_client::Event;
+use tokio::sync::watch;
 use xds_client::ca::SpiffeId;
 
 use super::addresses::Addresses;
@@ -24,246 +17,139 @@ use super::config::EdgeConfig;
 use super::datagram::{DatagramTables, Here};
 use super::export::{Exports, exports};
 use super::import::{Import, KnownEdges, Wanted, destinations, imports};
-use super::kubernetes::{self, Availability, Connected, EdgeOfCluster, KubernetesCounters, KubernetesOptions};
 use super::labels::IMPORTED_LABEL;
 use super::memory::Memory;
-use super::node::EdgeShare;
 use super::sink_files::FileSink;
+use super::succession::Succession;
 use super::tables::Tables;
-use super::terminate::Entrances;
-use crate::telemetry::counter::Registry;
-use crate::worker::vital;
+use super::terminate::{Entrances, Settings};
 
-/// The file with what is offered and taken, in the edge's folder.
-const CONFIG: &str = "edge.yaml";
-/// The file with the addresses that stand for other edges, in the same folder.
-const ADDRESSES: &str = "addresses.json";
+/// The file with the addresses that stand for other edges, in the edge's folder.
+pub(super) const ADDRESSES: &str = "addresses.json";
 /// After a file could not be written.
 const TRY_AGAIN: Duration = Duration::from_secs(5);
-
-/// How an edge is to run.
-#[derive(Clone, Debug)]
-pub struct EdgeOptions {
-    /// Its folder, made by `selvedge join`.
-    pub state: PathBuf,
-    /// Where it is: `region/zone/sub-zone`; may be empty.
-    pub locality: String,
-    /// Who it is in its mesh, if there is a control plane that says so.
-    pub workload: Option<SpiffeId>,
-}
 
 /// Services that may be offered.
 pub(crate) type Services = Arc<[xds_local::Service]>;
 
-/// An edge, before anything of it runs.
+/// What follows everything that concerns an edge, and tells everybody what comes of it.
 #[derive(Debug)]
-pub struct Edge {
-    share: EdgeShare,
-    offered: watch::Receiver<BTreeSet<String>>,
-    control: EdgeControl,
+pub(super) struct EdgeControl {
+    /// The folder of the edge.
+    pub(super) state: PathBuf,
+    pub(super) succession: Succession,
+    pub(super) name: String,
+    pub(super) locality: String,
+    /// Who it is in its mesh, if a control plane says so.
+    pub(super) workload: Option<SpiffeId>,
+    /// What is in force of `edge.yaml`.
+    pub(super) config: watch::Receiver<Arc<EdgeConfig>>,
+    pub(super) addresses: Addresses,
+    pub(super) services: watch::Receiver<Services>,
+    pub(super) sink: Sink,
+    pub(super) known: watch::Receiver<KnownEdges>,
+    pub(super) memory: Memory,
+    pub(super) hubs: Vec<String>,
+    pub(super) outputs: Outputs,
+    pub(super) entrances: Entrances,
 }
 
+/// What it tells others.
 #[derive(Debug)]
-struct EdgeControl {
-    name: String,
-    locality: String,
-    config: EdgeConfig,
-    addresses: Addresses,
-    services: watch::Receiver<Services>,
-    sink: Sink,
-    known: watch::Receiver<KnownEdges>,
-    memory: Memory,
-    offered: watch::Sender<BTreeSet<String>>,
-    offer: watch::Sender<Offer>,
-    tables: watch::Sender<Arc<Tables>>,
-    entrances: Entrances,
-    trust_domain: String,
+pub(super) struct Outputs {
+    /// Names of the clusters that other edges may call.
+    pub(super) offered: watch::Sender<BTreeSet<String>>,
+    /// What other edges are told.
+    pub(super) offer: watch::Sender<Offer>,
+    pub(super) tables: watch::Sender<Arc<Tables>>,
+    pub(super) uplinks: watch::Sender<Arc<[Uplink]>>,
 }
 
 /// Where imports are put.
 #[derive(Debug)]
-enum Sink {
+pub(super) enum Sink {
     Folder(FileSink),
     Cluster(watch::Sender<Option<Vec<Import>>>),
 }
 
-/// A member of the overlay, as its folder has it.
-struct Member {
-    folder: Folder,
-    trust: Arc<Trust>,
-    identity: Identity,
-}
-
-/// What an edge is made of.
-struct Inputs {
-    config: EdgeConfig,
-    member: Member,
-    services: watch::Receiver<Services>,
-    /// Where resources of its own go to control.
-    events: mpsc::Sender<Vec<Event>>,
-}
-
-impl Member {
-    fn read(state: &Path) -> anyhow::Result<Self> {
-        let folder = Folder::open(state)?;
-        let trust = folder.trust()?;
-        let identity = folder.identity(trust.clone())?;
-        Ok(Self { folder, trust, identity })
-    }
-}
-
-impl Edge {
-    /// An edge whose gateway serves a folder, in which imports are put. `services` is what the folder defines.
-    ///
-    /// # Errors
-    /// The edge has not joined, or a file of its own folder is of no use.
-    pub(crate) fn of_folder(
-        options: &EdgeOptions,
-        folder: &Path,
-        services: watch::Receiver<Services>,
-        events: mpsc::Sender<Vec<Event>>,
-        tasks: &mut JoinSet<()>,
-    ) -> anyhow::Result<Self> {
-        let config_path = options.state.join(CONFIG);
-        let config = EdgeConfig::read(&config_path)?;
-        if let Some(field) = config.of_clusters_alone() {
-            bail!("{}: {field}: this edge is not part of a cluster", config_path.display());
-        }
-        let member = Member::read(&options.state)?;
-        let inputs = Inputs { config, member, services, events };
-        Self::open(options, inputs, Sink::Folder(FileSink::new(folder)), tasks)
-    }
-
-    /// An edge whose gateway takes its configuration from istiod; imports are put into the cluster. Returns as well what must be told of what
-    /// istiod sends.
-    ///
-    /// # Errors
-    /// The edge has not joined, a file of its folder is of no use, or it is not clear how the API server is reached.
-    pub(crate) async fn of_cluster(
-        options: &EdgeOptions,
-        cluster: &KubernetesOptions,
-        registry: &Registry,
-        events: mpsc::Sender<Vec<Event>>,
-        tasks: &mut JoinSet<()>,
-    ) -> anyhow::Result<(Self, Availability)> {
-        let config = EdgeConfig::read(&options.state.join(CONFIG))?;
-        let member = Member::read(&options.state)?;
-        let edge = EdgeOfCluster {
-            name: member.identity.peer().name(),
-            state: &options.state,
-            config: &config,
-            counters: registry.register(KubernetesCounters::new("kubernetes.")),
-        };
-        let Connected { services, imports, availability } = kubernetes::connect(cluster, &edge, tasks).await?;
-        let inputs = Inputs { config, member, services, events };
-        Ok((Self::open(options, inputs, Sink::Cluster(imports), tasks)?, availability))
-    }
-
-    fn open(options: &EdgeOptions, inputs: Inputs, sink: Sink, tasks: &mut JoinSet<()>) -> anyhow::Result<Self> {
-        let EdgeOptions { state, locality, workload } = options;
-        let Inputs { config, member, services, events } = inputs;
-        if workload.is_none() && config.terminate.as_ref().is_some_and(|terminate| terminate.files.is_none()) {
-            bail!("{}: terminate needs certificate, key and authorities without istiod", state.join(CONFIG).display());
-        }
-        let trust_domain = workload.as_ref().map_or(&config.trust_domain, |workload| &workload.trust_domain).clone();
-        let Member { folder, trust, identity } = member;
-        let name = identity.peer().name().to_owned();
-        let (identity, current) = watch::channel(Arc::new(identity));
-        let path = state.join(ADDRESSES);
-        let addresses = Addresses::open(&path, config.import_addresses)
-            .with_context(|| format!("cannot read {}", path.display()))?;
-        let (offer, offer_receiver) = watch::channel(Offer::default());
-        let (tables, tables_receiver) = watch::channel(Arc::default());
-        let (known, known_receiver) = watch::channel(KnownEdges::default());
-        let (offered, offered_receiver) = watch::channel(BTreeSet::new());
-        let share = EdgeShare {
-            identity: current,
-            uplinks: uplinks(&folder.hubs()?, &config.uplinks),
-            epoch: folder.next_epoch()?,
-            control_socket: folder.control_socket(),
-            tables: tables_receiver,
-            offer: offer_receiver,
-            workload: workload.as_ref().map_or_else(String::new, SpiffeId::to_string).into(),
-            known,
-            limits: Limits::default(),
-            shards: Shards::new(trust.clone()),
-        };
-        tasks.spawn(vital("trust", folder.clone().keep_trust(trust)));
-        tasks.spawn(vital("renewal of the certificate", overlay::enroll::renew::keep(folder, identity)));
-        let memory = Memory::open(state);
-        let locality = locality.clone();
-        let control = EdgeControl {
-            name,
-            locality,
-            config,
-            addresses,
-            services,
-            sink,
-            known: known_receiver,
-            memory,
-            offered,
-            offer,
-            tables,
-            entrances: Entrances::new(events, &trust_domain),
-            trust_domain,
-        };
-        // Known from the beginning: of the last good configuration only what is needed is kept.
-        control.export(&control.services.borrow());
-        Ok(Self { share, offered: offered_receiver, control })
-    }
-
-    /// What workers need.
-    pub fn share(&self) -> EdgeShare {
-        self.share.clone()
-    }
-
-    /// Names of the clusters that others may call.
-    pub fn offered(&self) -> watch::Receiver<BTreeSet<String>> {
-        self.offered.clone()
-    }
-
-    /// Follows what may be offered, and what other edges offer.
-    pub fn run(self, tasks: &mut JoinSet<()>) {
-        tasks.spawn(vital("edge", self.control.run()));
-    }
-}
-
-/// Each hub from each address.
-fn uplinks(hubs: &[String], addresses: &[IpAddr]) -> Arc<[Uplink]> {
-    let locals: Vec<_> = if addresses.is_empty() { vec![None] } else { addresses.iter().copied().map(Some).collect() };
-    hubs.iter().flat_map(|hub| locals.iter().map(|local| Uplink { hub: hub.clone(), local: *local })).collect()
-}
-
 impl EdgeControl {
-    async fn run(mut self) {
+    pub(super) async fn run(mut self) {
         let mut services = Services::default();
         let mut exported = Exports::default();
+        let mut config = Arc::<EdgeConfig>::default();
         // As far as it is written.
         let mut imported: Option<Vec<Import>> = None;
+        let mut spoke = self.succession.speaks();
         loop {
-            let current = self.services.borrow_and_update().clone();
-            if current != services {
-                exported = self.export(&current);
-                services = current;
+            let speaks = self.succession.speaks();
+            match (spoke, speaks) {
+                (false, true) => self.begin_to_speak(),
+                (true, false) => return self.fall_silent().await,
+                _ => {}
+            }
+            spoke = speaks;
+            let (current, wanted_config) =
+                (self.services.borrow_and_update().clone(), self.config.borrow_and_update().clone());
+            if current != services || !Arc::ptr_eq(&wanted_config, &config) {
+                (services, config) = (current, wanted_config);
+                exported = self.export(&services, &config);
             }
             let heard = self.known.borrow_and_update().clone();
-            let edges = self.memory.with(&heard);
+            let edges = if speaks { self.memory.with(&heard) } else { self.memory.remembered() };
             let taken_hosts = self.taken_hosts(&services);
-            let wanted = Wanted { own: &self.name, rules: &self.config.import, taken_hosts: &taken_hosts };
+            let wanted = Wanted { own: &self.name, rules: &config.import, taken_hosts: &taken_hosts };
             let wanted = imports(&edges, &wanted, &mut self.addresses);
             self.addresses.settle();
-            self.publish(&exported, &wanted, &edges);
-            self.entrances.serve(&wanted, self.config.terminate.as_ref()).await;
-            if imported.as_ref() != Some(&wanted) {
-                imported = self.import(&wanted).then_some(wanted);
+            self.publish(&exported, &wanted, &edges, &config);
+            let trust_domain = self.trust_domain(&config).to_owned();
+            let settings =
+                config.terminate.as_ref().map(|terminate| Settings { terminate, trust_domain: &trust_domain });
+            self.entrances.serve(&wanted, settings.as_ref()).await;
+            if speaks {
+                self.dial(&config);
+                if imported.as_ref() != Some(&wanted) {
+                    imported = self.import(&wanted).then_some(wanted);
+                }
             }
             tokio::select! {
                 changed = self.services.changed() => if changed.is_err() { return },
+                Ok(()) = self.config.changed() => {}
                 Ok(()) = self.known.changed() => {}
-                () = self.memory.fades() => {}
-                () = tokio::time::sleep(TRY_AGAIN), if imported.is_none() => {}
+                Ok(()) = self.succession.phase.changed() => {}
+                () = self.memory.fades(), if speaks => {}
+                () = tokio::time::sleep(TRY_AGAIN), if speaks && imported.is_none() => {}
             }
         }
+    }
+
+    /// Says what is offered as of now.
+    pub(super) fn begin(&self) {
+        let (services, config) = (self.services.borrow(), self.config.borrow());
+        self.export(&services, &config);
+    }
+
+    /// Goes on with what the process before has left in the folder.
+    fn begin_to_speak(&mut self) {
+        self.memory = Memory::open(&self.state);
+        match Addresses::open(&self.state.join(ADDRESSES), self.config.borrow().import_addresses) {
+            Ok(addresses) => self.addresses = addresses,
+            Err(error) => tracing::error!("{ADDRESSES} stays as it was read at the start: {error}"),
+        }
+        if let Sink::Folder(files) = &mut self.sink {
+            files.look_again();
+        }
+    }
+
+    /// Another process goes on with it. What is served here stays as it is until the end.
+    async fn fall_silent(self) {
+        if let Sink::Cluster(imports) = &self.sink {
+            imports.send_replace(None);
+        }
+        std::future::pending().await
+    }
+
+    fn trust_domain<'a>(&'a self, config: &'a EdgeConfig) -> &'a str {
+        self.workload.as_ref().map_or(&config.trust_domain, |workload| &workload.trust_domain)
     }
 
     /// Hosts of services here. In a cluster it is decided by the objects that have them (`kubernetes/plan.rs`).
@@ -277,12 +163,12 @@ impl EdgeControl {
         }
     }
 
-    fn export(&self, services: &[xds_local::Service]) -> Exports {
-        let exported = exports(services, &self.config.export);
+    fn export(&self, services: &[xds_local::Service], config: &EdgeConfig) -> Exports {
+        let exported = exports(services, &config.export);
         let clusters = exported.clusters().map(|cluster| cluster.to_string()).collect();
-        self.offered.send_replace(clusters);
+        self.outputs.offered.send_replace(clusters);
         let offer = Offer { locality: self.locality.clone(), services: exported.services.clone() };
-        self.offer.send_if_modified(|before| {
+        self.outputs.offer.send_if_modified(|before| {
             let changed = *before != offer;
             *before = offer;
             changed
@@ -290,17 +176,27 @@ impl EdgeControl {
         exported
     }
 
+    /// Says over which links hubs are reached.
+    fn dial(&self, config: &EdgeConfig) {
+        let uplinks = uplinks(&self.hubs, &config.uplinks);
+        self.outputs.uplinks.send_if_modified(|before| {
+            let changed = *before != uplinks;
+            *before = uplinks;
+            changed
+        });
+    }
+
     /// Workers know where an address leads before any endpoint has it.
-    fn publish(&self, exported: &Exports, imported: &[Import], edges: &KnownEdges) {
+    fn publish(&self, exported: &Exports, imported: &[Import], edges: &KnownEdges, config: &EdgeConfig) {
         let here = Here { name: &self.name, locality: &self.locality };
         let tables = Tables {
             imports: destinations(imported).collect(),
             exports: exported.table.clone(),
-            datagrams: DatagramTables::new(&here, &self.config.datagrams, edges),
-            callers: Callers::new(self.config.callers.as_deref(), &self.trust_domain),
-            reserved: self.config.import_addresses,
+            datagrams: DatagramTables::new(&here, &config.datagrams, edges),
+            callers: Callers::new(config.callers.as_deref(), self.trust_domain(config)),
+            reserved: config.import_addresses,
         };
-        self.tables.send_if_modified(|before| {
+        self.outputs.tables.send_if_modified(|before| {
             let changed = **before != tables;
             *before = Arc::new(tables);
             changed
@@ -324,4 +220,10 @@ impl EdgeControl {
         }
         written.is_ok()
     }
+}
+
+/// Each hub from each address.
+fn uplinks(hubs: &[String], addresses: &[IpAddr]) -> Arc<[Uplink]> {
+    let locals: Vec<_> = if addresses.is_empty() { vec![None] } else { addresses.iter().copied().map(Some).collect() };
+    hubs.iter().flat_map(|hub| locals.iter().map(|local| Uplink { hub: hub.clone(), local: *local })).collect()
 }

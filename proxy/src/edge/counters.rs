@@ -51,3 +51,13 @@ counters! {
         incoming_unreachable: Counter,
     }
 }
+
+counters! {
+    /// `overlay.*`, of `edge.yaml`.
+    pub struct ConfigCounters {
+        /// How often it was read again and put in force.
+        configuration_loaded: Counter,
+        /// How often it was refused, and what was in force stayed so.
+        configuration_rejected: Counter,
+    }
+}

@@ -49,6 +49,11 @@ impl Memory {
         edges
     }
 
+    /// Edges that are remembered; nothing is written.
+    pub(super) fn remembered(&self) -> KnownEdges {
+        self.remembered.as_slice().into()
+    }
+
     /// Returns when those that were not heard of are forgotten.
     pub(super) async fn fades(&self) {
         match self.remembered.is_empty() {

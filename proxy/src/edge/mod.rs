@@ -9,12 +9,13 @@
 //! request -> endpoint -> upstream/connector.rs -> node.rs (connect) -> tunnel -> the other edge: answer.rs -> its cluster
 //! ```
 //!
-//! Nothing is offered and nothing is taken unless `edge.yaml` says so ([`EdgeConfig`]).
+//! Nothing is offered and nothing is taken unless `edge.yaml` says so ([`EdgeConfig`]), which is read again when it changes (`config_file.rs`).
 
 mod addresses;
 mod answer;
 mod callers;
 mod config;
+mod config_file;
 mod control;
 mod counters;
 mod datagram;
@@ -25,18 +26,22 @@ mod kubernetes;
 mod labels;
 mod memory;
 mod node;
+mod open;
 mod sink_files;
+mod succession;
 mod tables;
 mod terminate;
 
 pub use self::callers::{CallerRule, Callers};
-pub use self::config::{EdgeConfig, EdgeConfigError, Selection};
+pub use self::config::{EdgeConfig, Selection};
 pub(crate) use self::control::Services;
-pub use self::control::{Edge, EdgeOptions};
-pub use self::counters::EdgeCounters;
+pub use self::counters::{ConfigCounters, EdgeCounters};
 pub use self::datagram::{DatagramImport, DatagramTables};
 pub(crate) use self::hold::hold;
 pub use self::kubernetes::{Availability, KubernetesCounters, KubernetesOptions};
 pub use self::node::{EdgeNode, EdgeShare};
+pub(crate) use self::open::Surroundings;
+pub use self::open::{Edge, EdgeOptions};
+pub use self::succession::Succession;
 pub use self::tables::{Destination, Exported, MayCall, NoCluster, Tables, Way};
 pub use self::terminate::{Terminate, TerminateFiles};

@@ -17,15 +17,17 @@ use overlay::status::Status;
 use overlay::tunnel::{CallError, Tunnels};
 use overlay::uplink::{self, Uplink};
 use overlay_wire::call::{Call, Outcome, Transport};
-use tokio::net::UnixListener;
+use overlay_wire::shard::shard;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use super::answer::answer;
 use super::callers::CallerRefusal;
 use super::counters::EdgeCounters;
 use super::datagram::{self, Datagrams};
 use super::import::KnownEdges;
+use super::succession::Succession;
 use super::tables::{Destination, NoCluster, Tables, Way};
 use crate::telemetry::seldom::Seldom;
 use crate::worker::{Worker, vital};
@@ -40,10 +42,12 @@ const FIRST: usize = 0;
 pub struct EdgeShare {
     /// Who we are, as of now.
     pub identity: Current,
-    /// The links that each worker keeps.
-    pub uplinks: Arc<[Uplink]>,
+    /// The links that each worker keeps, as of now.
+    pub uplinks: watch::Receiver<Arc<[Uplink]>>,
     /// Greater than at each start before.
     pub epoch: u64,
+    /// Which of the processes that follow each other this is.
+    pub succession: Succession,
     /// Where addresses lead, and what is offered.
     pub tables: watch::Receiver<Arc<Tables>>,
     /// Where an operator asks for its status.
@@ -81,7 +85,8 @@ impl EdgeNode {
     pub fn start(worker: &Rc<Worker>, index: usize, share: EdgeShare) -> (Rc<Self>, JoinSet<()>) {
         let mut tasks = JoinSet::new();
         let name = share.identity.borrow().peer().name().to_owned();
-        let shard = u16::try_from(index).unwrap_or(u16::MAX);
+        let worker_number = u8::try_from(index).unwrap_or(u8::MAX);
+        let shard = shard(share.succession.generation, worker_number);
         let node = Node::new(name, Role::Edge, shard, share.limits.clone());
         tasks.spawn_local(vital("status", share.shards.add(node.clone())));
         let (tunnels, calls, taking) = Tunnels::new(node.clone(), share.identity.clone());
@@ -98,22 +103,17 @@ impl EdgeNode {
             refused_clients: Seldom::default(),
         });
         tasks.spawn_local(vital("calls of other edges", take_calls(worker.clone(), edge.clone(), calls)));
-        tasks.spawn_local(vital("datagrams", datagram::listen(worker.clone(), edge.clone())));
+        let listening = datagram::listen(worker.clone(), edge.clone());
+        let speaking = share.succession.clone();
+        tasks.spawn_local(vital("datagrams", speaking.while_it_speaks(listening)));
         tasks.spawn_local(vital("flows of datagrams", datagram::supervise(worker.clone(), edge.clone())));
-        for uplink in share.uplinks.iter() {
-            tasks.spawn_local(vital("overlay", uplink::keep(node.clone(), share.identity.clone(), uplink.clone())));
-        }
+        tasks.spawn_local(vital("hand-over", hand_over(share.succession.clone(), node.clone(), edge.tunnels.clone())));
+        let links = uplink::keep_wanted(node.clone(), share.identity.clone(), share.uplinks.clone());
+        tasks.spawn_local(vital("overlay", links));
         if index == FIRST {
             let (directory, exchange) = Directory::new(&node, share.identity.clone(), share.epoch);
             tasks.spawn_local(vital("announcements", exchange));
-            match control::listen(&share.control_socket) {
-                Ok(listener) => {
-                    let answer = status(node.clone(), share.clone(), directory.clone(), listener);
-                    tasks.spawn_local(vital("control socket", answer));
-                }
-                // Nobody can ask it, which is no reason to serve nobody.
-                Err(error) => tracing::error!("cannot listen on {}: {error}", share.control_socket.display()),
-            }
+            tasks.spawn_local(vital("control socket", status(node.clone(), share.clone(), directory.clone())));
             tasks.spawn_local(vital("directory", tell(directory.clone(), share.offer)));
             tasks.spawn_local(vital("directory", hear(directory, share.known)));
         }
@@ -182,8 +182,22 @@ async fn take_calls(worker: Rc<Worker>, edge: Rc<EdgeNode>, mut calls: mpsc::Rec
     }
 }
 
-/// Answers those who ask how it is doing.
-async fn status(node: Rc<Node>, share: EdgeShare, directory: Rc<Directory>, listener: UnixListener) {
+/// Another process takes the streams and calls that come from now on.
+async fn hand_over(mut succession: Succession, node: Rc<Node>, tunnels: Rc<Tunnels>) {
+    succession.ends().await;
+    node.leave();
+    // A little before the end of the process, so that other edges hear of it.
+    tunnels.leave(Instant::now() + succession.drain * 9 / 10);
+}
+
+/// Answers those who ask how it is doing, once it speaks for the edge.
+async fn status(node: Rc<Node>, share: EdgeShare, directory: Rc<Directory>) {
+    share.succession.clone().begins().await;
+    let listener = match control::listen(&share.control_socket) {
+        Ok(listener) => listener,
+        // Nobody can ask it, which is no reason to serve nobody.
+        Err(error) => return tracing::error!("cannot listen on {}: {error}", share.control_socket.display()),
+    };
     let answer = async move |question| match question {
         Question::Status => {
             let (answers, identity) = (share.shards.ask().await, share.identity.borrow().clone());

@@ -28,6 +28,11 @@ impl FileSink {
         Self { written: std::fs::read_to_string(&path).ok(), path }
     }
 
+    /// Looks what it says now: another process wrote it until now.
+    pub(super) fn look_again(&mut self) {
+        self.written = std::fs::read_to_string(&self.path).ok();
+    }
+
     /// Makes the file say this.
     ///
     /// # Errors

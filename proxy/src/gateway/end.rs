@@ -1,9 +1,10 @@
 //! What ends a gateway, and how it drains then.
 
+use overlay::shards::Shards;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use crate::admin::Admin;
 use crate::bootstrap::DrainSettings;
-use crate::drain::Drain;
 use crate::restart::HandedOver;
 use crate::worker::Workers;
 
@@ -39,11 +40,13 @@ impl Signals {
 }
 
 /// Drains, until `settings` or the process that took over say that it is enough.
-pub(super) async fn drain(drain: &Drain, settings: &DrainSettings, workers: &Workers, end: &End) {
+pub(super) async fn drain(admin: &Admin, settings: &DrainSettings, workers: &Workers, end: &End) {
+    let drain = &admin.drain;
     match end {
         End::HandedOver(successor) => {
             tracing::info!("another process has taken over; draining");
-            let drained = drain.run_after_hand_over(settings, || workers.open());
+            let tunnels = || admin.overlay.as_ref().map_or(0, Shards::open_tunnels);
+            let drained = drain.run_after_hand_over(settings, || workers.open() + tunnels());
             tokio::join!(drained, successor.released());
         }
         End::Signal | End::AtOnce => {

@@ -279,6 +279,10 @@ impl Connection {
         }
     }
 
+    pub(super) fn is_leaving(&self) -> bool {
+        matches!(&self.socket, Socket::Overlay(socket) if socket.is_leaving())
+    }
+
     /// Receives more input, `limit` bytes pending at most. Memory is lent when there is something to receive, not before.
     pub(super) fn poll_fill(
         self: &Rc<Self>,

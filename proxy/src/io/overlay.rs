@@ -67,9 +67,14 @@ impl OverlaySocket {
         self.stream()?.poll_room(context).map_ok(drop)
     }
 
-    /// Neither bytes nor the end have come since the last were taken.
+    /// Neither bytes nor the end have come since the last were taken, and the other edge has no other process for what comes next.
     pub(super) fn is_quiet(&self) -> bool {
-        self.stream().is_ok_and(|stream| stream.unread() == 0 && !stream.has_ended())
+        self.stream().is_ok_and(|stream| stream.unread() == 0 && !stream.has_ended()) && !self.is_leaving()
+    }
+
+    /// The other edge asks for new connections in the place of this one.
+    pub(super) fn is_leaving(&self) -> bool {
+        self.stream().is_ok_and(|stream| stream.link().is_leaving())
     }
 
     pub(super) fn is_peer_done(&self) -> bool {

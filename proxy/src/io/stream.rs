@@ -152,6 +152,11 @@ impl Stream {
         self.input.is_empty() && self.connection.is_quiet()
     }
 
+    /// Whether the other edge would rather have new connections in the place of this one: another process has taken over there.
+    pub fn is_leaving(&self) -> bool {
+        self.connection.is_leaving()
+    }
+
     /// Whether the peer has reset the connection, as far as the worker heard, before it ended its side.
     pub fn is_reset(&self) -> bool {
         self.connection.is_reset()

@@ -1,6 +1,6 @@
 //! Every metric that docs/limits.md names exists.
 
-use crate::edge::{EdgeCounters, KubernetesCounters};
+use crate::edge::{ConfigCounters, EdgeCounters, KubernetesCounters};
 use crate::http::HttpCounters;
 use crate::listener::{ConnectionCounters, SecretCounters, TlsCounters};
 use crate::tcp::TcpCounters;
@@ -16,7 +16,7 @@ const SCOPES: [&str; 7] =
 
 /// As the page writes them.
 fn names() -> Vec<String> {
-    let groups: [&dyn Group; 9] = [
+    let groups: [&dyn Group; 10] = [
         &HttpCounters::new("http.*."),
         &ClusterCounters::new("cluster.*."),
         &OutlierCounters::new("cluster.*.outlier_detection."),
@@ -25,6 +25,7 @@ fn names() -> Vec<String> {
         &TlsCounters::new("listener.*.ssl."),
         &SecretCounters::new("listener.*.server_ssl_socket_factory."),
         &EdgeCounters::new("overlay."),
+        &ConfigCounters::new("overlay."),
         &KubernetesCounters::new("kubernetes."),
     ];
     let mut names = Vec::new();

@@ -14,7 +14,7 @@ use super::{SELVEDGE, gateway_yaml};
 /// What the edges have in common: a hub that is ready for them.
 pub(crate) struct Overlay {
     pub(crate) hub: TempDir,
-    port: u16,
+    pub(crate) port: u16,
     process: Child,
 }
 
@@ -144,7 +144,7 @@ impl Edge {
     }
 }
 
-fn service(name: &str, labels: &str, port: u16) -> String {
+pub(crate) fn service(name: &str, labels: &str, port: u16) -> String {
     format!(
         "apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {{name: {name}, namespace: shop, labels: {{{labels}}}}}\nspec:\n  \
          hosts: [{name}.shop.example]\n  location: MESH_INTERNAL\n  resolution: STATIC\n  ports: [{{number: 80, name: http, protocol: HTTP}}]\n  \

@@ -253,6 +253,44 @@ async fn a_client_has_no_connection_while_the_edge_is_away() {
     }
 }
 
+/// Puts a line in the place of another one, or of the end.
+fn rewrite(edge: &Edge, old: &str, new: &str) {
+    let path = edge.state.path().join("edge.yaml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let text = if old.is_empty() { text + new } else { text.replace(old, new) };
+    std::fs::write(&path, text).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_is_let_in_and_believed_changes_while_the_edges_run() {
+    let site = Site::start();
+    let (web, other) = (site.mesh.workload(&[WEB]), site.mesh.workload(&["spiffe://other.example/ns/shop/sa/web"]));
+    let mut client = site.connect(Some(&web), Some(SERVER_NAME)).await.unwrap();
+    rewrite(&site.b, "", "callers: [{trustDomain: other.example}]\n");
+    while reason(site.connect(Some(&web), Some(SERVER_NAME)).await) == "let in" {
+        assert_eq!(site.b.count("overlay.configuration_rejected"), 0);
+    }
+    assert!(site.b.count("overlay.incoming_forbidden") > 0);
+    let mut answer = [0; 5];
+    client.write_all(b"still").await.unwrap();
+    client.read_exact(&mut answer).await.unwrap();
+    assert_eq!(&answer, b"still", "what was let in before goes on");
+
+    rewrite(&site.a, "", "trustDomain: other.example\n");
+    while reason(site.connect(Some(&other), Some(SERVER_NAME)).await) != "let in" {
+        assert_eq!(site.a.count("overlay.configuration_rejected"), 0);
+    }
+    assert_ne!(reason(site.connect(Some(&web), Some(SERVER_NAME)).await), "let in");
+
+    let port = site.target().port();
+    let terminate = "terminate: {certificate: cert.pem, key: key.pem, authorities: root.pem}\n";
+    rewrite(&site.a, terminate, "");
+    site.a.gateway.eventually("closed ports", || !site.is_open(port) && !site.is_open(15008));
+    rewrite(&site.a, "", terminate);
+    site.a.gateway.eventually("open ports", || site.is_ready());
+    site.connect(Some(&other), Some(SERVER_NAME)).await.unwrap();
+}
+
 #[test]
 fn without_a_certificate_of_the_mesh_nobody_can_be_let_in() {
     let overlay = Overlay::start();

@@ -5,6 +5,8 @@
 mod authority;
 mod control_plane;
 mod datagrams;
+mod edge_config;
+mod edge_restart;
 mod edges;
 mod end;
 mod endpoint;

@@ -1,7 +1,7 @@
 //! One process takes over from another.
 
-mod backend;
-mod load;
+pub(crate) mod backend;
+pub(crate) mod load;
 
 use std::collections::BTreeSet;
 use std::io::IoSlice;
@@ -132,7 +132,7 @@ fn shows(gateway: &Gateway, path: &str, text: &str) -> bool {
     gateway.admin_get(path).is_some_and(|page| page.contains(text))
 }
 
-fn has_taken_over(gateway: &Gateway) -> bool {
+pub(crate) fn has_taken_over(gateway: &Gateway) -> bool {
     gateway.log().contains("has handed over and drains")
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::Read as _;
+use std::io::{ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
@@ -25,13 +25,26 @@ static HANGING: Mutex<Option<HashMap<PathBuf, Weak<()>>>> = Mutex::new(None);
 /// Names the file: it cannot be read, is not a regular file, is larger than [`MOST_BYTES`], or takes longer than [`READ_LIMIT`].
 pub async fn read(path: &Path) -> Result<Vec<u8>, String> {
     let owned = path.to_owned();
-    in_time(path, move || read_regular(&owned)).await
+    in_time(path, move || read_regular(&owned).map_err(|failure| failure.of(&owned))).await
 }
 
-async fn in_time(
+/// As [`read`]; `None` where there is no file.
+///
+/// # Errors
+/// As [`read`].
+pub async fn read_if_any(path: &Path) -> Result<Option<Vec<u8>>, String> {
+    let owned = path.to_owned();
+    let read = move || match read_regular(&owned) {
+        Err(Failure::Io(error)) if error.kind() == ErrorKind::NotFound => Ok(None),
+        read => read.map(Some).map_err(|failure| failure.of(&owned)),
+    };
+    in_time(path, read).await
+}
+
+async fn in_time<T: Send + 'static>(
     path: &Path,
-    read: impl FnOnce() -> Result<Vec<u8>, String> + Send + 'static,
-) -> Result<Vec<u8>, String> {
+    read: impl FnOnce() -> Result<T, String> + Send + 'static,
+) -> Result<T, String> {
     let hangs = || Err(format!("{}: reading it takes longer than {READ_LIMIT:?}", path.display()));
     if is_hanging(path) {
         return hangs();
@@ -68,20 +81,40 @@ fn with_hanging<T>(act: impl FnOnce(&mut HashMap<PathBuf, Weak<()>>) -> T) -> T 
     act(HANGING.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_default())
 }
 
-fn read_regular(path: &Path) -> Result<Vec<u8>, String> {
-    let failed = |error: std::io::Error| format!("{}: {error}", path.display());
+/// Why a file is not read.
+enum Failure {
+    Io(std::io::Error),
+    Refused(String),
+}
+
+impl Failure {
+    fn of(self, path: &Path) -> String {
+        match self {
+            Self::Io(error) => format!("{}: {error}", path.display()),
+            Self::Refused(reason) => format!("{}: {reason}", path.display()),
+        }
+    }
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+fn read_regular(path: &Path) -> Result<Vec<u8>, Failure> {
     // Opening a FIFO would wait for a writer.
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    let file = File::from(open(path, flags, Mode::empty()).map_err(|error| failed(error.into()))?);
+    let file = File::from(open(path, flags, Mode::empty()).map_err(std::io::Error::from)?);
     // What was opened, not what the path leads to by now.
-    if !file.metadata().map_err(failed)?.is_file() {
-        return Err(format!("{}: not a regular file", path.display()));
+    if !file.metadata()?.is_file() {
+        return Err(Failure::Refused("not a regular file".to_owned()));
     }
     let mut content = Vec::new();
     // A length that the file system states need not be true.
-    file.take(MOST_BYTES + 1).read_to_end(&mut content).map_err(failed)?;
+    file.take(MOST_BYTES + 1).read_to_end(&mut content)?;
     if content.len() as u64 > MOST_BYTES {
-        return Err(format!("{}: more than {MOST_BYTES} bytes", path.display()));
+        return Err(Failure::Refused(format!("more than {MOST_BYTES} bytes")));
     }
     Ok(content)
 }
@@ -114,6 +147,9 @@ mod tests {
             let error = read(&path).await.unwrap_err();
             assert!(error.starts_with(&format!("{}: ", path.display())) && error.contains(reason), "{error}");
         }
+        assert_eq!(read_if_any(&path("missing")).await, Ok(None));
+        assert_eq!(read_if_any(&path("largest")).await.unwrap().unwrap().len(), most);
+        assert_eq!(read_if_any(&path("fifo")).await, read(&path("fifo")).await.map(Some));
     }
 
     #[tokio::test(start_paused = true)]
@@ -126,7 +162,7 @@ mod tests {
         };
         let first = in_time(path, hanging).await.unwrap_err();
         assert_eq!(first, "on/a/dead/mount: reading it takes longer than 2s");
-        let again = in_time(path, || panic!("started a second time")).await.unwrap_err();
+        let again = in_time::<Vec<u8>>(path, || panic!("started a second time")).await.unwrap_err();
         assert_eq!(again, first);
 
         drop(release);

@@ -27,7 +27,7 @@ pub use self::counters::KubernetesCounters;
 use self::objects::{entry, rule, service};
 use self::services::{Remembered, Sources};
 use self::sink::ClusterSink;
-use self::write::{Identity, Style};
+use self::write::{Gateway, Identity};
 use super::config::EdgeConfig;
 use super::import::Import;
 use crate::kubernetes::{Objects, follow, istio_kind};
@@ -65,13 +65,13 @@ pub(super) struct Connected {
 /// It is not clear how the API server is reached.
 pub(super) async fn connect(
     options: &KubernetesOptions,
-    edge: &EdgeOfCluster<'_>,
+    edge: EdgeOfCluster<'_>,
     tasks: &mut JoinSet<()>,
 ) -> anyhow::Result<Connected> {
     let KubernetesOptions { kubeconfig, namespace, service_account, trust_domain, domain } = options;
     let EdgeOfCluster { name, state, config, counters } = edge;
     let client = crate::kubernetes::client(kubeconfig.as_deref()).await?;
-    let (availability, available) = Availability::new(config.import_addresses);
+    let (availability, available) = Availability::new(config.borrow().import_addresses);
     let services: Objects<_> = {
         let (sender, seen) = watch::channel(None);
         let api: Api<KubernetesApiService> = Api::all(client.clone());
@@ -88,25 +88,18 @@ pub(super) async fn connect(
         entries: entries.clone(),
         available,
         domain: domain.clone(),
-        rules: config.export.clone(),
+        config: config.clone(),
     };
     let (offered, may_be_offered) = watch::channel(sources.now(&remembered).into());
     tasks.spawn(vital("services of the mesh", sources.follow(remembered, offered)));
 
     let (imports, wanted) = watch::channel(None);
-    let written_to = Some(&config.kubernetes.namespace).filter(|name| !name.is_empty()).unwrap_or(namespace);
-    let style = Style {
-        owner: (*name).to_owned(),
-        gateway_namespace: namespace.clone(),
-        namespace: written_to.clone(),
-        traffic_distribution: config.kubernetes.traffic_distribution,
-        presents: config
-            .terminate
-            .as_ref()
-            .map(|_| Identity { trust_domain: trust_domain.clone(), service_account: service_account.clone() }),
+    let gateway = Gateway {
+        owner: name.to_owned(),
+        namespace: namespace.clone(),
+        identity: Identity { trust_domain: trust_domain.clone(), service_account: service_account.clone() },
     };
-    let sink =
-        ClusterSink { client, style, domain, services, entries, rules, imports: wanted, counters: counters.clone() };
+    let sink = ClusterSink { client, gateway, config, domain, services, entries, rules, imports: wanted, counters };
     tasks.spawn(vital("objects of the mesh", sink.run()));
     Ok(Connected { services: may_be_offered, imports, availability })
 }
@@ -117,7 +110,8 @@ pub(super) struct EdgeOfCluster<'a> {
     pub(super) name: &'a str,
     /// Its folder.
     pub(super) state: &'a std::path::Path,
-    pub(super) config: &'a EdgeConfig,
+    /// What is in force of `edge.yaml`.
+    pub(super) config: watch::Receiver<Arc<EdgeConfig>>,
     pub(super) counters: Arc<KubernetesCounters>,
 }
 

@@ -1,6 +1,6 @@
 //! What has to be done so that a cluster has what is taken from other edges, and what cannot be.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::super::import::Import;
@@ -67,6 +67,11 @@ pub(super) fn plan(imports: &[Import], cluster: &Cluster<'_>, style: &Style) -> 
             Err(reason) => drop(plan.conflicts.insert(import.host.clone(), reason)),
         }
     }
+    let to_come: BTreeSet<(Kind, String)> = wanted
+        .keys()
+        .filter(|(kind, key)| !cluster.has(*kind, key))
+        .map(|(kind, (_, name))| (*kind, name.clone()))
+        .collect();
     let entries = cluster.entries.iter().map(|(key, entry)| ((Kind::ServiceEntry, key.clone()), &entry.written));
     let rules = cluster.rules.iter().map(|(key, rule)| ((Kind::DestinationRule, key.clone()), &rule.written));
     for (key, written) in entries.chain(rules) {
@@ -77,6 +82,8 @@ pub(super) fn plan(imports: &[Import], cluster: &Cluster<'_>, style: &Style) -> 
                     wanted.remove(&key);
                 }
             }
+            // In another namespace now, where it is not yet: somebody has to answer until then.
+            None if to_come.contains(&(key.0, key.1.1.clone())) => {}
             // What is too old is made anew once it is gone.
             _ => {
                 wanted.remove(&key);
@@ -89,6 +96,13 @@ pub(super) fn plan(imports: &[Import], cluster: &Cluster<'_>, style: &Style) -> 
 }
 
 impl Cluster<'_> {
+    fn has(&self, kind: Kind, key: &Key) -> bool {
+        match kind {
+            Kind::ServiceEntry => self.entries.contains_key(key),
+            Kind::DestinationRule => self.rules.contains_key(key),
+        }
+    }
+
     /// A host that nobody else has here.
     fn separate(&self, import: &Import, style: &Style) -> Result<Object, String> {
         if let Some((namespace, name)) = self.service_of(&import.host).filter(|key| self.services.contains_key(key)) {
@@ -152,8 +166,12 @@ impl Cluster<'_> {
                 Some(_) => {}
             }
         }
-        let same_host =
-            self.entries.iter().filter(|(other, entry)| **other != key && entry.hosts.contains(&wanted.name));
+        // Our own goes when this one is there.
+        let is_ours = |entry: &Entry| entry.written.as_ref().is_some_and(|written| written.owner == style.owner);
+        let same_host = self
+            .entries
+            .iter()
+            .filter(|(other, entry)| **other != key && entry.hosts.contains(&wanted.name) && !is_ours(entry));
         for (other, entry) in same_host {
             // Of two edges the first one stays, or both would give way to each other for ever.
             let is_later = existing.is_none_or(|existing| (&existing.created, &key) > (&entry.created, other));

@@ -8,7 +8,7 @@ use overlay::folder::replace_file;
 use tokio::sync::watch;
 use xds_local::Service;
 
-use super::super::config::Selection;
+use super::super::config::EdgeConfig;
 use super::super::export::is_selected;
 use super::objects::{Entry, KubernetesService};
 use crate::kubernetes::{Key, Objects};
@@ -25,8 +25,8 @@ pub(super) struct Sources {
     pub(super) available: watch::Receiver<BTreeSet<String>>,
     /// The end of names of Services: `cluster.local`.
     pub(super) domain: String,
-    /// What may be offered.
-    pub(super) rules: Vec<Selection>,
+    /// Says what may be offered.
+    pub(super) config: watch::Receiver<Arc<EdgeConfig>>,
 }
 
 /// The file with those that were known before.
@@ -82,6 +82,7 @@ impl Sources {
                 changed = self.services.changed() => changed,
                 changed = self.entries.changed() => changed,
                 changed = self.available.changed() => changed,
+                changed = self.config.changed() => changed,
             };
             if changed.is_err() {
                 return;
@@ -102,8 +103,8 @@ impl Sources {
             Some(entries) => all.extend(entries.iter().flat_map(|((namespace, _), entry)| of_entry(namespace, entry))),
             None => all.extend(before(false)),
         }
-        let available = self.available.borrow_and_update();
-        all.retain(|service| !service.ports.is_empty() && is_selected(service, &self.rules));
+        let (available, config) = (self.available.borrow_and_update(), self.config.borrow_and_update());
+        all.retain(|service| !service.ports.is_empty() && is_selected(service, &config.export));
         for service in &mut all {
             let cluster = |number| format!("outbound|{number}||{}", service.host);
             service.has_endpoints = service.ports.iter().any(|port| available.contains(&cluster(port.number)));
@@ -146,6 +147,7 @@ mod tests {
 
     use serde_json::{Value, json};
 
+    use super::super::super::config::Selection;
     use super::super::super::labels::IMPORTED_LABEL;
     use super::super::objects;
     use super::*;
@@ -170,8 +172,13 @@ mod tests {
             entries: watch::channel(entries).1,
             available: watch::channel(available.iter().map(|&name| name.to_owned()).collect()).1,
             domain: "cluster.local".to_owned(),
-            rules: vec![Selection { namespaces: vec!["shop".to_owned()], ..Selection::default() }],
+            config: exporting("shop"),
         }
+    }
+
+    fn exporting(namespace: &str) -> watch::Receiver<Arc<EdgeConfig>> {
+        let export = vec![Selection { namespaces: vec![namespace.to_owned()], ..Selection::default() }];
+        watch::channel(Arc::new(EdgeConfig { export, ..EdgeConfig::default() })).1
     }
 
     fn ratings() -> KubernetesService {
@@ -221,7 +228,7 @@ mod tests {
         assert_eq!(sources(None, None, &[]).now(&again), known);
         assert_eq!(sources(Some(BTreeMap::new()), None, &[]).now(&again), []);
         let mut others = sources(None, None, &[]);
-        others.rules = vec![Selection { namespaces: vec!["bank".to_owned()], ..Selection::default() }];
+        others.config = exporting("bank");
         assert_eq!(others.now(&again), [], "what is offered is said by the rules of now");
         std::fs::write(folder.path().join(FILE), "[{").unwrap();
         assert_eq!(sources(None, None, &[]).now(&Remembered::open(folder.path())), []);

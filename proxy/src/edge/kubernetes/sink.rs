@@ -10,11 +10,12 @@ use kube::{Api, Client};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::super::config::EdgeConfig;
 use super::super::import::Import;
 use super::counters::KubernetesCounters;
 use super::objects::{Entry, KubernetesService, Rule, written};
 use super::plan::{Action, Cluster, Plan, plan};
-use super::write::{Kind, Object, Style, difference};
+use super::write::{Gateway, Kind, Object, Style, difference};
 use crate::kubernetes::{Key, Objects, describe, istio_kind};
 
 /// The name under which fields of objects are ours.
@@ -28,7 +29,10 @@ const PATIENCE: Duration = Duration::from_secs(15);
 /// Writes what is taken from other edges.
 pub(super) struct ClusterSink {
     pub(super) client: Client,
-    pub(super) style: Style,
+    /// Who writes.
+    pub(super) gateway: Gateway,
+    /// Says how.
+    pub(super) config: watch::Receiver<Arc<EdgeConfig>>,
     /// The end of names of Services: `cluster.local`.
     pub(super) domain: String,
     pub(super) services: Objects<KubernetesService>,
@@ -86,6 +90,7 @@ impl ClusterSink {
                 changed = self.services.changed() => changed,
                 changed = self.entries.changed() => changed,
                 changed = self.rules.changed() => changed,
+                changed = self.config.changed() => changed,
                 () = sleep_until(next) => Ok(()),
             };
             if changed.is_err() {
@@ -97,11 +102,12 @@ impl ClusterSink {
     /// Nothing, until everything is known that it depends on.
     fn plan(&mut self) -> Plan {
         let imports = self.imports.borrow_and_update();
+        let style = Style::of(&self.gateway, &self.config.borrow_and_update());
         let (services, entries, rules) =
             (self.services.borrow_and_update(), self.entries.borrow_and_update(), self.rules.borrow_and_update());
         match (&*imports, &*services, &*entries, &*rules) {
             (Some(imports), Some(services), Some(entries), Some(rules)) => {
-                plan(imports, &Cluster { services, entries, rules, domain: &self.domain }, &self.style)
+                plan(imports, &Cluster { services, entries, rules, domain: &self.domain }, &style)
             }
             _ => Plan::default(),
         }

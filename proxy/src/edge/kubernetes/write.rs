@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::super::config::TrafficDistribution;
+use super::super::config::{EdgeConfig, KubernetesConfig, TrafficDistribution};
 use super::super::import::{Import, ImportedEndpoint};
 use super::super::labels::{EDGE_LABEL, IMPORTED_LABEL, OWNER_LABEL};
 use super::super::sink_files::protocol;
@@ -15,6 +15,15 @@ use crate::kubernetes::Key;
 const TUNNEL_LABEL: &str = "networking.istio.io/tunnel";
 /// To istiod: the endpoint takes Istio's mutual TLS.
 const TLS_MODE_LABEL: &str = "security.istio.io/tlsMode";
+
+/// A gateway that is an edge, as it is in its mesh.
+#[derive(Clone, Debug)]
+pub(super) struct Gateway {
+    /// The edge.
+    pub(super) owner: String,
+    pub(super) namespace: String,
+    pub(super) identity: Identity,
+}
 
 /// How all of it is written.
 #[derive(Clone, Debug)]
@@ -74,6 +83,19 @@ impl Kind {
 }
 
 impl Style {
+    /// As `edge.yaml` has it.
+    pub(super) fn of(gateway: &Gateway, config: &EdgeConfig) -> Self {
+        let Gateway { owner, namespace, identity } = gateway;
+        let KubernetesConfig { namespace: wanted, traffic_distribution } = &config.kubernetes;
+        Self {
+            owner: owner.clone(),
+            gateway_namespace: namespace.clone(),
+            namespace: if wanted.is_empty() { namespace } else { wanted }.clone(),
+            traffic_distribution: *traffic_distribution,
+            presents: config.terminate.as_ref().map(|_| identity.clone()),
+        }
+    }
+
     /// The ServiceEntry of a host that is known here by its endpoints at other edges alone.
     pub(super) fn entry(&self, import: &Import) -> Object {
         let ports: Vec<EntryPort> = import

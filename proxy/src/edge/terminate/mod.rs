@@ -9,4 +9,5 @@ mod resources;
 mod sink;
 
 pub use self::config::{Terminate, TerminateFiles};
+pub(super) use self::resources::Settings;
 pub(super) use self::sink::Entrances;

@@ -41,10 +41,10 @@ const IDLE: Duration = Duration::from_secs(3600);
 const STAT_PREFIX: &str = "overlay";
 
 /// What all entrances have in common.
-pub(super) struct Settings<'a> {
-    pub(super) terminate: &'a Terminate,
+pub(in crate::edge) struct Settings<'a> {
+    pub(in crate::edge) terminate: &'a Terminate,
     /// Of clients.
-    pub(super) trust_domain: &'a str,
+    pub(in crate::edge) trust_domain: &'a str,
 }
 
 /// The entrances for what is imported.

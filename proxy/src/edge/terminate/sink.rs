@@ -7,7 +7,6 @@ use tokio::sync::mpsc;
 use xds_client::{Event, Resource, ResourceType};
 
 use super::super::import::Import;
-use super::config::Terminate;
 use super::resources::{Settings, resources};
 
 /// What is referred to comes first.
@@ -19,21 +18,18 @@ type Key = (usize, String);
 #[derive(Debug)]
 pub(in crate::edge) struct Entrances {
     events: mpsc::Sender<Vec<Event>>,
-    trust_domain: String,
     served: BTreeMap<Key, Resource>,
 }
 
 impl Entrances {
-    /// None yet. Clients of this trust domain will be let in.
-    pub(in crate::edge) fn new(events: mpsc::Sender<Vec<Event>>, trust_domain: &str) -> Self {
-        Self { events, trust_domain: trust_domain.to_owned(), served: BTreeMap::new() }
+    /// None yet.
+    pub(in crate::edge) fn new(events: mpsc::Sender<Vec<Event>>) -> Self {
+        Self { events, served: BTreeMap::new() }
     }
 
     /// Makes control serve those for what is imported, and no others; none without settings.
-    pub(in crate::edge) async fn serve(&mut self, imports: &[Import], terminate: Option<&Terminate>) {
-        let wanted = terminate.map_or_else(Vec::new, |terminate| {
-            resources(imports, &Settings { terminate, trust_domain: &self.trust_domain })
-        });
+    pub(in crate::edge) async fn serve(&mut self, imports: &[Import], settings: Option<&Settings<'_>>) {
+        let wanted = settings.map_or_else(Vec::new, |settings| resources(imports, settings));
         let wanted = wanted.into_iter().filter_map(|resource| Some((key(&resource)?, resource))).collect();
         let batch = changes(&self.served, &wanted);
         // Control is gone only if the process ends.
@@ -67,6 +63,7 @@ mod tests {
     use xds_model::listener::{Entrance, Listener};
 
     use super::super::super::import::ImportedEndpoint;
+    use super::super::config::Terminate;
     use super::*;
 
     /// A service at these last numbers of addresses.
@@ -88,7 +85,13 @@ mod tests {
 
     fn entrances() -> (Entrances, mpsc::Receiver<Vec<Event>>) {
         let (events, received) = mpsc::channel(8);
-        (Entrances::new(events, "cluster.local"), received)
+        (Entrances::new(events), received)
+    }
+
+    const TERMINATE: Terminate = Terminate { files: None };
+
+    fn settings(trust_domain: &str) -> Settings<'_> {
+        Settings { terminate: &TERMINATE, trust_domain }
     }
 
     /// In words: `+` or `-`, kind and name.
@@ -112,7 +115,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_imported_can_be_reached_at_its_addresses_and_nowhere_else() {
         let (mut entrances, mut received) = entrances();
-        entrances.serve(&[import("X.global", 20_001, &[1, 2])], Some(&Terminate::default())).await;
+        entrances.serve(&[import("X.global", 20_001, &[1, 2])], Some(&settings("cluster.local"))).await;
         let batch = received.recv().await.unwrap();
         let listeners = listeners(&batch);
         let addresses: Vec<String> = listeners.iter().map(|listener| listener.address.to_string()).collect();
@@ -129,9 +132,9 @@ mod tests {
     #[tokio::test]
     async fn only_what_differs_is_told_and_what_is_referred_to_comes_first_and_goes_last() {
         let (mut entrances, mut received) = entrances();
-        let terminate = Terminate::default();
+        let settings = settings("cluster.local");
         let (first, second) = (import("x.global", 20_001, &[1]), import("y.global", 20_002, &[1]));
-        entrances.serve(std::slice::from_ref(&first), Some(&terminate)).await;
+        entrances.serve(std::slice::from_ref(&first), Some(&settings)).await;
         let expected = [
             "+Cluster overlay|80|edge-1|x.global",
             "+Route overlay|127.0.2.1",
@@ -140,16 +143,20 @@ mod tests {
         ];
         assert_eq!(words(&received.recv().await.unwrap()), expected);
 
-        entrances.serve(std::slice::from_ref(&first), Some(&terminate)).await;
-        entrances.serve(&[first, second.clone()], Some(&terminate)).await;
+        entrances.serve(std::slice::from_ref(&first), Some(&settings)).await;
+        entrances.serve(&[first, second.clone()], Some(&settings)).await;
         let expected =
             ["+Cluster overlay|80|edge-1|y.global", "+Route overlay|127.0.2.1", "+Listener overlay|127.0.2.1:20002"];
         assert_eq!(words(&received.recv().await.unwrap()), expected);
 
-        entrances.serve(std::slice::from_ref(&second), Some(&terminate)).await;
+        entrances.serve(std::slice::from_ref(&second), Some(&settings)).await;
         let expected =
             ["+Route overlay|127.0.2.1", "-Listener overlay|127.0.2.1:20001", "-Cluster overlay|80|edge-1|x.global"];
         assert_eq!(words(&received.recv().await.unwrap()), expected);
+
+        entrances.serve(std::slice::from_ref(&second), Some(&self::settings("mesh.example"))).await;
+        let batch = received.recv().await.unwrap();
+        assert_eq!(words(&batch), ["+Listener overlay|127.0.2.1:15008", "+Listener overlay|127.0.2.1:20002"]);
 
         entrances.serve(&[second], None).await;
         let removed = words(&received.recv().await.unwrap());

@@ -18,6 +18,7 @@ fn estate() -> (Estate, mpsc::Receiver<oneshot::Sender<ConfigStatus>>) {
         logs: AccessLogSinks::start().unwrap(),
         source: Source::Local(watch::channel(Default::default()).1),
         overlay: None,
+        edge_problem: watch::channel(None).1,
         questions,
         readiness: Readiness::default(),
         drain: Drain::default(),

@@ -7,16 +7,16 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 /// Its threads end with the test process.
-pub(super) struct Backend {
+pub(crate) struct Backend {
     /// Answers requests, and echoes what follows an upgrade.
-    pub(super) http: u16,
+    pub(crate) http: u16,
     /// Echoes.
-    pub(super) tcp: u16,
+    pub(crate) tcp: u16,
     answered: Arc<AtomicUsize>,
 }
 
 impl Backend {
-    pub(super) fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let answered = Arc::new(AtomicUsize::new(0));
         let count = answered.clone();
         let http = listen(move |socket| serve(socket, &count));
@@ -25,7 +25,7 @@ impl Backend {
     }
 
     /// Requests that were answered.
-    pub(super) fn answered(&self) -> usize {
+    pub(crate) fn answered(&self) -> usize {
         self.answered.load(Ordering::SeqCst)
     }
 }

@@ -18,7 +18,7 @@ type Client = fn(u16, &Shared, &AtomicUsize) -> io::Result<()>;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Running clients.
-pub(super) struct Load {
+pub(crate) struct Load {
     shared: Arc<Shared>,
     threads: Vec<JoinHandle<()>>,
 }
@@ -35,7 +35,7 @@ const KINDS: [&str; 3] = ["new connections", "keep-alive", "HTTP/2"];
 
 impl Load {
     /// On the HTTP port.
-    pub(super) fn start(port: u16) -> Self {
+    pub(crate) fn start(port: u16) -> Self {
         let shared = Arc::<Shared>::default();
         let clients: [Client; KINDS.len()] = [new_connection, kept_alive, http2_connection];
         let start = |kind: usize| {
@@ -53,7 +53,7 @@ impl Load {
     }
 
     /// Waits until every kind of client has got so many more answers.
-    pub(super) fn go_on(&self, answers: usize) {
+    pub(crate) fn go_on(&self, answers: usize) {
         let before = self.shared.answers();
         let end = Instant::now() + PATIENCE;
         while self.shared.answers().iter().zip(before).any(|(now, before)| now - before < answers) {
@@ -63,7 +63,7 @@ impl Load {
     }
 
     /// Ends it. Nothing has failed. Returns how many answers there were.
-    pub(super) fn finish(self) -> usize {
+    pub(crate) fn finish(self) -> usize {
         self.shared.over.store(true, Ordering::SeqCst);
         let Self { shared, threads } = self;
         threads.into_iter().for_each(|thread| thread.join().unwrap());
@@ -174,14 +174,14 @@ fn connect(port: u16) -> io::Result<TcpStream> {
 }
 
 /// A connection whose bytes come back: a WebSocket, or TCP.
-pub(super) struct Stream(TcpStream);
+pub(crate) struct Stream(TcpStream);
 
 impl Stream {
-    pub(super) fn tcp(port: u16) -> Self {
+    pub(crate) fn tcp(port: u16) -> Self {
         Self(connect(port).unwrap())
     }
 
-    pub(super) fn web_socket(port: u16) -> Self {
+    pub(crate) fn web_socket(port: u16) -> Self {
         let mut socket = connect(port).unwrap();
         let request = "GET /socket HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
                        sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
@@ -196,13 +196,13 @@ impl Stream {
     }
 
     /// Whether it is alive: what is sent comes back.
-    pub(super) fn echoes(&mut self) -> bool {
+    pub(crate) fn echoes(&mut self) -> bool {
         let mut bytes = [0; 5];
         self.0.write_all(b"hello").is_ok() && self.0.read_exact(&mut bytes).is_ok() && &bytes == b"hello"
     }
 
     /// Waits until the gateway closes it.
-    pub(super) fn closes(mut self) {
+    pub(crate) fn closes(mut self) {
         let mut rest = Vec::new();
         // A reset ends it, too; only silence is an error.
         if let Err(error) = self.0.read_to_end(&mut rest) {

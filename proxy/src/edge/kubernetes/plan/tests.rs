@@ -151,6 +151,24 @@ fn other_clients_are_told_how_they_are_met() {
 }
 
 #[test]
+fn what_moves_to_another_namespace_is_there_before_it_is_gone_here() {
+    let (mut state, imports) = (State::default(), [import(HOST, &["b"])]);
+    state.perform(&state.plan(&imports, &style()), "2026-01-01T00:00:00Z");
+    let elsewhere = Style { namespace: "imports".to_owned(), ..style() };
+    let there = state.plan(&imports, &elsewhere);
+    assert_eq!(
+        targets(&there),
+        ["+ServiceEntry imports/ratings.shop.global", "+DestinationRule imports/ratings.shop.global"]
+    );
+    assert!(there.conflicts.is_empty());
+    state.perform(&there, "2026-01-02T00:00:00Z");
+    let gone = state.plan(&imports, &elsewhere);
+    assert_eq!(targets(&gone), ["-ServiceEntry edge/ratings.shop.global", "-DestinationRule edge/ratings.shop.global"]);
+    state.perform(&gone, "2026-01-02T00:00:01Z");
+    assert_eq!(state.plan(&imports, &elsewhere), Plan::default());
+}
+
+#[test]
 fn what_is_changed_by_hand_comes_back() {
     let mut state = State::default();
     let first = state.plan(&[import(HOST, &["b"])], &style());

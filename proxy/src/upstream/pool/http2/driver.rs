@@ -106,7 +106,7 @@ impl Driver {
         if driven.is_ready() {
             return driven;
         }
-        if connection.is_leaving() && !self.shared.retired.replace(true) {
+        if (connection.is_leaving() || stream.is_leaving()) && !self.shared.retired.replace(true) {
             self.pool.counters.upstream_cx_close_notify.increment();
             self.leave_pool();
         }

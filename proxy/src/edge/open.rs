@@ -1,0 +1,205 @@
+//! An edge from its folder: who it is, what `edge.yaml` says, and everything that follows from it put together.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use overlay::catalogue::Offer;
+use overlay::folder::Folder;
+use overlay::identity::{Identity, Trust};
+use overlay::node::Limits;
+use overlay::shards::Shards;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use xds_client::Event;
+use xds_client::ca::SpiffeId;
+
+use super::addresses::Addresses;
+use super::config_file::ConfigFile;
+use super::control::{ADDRESSES, EdgeControl, Outputs, Services, Sink};
+use super::counters::ConfigCounters;
+use super::import::KnownEdges;
+use super::kubernetes::{self, Availability, Connected, EdgeOfCluster, KubernetesCounters, KubernetesOptions};
+use super::memory::Memory;
+use super::node::EdgeShare;
+use super::sink_files::FileSink;
+use super::succession::Succession;
+use super::terminate::Entrances;
+use crate::telemetry::counter::Registry;
+use crate::worker::vital;
+
+/// How an edge is to run.
+#[derive(Clone, Debug)]
+pub struct EdgeOptions {
+    /// Its folder, made by `selvedge join`.
+    pub state: PathBuf,
+    /// Where it is: `region/zone/sub-zone`; may be empty.
+    pub locality: String,
+    /// Who it is in its mesh, if there is a control plane that says so.
+    pub workload: Option<SpiffeId>,
+}
+
+/// Parts of the gateway that an edge has to do with.
+#[derive(Debug)]
+pub(crate) struct Surroundings<'a> {
+    pub(crate) succession: Succession,
+    pub(crate) registry: &'a Registry,
+    /// Where resources of its own go to control.
+    pub(crate) events: mpsc::Sender<Vec<Event>>,
+    pub(crate) tasks: &'a mut JoinSet<()>,
+}
+
+/// An edge, before anything of it runs.
+#[derive(Debug)]
+pub struct Edge {
+    share: EdgeShare,
+    offered: watch::Receiver<BTreeSet<String>>,
+    config: ConfigFile,
+    control: EdgeControl,
+}
+
+/// A member of the overlay, as its folder has it.
+struct Member {
+    folder: Folder,
+    trust: Arc<Trust>,
+    identity: Identity,
+}
+
+/// What an edge is made of.
+struct Inputs {
+    config: ConfigFile,
+    member: Member,
+    services: watch::Receiver<Services>,
+}
+
+impl Member {
+    fn read(state: &Path) -> anyhow::Result<Self> {
+        let folder = Folder::open(state)?;
+        let trust = folder.trust()?;
+        let identity = folder.identity(trust.clone())?;
+        Ok(Self { folder, trust, identity })
+    }
+}
+
+impl Edge {
+    /// An edge whose gateway serves a folder, in which imports are put. `services` is what the folder defines.
+    ///
+    /// # Errors
+    /// The edge has not joined, or a file of its own folder is of no use.
+    pub(crate) async fn of_folder(
+        options: &EdgeOptions,
+        folder: &Path,
+        services: watch::Receiver<Services>,
+        surroundings: Surroundings<'_>,
+    ) -> anyhow::Result<Self> {
+        let config = read_config(options, surroundings.registry).await?;
+        let member = Member::read(&options.state)?;
+        let inputs = Inputs { config, member, services };
+        Self::open(options, inputs, Sink::Folder(FileSink::new(folder)), surroundings)
+    }
+
+    /// An edge whose gateway takes its configuration from istiod; imports are put into the cluster. Returns as well what must be told of what
+    /// istiod sends.
+    ///
+    /// # Errors
+    /// The edge has not joined, a file of its folder is of no use, or it is not clear how the API server is reached.
+    pub(crate) async fn of_cluster(
+        options: &EdgeOptions,
+        cluster: &KubernetesOptions,
+        mut surroundings: Surroundings<'_>,
+    ) -> anyhow::Result<(Self, Availability)> {
+        let Surroundings { registry, tasks, .. } = &mut surroundings;
+        let config = read_config(options, registry).await?;
+        let member = Member::read(&options.state)?;
+        let edge = EdgeOfCluster {
+            name: member.identity.peer().name(),
+            state: &options.state,
+            config: config.current(),
+            counters: registry.register(KubernetesCounters::new("kubernetes.")),
+        };
+        let Connected { services, imports, availability } = kubernetes::connect(cluster, edge, tasks).await?;
+        let inputs = Inputs { config, member, services };
+        Ok((Self::open(options, inputs, Sink::Cluster(imports), surroundings)?, availability))
+    }
+
+    fn open(options: &EdgeOptions, inputs: Inputs, sink: Sink, surroundings: Surroundings<'_>) -> anyhow::Result<Self> {
+        let EdgeOptions { state, locality, workload } = options;
+        let Inputs { config, member, services } = inputs;
+        let Surroundings { succession, events, tasks, .. } = surroundings;
+        let Member { folder, trust, identity } = member;
+        let name = identity.peer().name().to_owned();
+        let (identity, current) = watch::channel(Arc::new(identity));
+        let path = state.join(ADDRESSES);
+        let import_addresses = config.current().borrow().import_addresses;
+        let addresses =
+            Addresses::open(&path, import_addresses).with_context(|| format!("cannot read {}", path.display()))?;
+        let (offer, offer_receiver) = watch::channel(Offer::default());
+        let (tables, tables_receiver) = watch::channel(Arc::default());
+        let (known, known_receiver) = watch::channel(KnownEdges::default());
+        let (offered, offered_receiver) = watch::channel(BTreeSet::new());
+        let (uplinks, uplinks_receiver) = watch::channel(Arc::default());
+        let share = EdgeShare {
+            identity: current,
+            uplinks: uplinks_receiver,
+            epoch: folder.next_epoch()?,
+            succession: succession.clone(),
+            control_socket: folder.control_socket(),
+            tables: tables_receiver,
+            offer: offer_receiver,
+            workload: workload.as_ref().map_or_else(String::new, SpiffeId::to_string).into(),
+            known,
+            limits: Limits::default(),
+            shards: Shards::new(trust.clone()),
+        };
+        let hubs = folder.hubs()?;
+        tasks.spawn(vital("trust", succession.clone().while_it_speaks(folder.clone().keep_trust(trust))));
+        let renewal = succession.clone().while_it_speaks(overlay::enroll::renew::keep(folder, identity));
+        tasks.spawn(vital("renewal of the certificate", renewal));
+        let control = EdgeControl {
+            state: state.clone(),
+            succession,
+            name,
+            locality: locality.clone(),
+            workload: workload.clone(),
+            config: config.current(),
+            addresses,
+            services,
+            sink,
+            known: known_receiver,
+            memory: Memory::open(state),
+            hubs,
+            outputs: Outputs { offered, offer, tables, uplinks },
+            entrances: Entrances::new(events),
+        };
+        // Known from the beginning: of the last good configuration only what is needed is kept.
+        control.begin();
+        Ok(Self { share, offered: offered_receiver, config, control })
+    }
+
+    /// What workers need.
+    pub fn share(&self) -> EdgeShare {
+        self.share.clone()
+    }
+
+    /// Names of the clusters that others may call.
+    pub fn offered(&self) -> watch::Receiver<BTreeSet<String>> {
+        self.offered.clone()
+    }
+
+    /// Why what `edge.yaml` says is not in force, if it is not.
+    pub fn problem(&self) -> watch::Receiver<Option<String>> {
+        self.config.problem()
+    }
+
+    /// Follows what may be offered, what other edges offer, and what `edge.yaml` says of both.
+    pub fn run(self, tasks: &mut JoinSet<()>) {
+        tasks.spawn(vital("edge.yaml", self.config.follow()));
+        tasks.spawn(vital("edge", self.control.run()));
+    }
+}
+
+async fn read_config(options: &EdgeOptions, registry: &Registry) -> anyhow::Result<ConfigFile> {
+    let counters = registry.register(ConfigCounters::new("overlay."));
+    ConfigFile::open(&options.state, options.workload.is_some(), counters).await
+}
