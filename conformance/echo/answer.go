@@ -19,6 +19,7 @@ const longestDelay = 30 * time.Second
 //	x-echo-status: 404           the status; 200 by default
 //	x-echo-attempts: 503, reset  what the first, second ... attempt of one id gets: a status, reset or close
 //	x-echo-delay: 300ms          the pause before the head
+//	x-echo-head-delay: 300ms     the pause between informational responses and the head
 //	x-echo-body-delay: 300ms     the pause between head and body
 //	x-echo-header: name: value   a response header, as often as wanted
 //	x-echo-headers: 100          that many response headers
@@ -68,6 +69,7 @@ func (c *connection) respond(q *request, status int, breakBody bool) bool {
 	for _, informational := range q.answer["informational"] {
 		c.write(fmt.Sprintf("HTTP/1.1 %s Informational\r\nlink: </style.css>\r\n\r\n", informational))
 	}
+	pause(q.order("head-delay"))
 	body := q.body(c.server.Name)
 	framing := q.order("framing")
 	if framing == "" && (status == http.StatusNoContent || status == http.StatusNotModified) {

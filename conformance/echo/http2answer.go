@@ -17,7 +17,6 @@ import (
 //	x-echo-break: end CODE       RST_STREAM in place of END_STREAM
 //	x-echo-break: goaway CODE    GOAWAY that excludes the request
 //	x-echo-goaway: CODE          GOAWAY that includes the request, then the answer
-//	x-echo-head-delay: 300ms     the pause between informational responses and the head
 //	x-echo-show: order           a header x-order with the request's number on its connection
 //	x-echo-report-end: yes       tell what was seen after the answer, with the reset that followed, if one did
 //
