@@ -11,7 +11,7 @@ mod wait;
 
 use std::rc::Rc;
 
-use balance::Permit;
+use balance::{Permit, PreviousPriorities};
 use h1::{Header, Method};
 use route::{Forward, RouteMatch};
 
@@ -80,7 +80,7 @@ pub(super) async fn send<'c>(
         return Answered::Local(LocalReply::overflow());
     };
     let mut retries = Retries::new(forward.retry.as_deref());
-    let mut sender = Sender::new(exchange, cluster, forward);
+    let mut sender = Sender::new(exchange, cluster, forward, &retries);
     loop {
         sender.begin_try(found, forward);
         let tried = sender.attempt(&retries).await;
@@ -106,6 +106,8 @@ struct Sender<'x, 'a, 'c> {
     tried: Vec<Rc<Pool>>,
     /// The endpoint of the try under way.
     trying: Option<Rc<Pool>>,
+    /// Where tries went, if the route wants further ones to go elsewhere.
+    previous_priorities: Option<PreviousPriorities>,
     deadlines: Deadlines,
     /// The right to the retry under way.
     retry: Option<Permit>,
@@ -114,13 +116,21 @@ struct Sender<'x, 'a, 'c> {
 }
 
 impl<'x, 'a, 'c> Sender<'x, 'a, 'c> {
-    fn new(exchange: &'x mut Exchange<'a>, cluster: &'c Rc<Cluster>, forward: &Forward) -> Self {
+    fn new(exchange: &'x mut Exchange<'a>, cluster: &'c Rc<Cluster>, forward: &Forward, retries: &Retries<'_>) -> Self {
         let deadlines = Deadlines::new(forward, exchange.chain.model(), &mut exchange.memory.outcome);
         exchange.memory.replay.begin(forward.retry.is_some());
         let is_tunnel_end =
             exchange.memory.request.method == Method::Connect && forward.connect == ConnectMode::Terminated;
-        let mut sender =
-            Self { exchange, cluster, tried: Vec::new(), trying: None, deadlines, retry: None, is_tunnel_end };
+        let mut sender = Self {
+            exchange,
+            cluster,
+            tried: Vec::new(),
+            trying: None,
+            previous_priorities: retries.previous_priorities(),
+            deadlines,
+            retry: None,
+            is_tunnel_end,
+        };
         if sender.exchange.body.is_complete() {
             sender.request_received();
         }

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
+mod retries;
+
 use std::sync::Arc;
 
 use rand::rngs::SmallRng;
@@ -179,20 +181,6 @@ fn panic_uses_all_unless_it_is_off() {
     assert_eq!(balancer.pick(random), None);
     balancer.update(compile(Vec::new()), random);
     assert_eq!(balancer.pick(random), None);
-}
-
-#[test]
-fn a_retry_draws_again() {
-    let random = &mut random(9);
-    let mut balancer = Balancer::new(weighted(&[1, 1]), Policy::Random, 50, random);
-    let mut again = [0; 2];
-    for _ in 0..PICKS {
-        again[balancer.pick_avoiding(random, 2, |index| index == EndpointIndex(0)).unwrap().index()] += 1;
-    }
-    // Only three draws of the avoided one in a row leave it.
-    assert_shares(&again, &[1.0, 7.0]);
-    let all = balancer.pick_avoiding(random, 5, |_| true);
-    assert!(all.is_some(), "the last one is taken all the same");
 }
 
 #[test]
