@@ -109,6 +109,8 @@ struct Sender<'x, 'a, 'c> {
     /// Where tries went, if the route wants further ones to go elsewhere.
     previous_priorities: Option<PreviousPriorities>,
     deadlines: Deadlines,
+    /// The client may have seen informational responses.
+    answer_has_begun: bool,
     /// The right to the retry under way.
     retry: Option<Permit>,
     /// A CONNECT request that ends here: its tunnel goes on as a TCP connection.
@@ -128,6 +130,7 @@ impl<'x, 'a, 'c> Sender<'x, 'a, 'c> {
             trying: None,
             previous_priorities: retries.previous_priorities(),
             deadlines,
+            answer_has_begun: false,
             retry: None,
             is_tunnel_end,
         };
@@ -161,7 +164,8 @@ impl<'x, 'a, 'c> Sender<'x, 'a, 'c> {
             Tried::Final(_) | Tried::ClientGone => return false,
         };
         let response = matches!(reason, RetryReason::Response(_)).then(|| memory.response.fields());
-        if !retries.applies(reason, response) || !memory.replay.is_whole() {
+        // As in Envoy: another endpoint would tell the client the same once more, or something else.
+        if !retries.applies(reason, response) || !memory.replay.is_whole() || self.answer_has_begun {
             if memory.outcome.attempts > 1 && matches!(tried, Tried::Answered(_)) {
                 counters.upstream_rq_retry_success.increment();
             }

@@ -79,6 +79,18 @@ async fn tries_leave_priorities_that_failed() {
 }
 
 #[tokio::test]
+async fn what_has_begun_to_be_answered_is_not_tried_again() {
+    let site = Site::with(retrying(ON_STATUS)).await;
+    let (mut client, mut upstream, _) = site.sent(GET).await;
+    upstream.send(format!("HTTP/1.1 103 Early Hints\r\n\r\n{BUSY}")).await;
+    assert_eq!(client.head().await.status(), 103);
+    assert_eq!(client.message().await.1, "busy");
+    assert_eq!(site.edge.count("cluster.b.upstream_rq_retry"), 0);
+    site.logs(&["503 - via_upstream 0 4"]).await;
+    site.stop().await;
+}
+
+#[tokio::test]
 async fn retries_come_to_an_end() {
     let refusing = [Refusing::new(), Refusing::new()];
     let site = Site::with(|plan| {
