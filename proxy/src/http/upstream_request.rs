@@ -75,10 +75,7 @@ pub(super) async fn send<'c>(
     found: &RouteMatch<'_>,
     forward: &Forward,
 ) -> Answered<'c> {
-    let Some(request) = cluster.admit_request() else {
-        cluster.counters().upstream_rq_pending_overflow.increment();
-        return Answered::Local(LocalReply::overflow());
-    };
+    let Some(mut request) = cluster.admit_request() else { return overflow(cluster) };
     let mut retries = Retries::new(forward.retry.as_deref());
     let mut sender = Sender::new(exchange, cluster, forward, &retries);
     loop {
@@ -89,13 +86,25 @@ pub(super) async fn send<'c>(
             return sender.answer(tried, request);
         }
         drop(tried);
+        // As in Envoy, what waits for its next try is not under way.
+        drop(request);
         let endpoint = sender.trying.take();
         sender.tried.extend(endpoint);
         let worker = sender.exchange.downstream.worker().clone();
         if !sender.deadlines.pause(&worker, retries.take(worker.random.next())).await {
             return Answered::Local(sender.timed_out());
         }
+        request = match cluster.admit_request() {
+            Some(request) => request,
+            None => return overflow(cluster),
+        };
     }
+}
+
+/// There are as many requests under way as there may be.
+fn overflow<'c>(cluster: &Cluster) -> Answered<'c> {
+    cluster.counters().upstream_rq_pending_overflow.increment();
+    Answered::Local(LocalReply::overflow())
 }
 
 /// What tries have in common.
