@@ -36,8 +36,11 @@ var views = []struct {
 // of its dump.
 const noSuchRows = "config dump has no configuration type"
 
+// headings are the first line of each view. A gateway without any resource of a kind may have another one, or none.
+var headings = regexp.MustCompile(`^(ADDRESSES|NAME|SERVICE FQDN|ENDPOINT|RESOURCE NAME|ECDS NAME|No active or warming secrets)\b`)
+
 // ownRows are rows about what a gateway brings along by itself, as Envoy does in its bootstrap.
-var ownRows = regexp.MustCompile(`^(agent|prometheus_stats|sds-grpc|xds-grpc|zipkin|BlackHoleCluster|default|ROOTCA|ADDRESSES|NAME|SERVICE FQDN|ENDPOINT|RESOURCE NAME)\b` +
+var ownRows = regexp.MustCompile(`^(agent|prometheus_stats|sds-grpc|xds-grpc|zipkin|BlackHoleCluster|default|ROOTCA)\b` +
 	`|(agent|prometheus_stats|sds-grpc|xds-grpc|zipkin)$|:?15(000|010|012|020|021|090)\b|\bbackend\b|/stats/prometheus`)
 
 // Istioctl compares what Istio's own tool shows of both gateways' admin ports.
@@ -98,8 +101,16 @@ func (r *Runner) show(pod cluster.Pod, view, page, folder string, columns int) (
 	if err != nil {
 		return nil, fmt.Errorf("istioctl proxy-config %s: %w: %.300s", view, err, output)
 	}
+	return rowsOf(string(output), columns), nil
+}
+
+// rowsOf are the rows of a view about what istiod has sent, cut to so many columns.
+func rowsOf(output string, columns int) map[string]bool {
 	rows := map[string]bool{}
-	for line := range strings.Lines(string(output)) {
+	for line := range strings.Lines(output) {
+		if headings.MatchString(line) {
+			continue
+		}
 		words := strings.Fields(line)
 		if columns > 0 && len(words) > columns {
 			words = words[:columns]
@@ -108,7 +119,7 @@ func (r *Runner) show(pod cluster.Pod, view, page, folder string, columns int) (
 			rows[row] = true
 		}
 	}
-	return rows, nil
+	return rows
 }
 
 // compareRows lists the rows that only one of the two shows.

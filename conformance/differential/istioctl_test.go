@@ -1,11 +1,26 @@
 package differential
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 func TestRowsOfOneGatewayOnly(t *testing.T) {
 	differences := compareRows("clusters", map[string]bool{"a": true, "b": true}, map[string]bool{"b": true, "c": true})
 	if len(differences) != 2 || differences[0].Field != "missing: a" || differences[1].Field != "extra: c" {
 		t.Errorf("%+v", differences)
+	}
+}
+
+func TestRowsAreCutAndHeadingsLeftOut(t *testing.T) {
+	for output, want := range map[string]string{
+		"RESOURCE NAME     TYPE\nkubernetes://a     Cert Chain     ACTIVE\ndefault     CA\n": "kubernetes://a",
+		"No active or warming secrets found.\n":                                              "",
+		"ECDS NAME     TYPE\n":                                                               "",
+	} {
+		if rows := sortedKeys(rowsOf(output, 1)); strings.Join(rows, " | ") != want {
+			t.Errorf("%q: %q", output, rows)
+		}
 	}
 }
 

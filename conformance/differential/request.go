@@ -71,7 +71,7 @@ type Request struct {
 	Expect string `json:"expect,omitempty"`
 	// Repeat sends the request that often and counts the answers, each on a connection of its own.
 	Repeat int `json:"repeat,omitempty"`
-	// Shares are the percentages of the answers (by summary) that both gateways must show.
+	// Shares are the percentages of the answers (by summary, with "*" at the end for a prefix) that both gateways must show.
 	Shares map[string]float64 `json:"shares,omitempty"`
 	// Ignore are fields that are not compared here, with "*" at the end for a prefix.
 	Ignore []string `json:"ignore,omitempty"`

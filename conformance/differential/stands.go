@@ -4,40 +4,40 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/http"
-	"time"
 
+	"selvedge.dev/conformance/echo"
 	"selvedge.dev/conformance/kubelet"
 )
 
-// firstStand and the ports behind it are those of servers that answer with their names, p1, p2, ..., on the node's address: unlike pods
+// firstStand and the ports behind it are those of backends that answer with their names, p1, p2, ..., on the node's address: unlike pods
 // they have addresses that a ServiceEntry can name.
 const (
 	firstStand = 9911
 	standCount = 4
 )
 
-// startStands starts the servers.
+// startStands starts the backends.
 func startStands() (func(), error) {
-	var servers []*http.Server
+	var listeners []net.Listener
 	stop := func() {
-		for _, server := range servers {
-			_ = server.Close()
+		for _, listener := range listeners {
+			_ = listener.Close()
 		}
 	}
 	for number := range standCount {
-		name := fmt.Sprintf("p%d\n", number+1)
 		listener, err := net.Listen("tcp", fmt.Sprintf("%s:%d", kubelet.NodeIP, firstStand+number))
 		if err != nil {
 			stop()
 			return nil, err
 		}
-		answer := func(writer http.ResponseWriter, _ *http.Request) { _, _ = writer.Write([]byte(name)) }
-		server := &http.Server{Handler: http.HandlerFunc(answer), ReadHeaderTimeout: 10 * time.Second}
-		servers = append(servers, server)
+		listeners = append(listeners, listener)
+		server := &echo.Server{
+			Name:      fmt.Sprintf("p%d", number+1),
+			Collector: fmt.Sprintf("http://%s:%d/seen", kubelet.NodeIP, collectorPort),
+		}
 		go func() {
-			if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-				fmt.Println("a server of the scenarios:", err)
+			if err := server.ServeHTTP(listener); !errors.Is(err, net.ErrClosed) {
+				fmt.Println("a backend of the scenarios:", err)
 			}
 		}()
 	}

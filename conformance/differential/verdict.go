@@ -74,17 +74,37 @@ func shares(counts map[string]int, request *Request) (text string, wrong bool) {
 	for _, summary := range sortedKeys(counts) {
 		percent := 100 * float64(counts[summary]) / float64(total)
 		parts = append(parts, fmt.Sprintf("%q %.0f%%", summary, percent))
-		if _, wanted := request.Shares[summary]; !wanted {
+		if !isWanted(summary, request.Shares) {
 			wrong = true
 		}
 	}
-	for summary, percent := range request.Shares {
-		wanted, actual := percent/100, float64(counts[summary])/float64(total)
+	for pattern, percent := range request.Shares {
+		wanted, actual := percent/100, float64(counted(counts, pattern))/float64(total)
 		if math.Abs(actual-wanted) > shareDeviations*math.Sqrt(wanted*(1-wanted)/float64(total)) {
 			wrong = true
 		}
 	}
 	return strings.Join(parts, ", "), wrong
+}
+
+func isWanted(summary string, shares map[string]float64) bool {
+	for pattern := range shares {
+		if matches(pattern, summary) {
+			return true
+		}
+	}
+	return false
+}
+
+// counted is the number of answers whose summary matches.
+func counted(counts map[string]int, pattern string) int {
+	sum := 0
+	for summary, count := range counts {
+		if matches(pattern, summary) {
+			sum += count
+		}
+	}
+	return sum
 }
 
 // Passed says whether nothing went wrong that is not accepted.

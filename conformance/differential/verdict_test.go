@@ -44,11 +44,12 @@ func TestADifferenceFails(t *testing.T) {
 }
 
 func TestSharesAreJudgedWithTolerance(t *testing.T) {
-	request := &Request{Shares: map[string]float64{"a": 75, "b": 25}}
+	request := &Request{Shares: map[string]float64{"a": 75, "b*": 25}}
 	cases := map[string]struct {
 		counts map[string]int
 		wrong  bool
 	}{
+		"by a prefix":   {map[string]int{"a": 75, "b": 12, "b c": 13}, false},
 		"exact":         {map[string]int{"a": 75, "b": 25}, false},
 		"near":          {map[string]int{"a": 90, "b": 10}, false},
 		"far":           {map[string]int{"a": 50, "b": 50}, true},

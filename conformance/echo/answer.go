@@ -31,6 +31,7 @@ const longestDelay = 30 * time.Second
 //	x-echo-informational: 103    an informational response first
 //	x-echo-upgrade: websocket    a WebSocket that sends every message back
 //	x-echo-raw: <base64>         these bytes in place of a response, then the connection ends
+//	x-echo-only: p1, p2          the backends that all this is said to; all by default
 //	x-echo-break: reset          reset or close in place of a response; body: the connection ends in the body
 //
 // http2answer.go has more for HTTP/2, grpc.go for gRPC.
@@ -156,6 +157,20 @@ func (q *request) order(name string) string {
 		return values[0]
 	}
 	return ""
+}
+
+// addressedTo forgets all orders if they are for other backends than the one of this name.
+func (q *request) addressedTo(name string) {
+	only := q.order("only")
+	if only == "" {
+		return
+	}
+	for other := range strings.SplitSeq(only, ",") {
+		if strings.TrimSpace(other) == name {
+			return
+		}
+	}
+	clear(q.answer)
 }
 
 func (c *connection) raw(text string) bool {

@@ -36,6 +36,8 @@ func TestAnswersFollowTheOrders(t *testing.T) {
 	cases := map[string]struct{ headers, want string }{
 		"nothing asked": {"", "HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nv1\n"},
 		"a status":      {"x-echo-status: 404\r\n", "HTTP/1.1 404 Not Found\r\ncontent-length: 3\r\n\r\nv1\n"},
+		"for others":    {"x-echo-status: 404\r\nx-echo-only: v2, v3\r\n", "HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nv1\n"},
+		"for some":      {"x-echo-status: 404\r\nx-echo-only: v2, v1\r\n", "HTTP/1.1 404 Not Found\r\ncontent-length: 3\r\n\r\nv1\n"},
 		"204":           {"x-echo-status: 204\r\n", "HTTP/1.1 204 No Content\r\n\r\n"},
 		"headers":       {"X-Echo-Header: A: 1\r\nx-echo-header: a: 2\r\n", "HTTP/1.1 200 OK\r\nA: 1\r\na: 2\r\ncontent-length: 3\r\n\r\nv1\n"},
 		"chunked":       {"x-echo-framing: chunked\r\nx-echo-body: abcd\r\nx-echo-trailer: t: 1\r\n", "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nab\r\n2\r\ncd\r\n0\r\nt: 1\r\n\r\n"},

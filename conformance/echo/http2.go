@@ -108,6 +108,7 @@ func (s *stream) request(head h2.Event) *request {
 			q.answer[order] = append(q.answer[order], field.Value)
 		}
 	}
+	q.addressedTo(c.server.Name)
 	q.seen.ID = q.header("x-echo-id")
 	q.seen.Malformed = malformed(head.Fields)
 	return q

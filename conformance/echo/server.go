@@ -54,8 +54,7 @@ type connection struct {
 
 // Run opens all ports and serves until one of them fails.
 func (s *Server) Run() error {
-	s.reporter = newReporter(s.Collector)
-	s.attempts = map[string]int{}
+	s.prepare()
 	type port struct {
 		number int
 		tls    *tls.Config
@@ -85,6 +84,17 @@ func (s *Server) Run() error {
 	}
 	log.Printf("%s serves %d ports", s.Name, len(ports))
 	return <-failed
+}
+
+// ServeHTTP serves HTTP/1 and HTTP/2 in clear text until the listener is closed.
+func (s *Server) ServeHTTP(listener net.Listener) error {
+	s.prepare()
+	return s.accept(listener, listener.Addr().(*net.TCPAddr).Port, nil, (*connection).http)
+}
+
+func (s *Server) prepare() {
+	s.reporter = newReporter(s.Collector)
+	s.attempts = map[string]int{}
 }
 
 func (s *Server) accept(listener net.Listener, port int, config *tls.Config, serve func(*connection)) error {
@@ -124,6 +134,7 @@ func (c *connection) http() {
 		}
 		q.seen.Pod, q.seen.Port, q.seen.TLS = c.server.Name, c.port, c.tls
 		q.seen.Connection, q.seen.Order = c.number, order
+		q.addressedTo(c.server.Name)
 		if q.order("early") != "" {
 			// An answer before the body has been read.
 			c.server.reporter.report(&q.seen)

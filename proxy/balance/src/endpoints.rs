@@ -54,6 +54,8 @@ pub struct Endpoints {
 /// Positions of the endpoints of one priority.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Priority {
+    /// As the control plane counts them; those without endpoints are missing here.
+    pub(crate) number: u32,
     pub(crate) all: Range<u32>,
     pub(crate) healthy: Range<u32>,
     pub(crate) degraded: Range<u32>,
@@ -151,7 +153,9 @@ fn priorities(list: &[Endpoint]) -> Box<[Priority]> {
     let ranges = groups.map(|group| {
         let end_of = |order| start + group.partition_point(|endpoint| health_order(endpoint.health) <= order) as u32;
         let (healthy_end, degraded_end, end) = (end_of(0), end_of(1), start + group.len() as u32);
-        let priority = Priority { all: start..end, healthy: start..healthy_end, degraded: healthy_end..degraded_end };
+        let number = group.first().map_or(0, |endpoint| endpoint.priority);
+        let (healthy, degraded) = (start..healthy_end, healthy_end..degraded_end);
+        let priority = Priority { number, all: start..end, healthy, degraded };
         start = end;
         priority
     });

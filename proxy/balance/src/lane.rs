@@ -26,12 +26,10 @@ enum Picker {
     WeightedRoundRobin(DeadlineQueue),
     /// Any.
     Random,
-    /// Any, by weight: running sums of the weights.
-    WeightedRandom(Box<[u64]>),
 }
 
 impl Lane {
-    /// As in Envoy, weights cost something only where they differ.
+    /// As in Envoy, weights cost something only where they differ, and mean nothing to a random choice.
     pub(crate) fn new(
         endpoints: &Endpoints,
         range: Range<u32>,
@@ -40,8 +38,7 @@ impl Lane {
     ) -> Self {
         let list = endpoints.list().get(range.start as usize..range.end as usize).unwrap_or_default();
         let weighted = list.windows(2).any(|pair| matches!(pair, [left, right] if left.weight != right.weight));
-        let weights = list.iter().map(|endpoint| endpoint.weight);
-        let turns = range.clone().zip(weights.clone().map(f64::from));
+        let turns = range.clone().zip(list.iter().map(|endpoint| f64::from(endpoint.weight)));
         let picker = match policy {
             cluster::Balancer::LeastRequest { .. } if weighted => {
                 Picker::WeightedLeastRequest(DeadlineQueue::new(turns, random))
@@ -49,7 +46,6 @@ impl Lane {
             cluster::Balancer::LeastRequest { choices } => Picker::LeastRequest { choices },
             cluster::Balancer::RoundRobin if weighted => Picker::WeightedRoundRobin(DeadlineQueue::new(turns, random)),
             cluster::Balancer::RoundRobin => Picker::RoundRobin { next: uniform(random(), &range) },
-            cluster::Balancer::Random if weighted => Picker::WeightedRandom(running_sums(weights)),
             cluster::Balancer::Random => Picker::Random,
         };
         Self { endpoints: range, picker }
@@ -78,10 +74,6 @@ impl Lane {
             }
             Picker::WeightedRoundRobin(queue) => queue.pick(weight),
             Picker::Random => Some(uniform(random(), range)),
-            Picker::WeightedRandom(sums) => {
-                let value = random().checked_rem(*sums.last()?)?;
-                Some(range.start + sums.partition_point(|sum| *sum <= value) as u32)
-            }
         }
     }
 }
@@ -107,14 +99,4 @@ fn least_busy(range: &Range<u32>, choices: u32, active: impl Fn(u32) -> u32, ran
 fn uniform(random: u64, range: &Range<u32>) -> u32 {
     let length = u64::from(range.end.saturating_sub(range.start));
     range.start + random.checked_rem(length).unwrap_or(0) as u32
-}
-
-fn running_sums(weights: impl Iterator<Item = u32>) -> Box<[u64]> {
-    let mut sum = 0u64;
-    weights
-        .map(|weight| {
-            sum += u64::from(weight);
-            sum
-        })
-        .collect()
 }

@@ -10,8 +10,10 @@ mod endpoints;
 mod lane;
 mod locality;
 pub mod outlier;
+mod previous;
 mod priority;
 
 pub use balancer::{ActiveRequest, Balancer};
 pub use breaker::{Breaker, Limit, Permit};
 pub use endpoints::{Endpoint, EndpointIndex, Endpoints};
+pub use previous::PreviousPriorities;

@@ -35,33 +35,69 @@ impl Share {
 /// Divides 100 percent. Empty if there is no endpoint to use.
 pub(crate) fn shares(endpoints: &Endpoints, panic_threshold: u8) -> Vec<Share> {
     let priorities = &endpoints.priorities;
-    let availability = |part: fn(&Priority) -> &Range<u32>| -> Vec<u32> {
-        priorities
-            .iter()
-            .map(|priority| available(priority, part(priority), endpoints.overprovisioning_factor))
-            .collect()
-    };
-    let healthy = availability(|priority| &priority.healthy);
-    let degraded = availability(|priority| &priority.degraded);
-    let total = healthy.iter().chain(&degraded).sum::<u32>().min(100);
-    let panics: Vec<bool> =
-        priorities.iter().map(|priority| total < 100 && in_panic(priority, panic_threshold)).collect();
+    let availability = Availability::new(endpoints, |_| true);
+    let panics = panics(endpoints, panic_threshold);
     if panics.iter().all(|panic| *panic) {
         return shares_in_total_panic(priorities);
     }
-    let parts = || {
-        let healthy = priorities.iter().map(|priority| &priority.healthy);
-        healthy.chain(priorities.iter().map(|priority| &priority.degraded))
-    };
-    if total == 0 {
+    if availability.total == 0 {
         // A few among hundreds round to nothing. Envoy gives all to the first priority; it may be another that has them.
-        let first = parts().zip(priorities.iter().cycle()).find(|(part, _)| !part.is_empty());
+        let first = parts(priorities).zip(priorities.iter().cycle()).find(|(part, _)| !part.is_empty());
         let all = first.map(|(part, priority)| Share::new(100, part, priority));
         return all.into_iter().collect();
     }
-    let loads = distribute(&healthy, &degraded, total);
-    let all = priorities.iter().zip(&panics).cycle();
-    let shares = parts().zip(all).zip(loads).map(|((part, (priority, panic)), percent)| match panic {
+    divide(priorities, &availability, &panics)
+}
+
+/// As [`shares`] among the priorities that are not `left_out`; which are in panic does not depend on these. `None` if no other can take anything.
+pub(crate) fn shares_without(endpoints: &Endpoints, panic_threshold: u8, left_out: &[u32]) -> Option<Vec<Share>> {
+    let availability = Availability::new(endpoints, |priority| !left_out.contains(&priority.number));
+    let panics = panics(endpoints, panic_threshold);
+    (availability.total > 0).then(|| divide(&endpoints.priorities, &availability, &panics))
+}
+
+/// What priorities can take, percent of all requests.
+struct Availability {
+    healthy: Vec<u32>,
+    degraded: Vec<u32>,
+    /// At most 100.
+    total: u32,
+}
+
+impl Availability {
+    /// Of those priorities that count; the others can take nothing.
+    fn new(endpoints: &Endpoints, counts: impl Fn(&Priority) -> bool) -> Self {
+        let of = |part: fn(&Priority) -> &Range<u32>| -> Vec<u32> {
+            let priorities = endpoints.priorities.iter();
+            let available = |priority: &Priority| match counts(priority) {
+                true => available(priority, part(priority), endpoints.overprovisioning_factor),
+                false => 0,
+            };
+            priorities.map(available).collect()
+        };
+        let (healthy, degraded) = (of(|priority| &priority.healthy), of(|priority| &priority.degraded));
+        let total = healthy.iter().chain(&degraded).sum::<u32>().min(100);
+        Self { healthy, degraded, total }
+    }
+}
+
+/// Which priorities are in panic.
+fn panics(endpoints: &Endpoints, threshold: u8) -> Vec<bool> {
+    let total = Availability::new(endpoints, |_| true).total;
+    endpoints.priorities.iter().map(|priority| total < 100 && in_panic(priority, threshold)).collect()
+}
+
+/// Healthy endpoints of all priorities, then their degraded ones.
+fn parts(priorities: &[Priority]) -> impl Iterator<Item = &Range<u32>> {
+    let healthy = priorities.iter().map(|priority| &priority.healthy);
+    healthy.chain(priorities.iter().map(|priority| &priority.degraded))
+}
+
+/// By what each can take; there must be something.
+fn divide(priorities: &[Priority], availability: &Availability, panics: &[bool]) -> Vec<Share> {
+    let loads = distribute(&availability.healthy, &availability.degraded, availability.total);
+    let all = priorities.iter().zip(panics).cycle();
+    let shares = parts(priorities).zip(all).zip(loads).map(|((part, (priority, panic)), percent)| match panic {
         true => Share::in_panic(percent, priority),
         false => Share::new(percent, part, priority),
     });

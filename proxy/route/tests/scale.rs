@@ -59,6 +59,7 @@ fn route(number: usize, path: PathMatch) -> Route {
         back_off_max: Duration::from_millis(250),
         avoid_previous_hosts: true,
         host_selection_attempts: 5,
+        leave_priorities_after: None,
     };
     let cluster = WeightedCluster {
         name: format!("outbound|80||service-{number}.namespace.svc.cluster.local"),

@@ -39,7 +39,9 @@ pub(super) async fn deliver(exchange: &mut Exchange<'_>, mut upstream: UpstreamA
     }
     exchange.memory.outcome.bytes_sent = delivery.body.moved;
     exchange.memory.trailers = delivery.body.trailers.take();
-    upstream.report_end(exchange.memory, matches!(passed, Err(Interrupted::Upstream(_))));
+    if matches!(passed, Err(Interrupted::Upstream(_))) {
+        upstream.report_broken();
+    }
     if let Err(interrupted) = passed {
         interrupted.note(exchange, cluster);
         if exchange.memory.response.body == BodyLength::UntilClose {

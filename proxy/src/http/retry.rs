@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use balance::PreviousPriorities;
 use h1::{Fields, Header};
 use xds_model::route::{RetryOn, RetryPolicy};
 
@@ -41,6 +42,11 @@ impl<'a> Retries<'a> {
     /// How often another endpoint is drawn in place of one that was tried.
     pub(super) fn host_selection_attempts(&self) -> Option<u32> {
         self.policy.filter(|policy| policy.avoid_previous_hosts).map(|policy| policy.host_selection_attempts)
+    }
+
+    /// Where tries went, if further ones are to go elsewhere.
+    pub(super) fn previous_priorities(&self) -> Option<PreviousPriorities> {
+        self.policy.and_then(|policy| policy.leave_priorities_after).map(PreviousPriorities::new)
     }
 
     /// Whether the policy names this reason.
@@ -116,6 +122,7 @@ mod tests {
             back_off_max: Duration::from_millis(250),
             avoid_previous_hosts: true,
             host_selection_attempts: 5,
+            leave_priorities_after: None,
         }
     }
 

@@ -11,7 +11,7 @@ mod wait;
 
 use std::rc::Rc;
 
-use balance::Permit;
+use balance::{Permit, PreviousPriorities};
 use h1::{Header, Method};
 use route::{Forward, RouteMatch};
 
@@ -75,12 +75,9 @@ pub(super) async fn send<'c>(
     found: &RouteMatch<'_>,
     forward: &Forward,
 ) -> Answered<'c> {
-    let Some(request) = cluster.admit_request() else {
-        cluster.counters().upstream_rq_pending_overflow.increment();
-        return Answered::Local(LocalReply::overflow());
-    };
+    let Some(mut request) = cluster.admit_request() else { return overflow(cluster) };
     let mut retries = Retries::new(forward.retry.as_deref());
-    let mut sender = Sender::new(exchange, cluster, forward);
+    let mut sender = Sender::new(exchange, cluster, forward, &retries);
     loop {
         sender.begin_try(found, forward);
         let tried = sender.attempt(&retries).await;
@@ -89,13 +86,25 @@ pub(super) async fn send<'c>(
             return sender.answer(tried, request);
         }
         drop(tried);
+        // As in Envoy, what waits for its next try is not under way.
+        drop(request);
         let endpoint = sender.trying.take();
         sender.tried.extend(endpoint);
         let worker = sender.exchange.downstream.worker().clone();
         if !sender.deadlines.pause(&worker, retries.take(worker.random.next())).await {
             return Answered::Local(sender.timed_out());
         }
+        request = match cluster.admit_request() {
+            Some(request) => request,
+            None => return overflow(cluster),
+        };
     }
+}
+
+/// There are as many requests under way as there may be.
+fn overflow<'c>(cluster: &Cluster) -> Answered<'c> {
+    cluster.counters().upstream_rq_pending_overflow.increment();
+    Answered::Local(LocalReply::overflow())
 }
 
 /// What tries have in common.
@@ -106,7 +115,11 @@ struct Sender<'x, 'a, 'c> {
     tried: Vec<Rc<Pool>>,
     /// The endpoint of the try under way.
     trying: Option<Rc<Pool>>,
+    /// Where tries went, if the route wants further ones to go elsewhere.
+    previous_priorities: Option<PreviousPriorities>,
     deadlines: Deadlines,
+    /// The client may have seen informational responses.
+    answer_has_begun: bool,
     /// The right to the retry under way.
     retry: Option<Permit>,
     /// A CONNECT request that ends here: its tunnel goes on as a TCP connection.
@@ -114,13 +127,22 @@ struct Sender<'x, 'a, 'c> {
 }
 
 impl<'x, 'a, 'c> Sender<'x, 'a, 'c> {
-    fn new(exchange: &'x mut Exchange<'a>, cluster: &'c Rc<Cluster>, forward: &Forward) -> Self {
+    fn new(exchange: &'x mut Exchange<'a>, cluster: &'c Rc<Cluster>, forward: &Forward, retries: &Retries<'_>) -> Self {
         let deadlines = Deadlines::new(forward, exchange.chain.model(), &mut exchange.memory.outcome);
         exchange.memory.replay.begin(forward.retry.is_some());
         let is_tunnel_end =
             exchange.memory.request.method == Method::Connect && forward.connect == ConnectMode::Terminated;
-        let mut sender =
-            Self { exchange, cluster, tried: Vec::new(), trying: None, deadlines, retry: None, is_tunnel_end };
+        let mut sender = Self {
+            exchange,
+            cluster,
+            tried: Vec::new(),
+            trying: None,
+            previous_priorities: retries.previous_priorities(),
+            deadlines,
+            answer_has_begun: false,
+            retry: None,
+            is_tunnel_end,
+        };
         if sender.exchange.body.is_complete() {
             sender.request_received();
         }
@@ -151,7 +173,8 @@ impl<'x, 'a, 'c> Sender<'x, 'a, 'c> {
             Tried::Final(_) | Tried::ClientGone => return false,
         };
         let response = matches!(reason, RetryReason::Response(_)).then(|| memory.response.fields());
-        if !retries.applies(reason, response) || !memory.replay.is_whole() {
+        // As in Envoy: another endpoint would tell the client the same once more, or something else.
+        if !retries.applies(reason, response) || !memory.replay.is_whole() || self.answer_has_begun {
             if memory.outcome.attempts > 1 && matches!(tried, Tried::Answered(_)) {
                 counters.upstream_rq_retry_success.increment();
             }

@@ -38,13 +38,13 @@ pub(crate) enum Failure {
 /// Chooses an endpoint. Those of a cluster that is still warming are waited for as long as a connect may take.
 pub(crate) async fn choose(name: &Arc<str>, worker: &Worker) -> Result<Chosen, Failure> {
     let cluster = worker.clusters.get(name).ok_or(Failure::NoCluster)?;
-    let pick = match cluster.pick(&[], 0) {
+    let pick = match cluster.pick(&[], 0, None) {
         Err(PickFailure::Warming) => {
             let alarm = Alarm::new(&worker.timers);
             alarm.set_after(Some(cluster.model().connect_timeout));
             alarm.limit(cluster.endpoints_known()).await;
             worker.io.clock.invalidate();
-            cluster.pick(&[], 0)
+            cluster.pick(&[], 0, None)
         }
         picked => picked,
     };
@@ -65,7 +65,7 @@ impl Chosen {
                 return Err(Failure::NoHealthyUpstream);
             }
             tried.push(self.pick.pool.clone());
-            self.pick = self.cluster.pick(&tried, DRAWS).map_err(|_| Failure::NoHealthyUpstream)?;
+            self.pick = self.cluster.pick(&tried, DRAWS, None).map_err(|_| Failure::NoHealthyUpstream)?;
         }
         Ok(self)
     }

@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use balance::{ActiveRequest, Balancer, Breaker, Endpoint, Endpoints, Permit};
+use balance::{ActiveRequest, Balancer, Breaker, Endpoint, EndpointIndex, Endpoints, Permit, PreviousPriorities};
 use tokio::sync::Notify;
 use xds_model::cluster as model;
 
@@ -42,6 +42,8 @@ struct State {
 pub struct Pick {
     /// The connections to the endpoint.
     pub pool: Rc<Pool>,
+    /// That of the endpoint; 0 is used first.
+    pub priority: u32,
     _active: ActiveRequest,
 }
 
@@ -119,11 +121,17 @@ impl Cluster {
         self.retired.get()
     }
 
-    /// Chooses an endpoint. Endpoints of `tried` are drawn again up to `attempts` times.
+    /// Chooses an endpoint. Endpoints of `tried` are drawn again up to `attempts` times; of `previous` priorities is what
+    /// [`Balancer::pick_avoiding`] says.
     ///
     /// # Errors
     /// There is none to choose.
-    pub fn pick(&self, tried: &[Rc<Pool>], attempts: u32) -> Result<Pick, PickFailure> {
+    pub fn pick(
+        &self,
+        tried: &[Rc<Pool>],
+        attempts: u32,
+        previous: Option<&mut PreviousPriorities>,
+    ) -> Result<Pick, PickFailure> {
         let mut guard = self.state.borrow_mut();
         let state = &mut *guard;
         if state.outliers.as_ref().is_some_and(|outliers| outliers.have_changed(&self.core)) {
@@ -132,14 +140,13 @@ impl Cluster {
         let balancer = state.balancer.as_mut().ok_or(PickFailure::Warming)?;
         let endpoints = balancer.endpoints().clone();
         let mut random = || self.core.random.next();
-        let picked = if tried.is_empty() {
+        let picked = if tried.is_empty() && previous.is_none() {
             balancer.pick(&mut random)
         } else {
             let pools = &state.pools;
             let was_tried = |pool: &Rc<Pool>| tried.iter().any(|tried| Rc::ptr_eq(tried, pool));
-            balancer.pick_avoiding(&mut random, attempts, |index| {
-                pools.get(index.index()).and_then(Option::as_ref).is_some_and(was_tried)
-            })
+            let avoid = |index: EndpointIndex| pools.get(index.index()).and_then(Option::as_ref).is_some_and(was_tried);
+            balancer.pick_avoiding(&mut random, attempts, avoid, previous)
         };
         let chosen = picked.and_then(|index| {
             let endpoint = endpoints.get(index)?;
@@ -148,7 +155,7 @@ impl Cluster {
                 let monitor = state.outliers.as_ref().map(|outliers| outliers.monitor(endpoint, &self.core));
                 Pool::new(endpoint, &state.snapshot, &state.breaker, monitor, &self.counters, &self.core)
             });
-            Some(Pick { pool: pool.clone(), _active: balancer.started(index) })
+            Some(Pick { pool: pool.clone(), priority: endpoint.priority, _active: balancer.started(index) })
         });
         if chosen.is_none() {
             self.counters.upstream_cx_none_healthy.increment();

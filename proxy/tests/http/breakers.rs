@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 use xds_model::cluster::CircuitBreaker;
-use xds_model::route::RetryOn;
+use xds_model::route::{RetryOn, RetryPolicy};
 
 use crate::kit::{Plan, Site, retry_policy, within};
 
@@ -152,6 +152,26 @@ async fn retries_under_way_are_bounded() {
     retry.head().await;
     retry.send(LAST_OK).await;
     assert_eq!(three.message().await.0.status(), 200);
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn a_request_that_waits_for_its_next_try_is_not_under_way() {
+    let site = Site::with(|plan| {
+        plan.cluster.limits = CircuitBreaker { max_requests: 1, ..UNLIMITED };
+        let policy = retry_policy(RetryOn { server_error: true, ..RetryOn::default() });
+        // The pause is random: it is over before the end of this test once in thousands of times.
+        let (back_off_base, back_off_max) = (Duration::from_secs(36_000), Duration::from_secs(36_000));
+        plan.forward().retry = Some(RetryPolicy { back_off_base, back_off_max, ..policy });
+    })
+    .await;
+    let (waiting, mut upstream, _) = site.sent(GET).await;
+    upstream.send(BUSY).await;
+    site.edge.counts("cluster.b.upstream_rq_retry", 1).await;
+    let (mut client, mut upstream, _) = site.sent(GET).await;
+    upstream.send(LAST_OK).await;
+    assert_eq!(client.message().await.0.status(), 200);
+    drop(waiting);
     site.stop().await;
 }
 

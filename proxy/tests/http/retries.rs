@@ -1,12 +1,14 @@
 //! Requests that are sent again.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use tokio::io::AsyncWriteExt;
-use xds_model::cluster::Balancer;
+use xds_model::cluster::{Balancer, Cluster, Discovery};
+use xds_model::endpoint::{ClusterLoadAssignment, LocalityEndpoints};
 use xds_model::route::{RetryOn, RetryPolicy};
 
-use crate::kit::{Backend, Plan, Refusing, Server, Site, cluster, retry_policy};
+use crate::kit::{Backend, Plan, Refusing, Server, Site, assignment, cluster, retry_policy};
 
 const GET: &str = "GET / HTTP/1.1\r\nhost: a\r\n\r\n";
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
@@ -52,6 +54,39 @@ async fn a_refused_connect_is_tried_again_on_another_endpoint() {
     }
     assert_ne!(site.edge.count("cluster.b.upstream_rq_retry"), 0);
     site.logs(&["200 - via_upstream 0 2"; 50]).await;
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn tries_leave_priorities_that_failed() {
+    let servers = [Server::answering("500 Internal Server Error").await, Server::start("far").await];
+    let site = Site::with(|plan| {
+        let places = servers.iter().map(|server| assignment("b", &[server.address]));
+        let localities = (0..).zip(places.flat_map(|place| place.localities));
+        let localities = localities.map(|(priority, group)| LocalityEndpoints { priority, ..group }).collect();
+        let places = ClusterLoadAssignment { localities, ..assignment("b", &[]) };
+        plan.cluster = Cluster { discovery: Discovery::Static(places), ..cluster("b", &[]) };
+        let leave_priorities_after = NonZeroU32::new(2);
+        plan.forward().retry = Some(RetryPolicy { leave_priorities_after, ..retry_policy(ON_ERROR) });
+    })
+    .await;
+    for _ in 0..10 {
+        assert_eq!(site.answer(GET).await.1, "far");
+    }
+    // Two tries near, and one far.
+    assert_eq!(site.edge.count("cluster.b.upstream_rq_retry"), 20);
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn what_has_begun_to_be_answered_is_not_tried_again() {
+    let site = Site::with(retrying(ON_STATUS)).await;
+    let (mut client, mut upstream, _) = site.sent(GET).await;
+    upstream.send(format!("HTTP/1.1 103 Early Hints\r\n\r\n{BUSY}")).await;
+    assert_eq!(client.head().await.status(), 103);
+    assert_eq!(client.message().await.1, "busy");
+    assert_eq!(site.edge.count("cluster.b.upstream_rq_retry"), 0);
+    site.logs(&["503 - via_upstream 0 4"]).await;
     site.stop().await;
 }
 

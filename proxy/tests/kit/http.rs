@@ -154,6 +154,7 @@ pub(crate) fn retry_policy(retry_on: RetryOn) -> RetryPolicy {
         back_off_max: Duration::from_millis(2),
         avoid_previous_hosts: true,
         host_selection_attempts: 5,
+        leave_priorities_after: None,
     }
 }
 

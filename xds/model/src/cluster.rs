@@ -96,7 +96,7 @@ pub enum Balancer {
     },
     /// In turn, by weight.
     RoundRobin,
-    /// Any.
+    /// Any; weights of endpoints do not count, as in Envoy.
     Random,
 }
 

@@ -231,6 +231,9 @@ pub(crate) fn forward() -> Value {
                 "retry_host_predicate": [{"name": "envoy.retry_host_predicates.previous_hosts", "typed_config": any(
                     "envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate", json!({}))}],
                 "host_selection_retry_max_attempts": 5,
+                "retry_priority": {"name": "envoy.retry_priorities.previous_priorities", "typed_config": any(
+                    "envoy.extensions.retry.priority.previous_priorities.v3.PreviousPrioritiesConfig",
+                    json!({"update_frequency": 2}))},
                 "retriable_status_codes": [503],
             },
         },

@@ -3,6 +3,7 @@
 mod sections;
 pub(crate) mod wire;
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -261,6 +262,9 @@ pub struct RetryPolicy {
     pub avoid_previous_hosts: bool,
     /// How often another host is drawn before a previous one is taken after all.
     pub host_selection_attempts: u32,
+    /// After this many tries, and after each as many more, the priorities that were tried are left out (`retry_priority`
+    /// previous_priorities); `None` for never.
+    pub leave_priorities_after: Option<NonZeroU32>,
 }
 
 /// The conditions of `RetryPolicy.retry_on`, as flags.

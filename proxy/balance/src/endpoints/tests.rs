@@ -54,7 +54,10 @@ fn priorities_are_ranges_ordered_by_health() {
     assert_eq!(ports, [4, 3, 2, 5, 1, 6].map(address));
     assert_eq!(
         *endpoints.priorities,
-        [Priority { all: 0..2, healthy: 0..1, degraded: 1..2 }, Priority { all: 2..6, healthy: 2..3, degraded: 3..4 },]
+        [
+            Priority { number: 0, all: 0..2, healthy: 0..1, degraded: 1..2 },
+            Priority { number: 3, all: 2..6, healthy: 2..3, degraded: 3..4 },
+        ]
     );
     assert_eq!(endpoints.list()[0].weight, 1, "a weight is at least 1");
     assert_eq!(endpoints.overprovisioning_factor, 140);

@@ -36,7 +36,10 @@ fn sized_endpoints(priorities: &[(usize, usize, usize)]) -> Endpoints {
 
 /// Percent of each priority, and whether all of its endpoints are used.
 fn loads(endpoints: &Endpoints, panic_threshold: u8) -> Vec<(u32, bool)> {
-    let shares = shares(endpoints, panic_threshold);
+    by_priority(endpoints, &shares(endpoints, panic_threshold))
+}
+
+fn by_priority(endpoints: &Endpoints, shares: &[Share]) -> Vec<(u32, bool)> {
     let of_priority = |priority: &Priority| {
         let own = shares.iter().filter(|share| priority.all.contains(&share.endpoints.start));
         own.fold((0, false), |(percent, all), share| (percent + share.percent, all || share.endpoints == priority.all))
@@ -150,4 +153,54 @@ fn all_load_is_given_out() {
             }
         }
     }
+}
+
+#[test]
+fn what_is_left_out_is_divided_among_the_others() {
+    let cases: [(&[usize], &[u32], &[u32]); 8] = [
+        (&[100, 100, 100], &[], &[100, 0, 0]),
+        (&[100, 100, 100], &[0], &[0, 100, 0]),
+        (&[100, 100, 100], &[0, 1], &[0, 0, 100]),
+        (&[100, 100, 100], &[2, 1], &[100, 0, 0]),
+        (&[100, 50, 100], &[0], &[0, 70, 30]),
+        // The only one left need not be whole.
+        (&[100, 25], &[0], &[0, 100]),
+        (&[100, 10, 20], &[0], &[0, 34, 66]),
+        (&[100, 0, 100], &[0, 7], &[0, 0, 100]),
+    ];
+    for (healthy, left_out, expected) in cases {
+        let priorities: Vec<_> = healthy.iter().map(|healthy| (*healthy, 0)).collect();
+        let endpoints = endpoints(&priorities);
+        let shares = shares_without(&endpoints, 0, left_out).unwrap_or_default();
+        let loads: Vec<_> = by_priority(&endpoints, &shares).into_iter().map(|(percent, _)| percent).collect();
+        assert_eq!(loads, expected, "{healthy:?} without {left_out:?}");
+    }
+}
+
+#[test]
+fn nothing_is_left_where_no_other_can_take_anything() {
+    for (priorities, left_out) in [(&[(100, 0), (100, 0)][..], &[0, 1][..]), (&[(100, 0), (0, 0)], &[0]), (&[], &[])] {
+        assert_eq!(shares_without(&endpoints(priorities), 50, left_out), None, "{priorities:?} without {left_out:?}");
+    }
+}
+
+#[test]
+fn degraded_endpoints_of_others_come_after_healthy_ones_of_others() {
+    let endpoints = endpoints(&[(100, 0), (0, 100), (50, 0)]);
+    let without_first = shares_without(&endpoints, 0, &[0]).unwrap_or_default();
+    assert_eq!(by_priority(&endpoints, &without_first), [(0, false), (30, true), (70, false)]);
+    let without_healthy = shares_without(&endpoints, 0, &[0, 2]).unwrap_or_default();
+    let of_degraded = Share::new(100, &endpoints.priorities[1].degraded, &endpoints.priorities[1]);
+    assert_eq!(without_healthy, [of_degraded]);
+}
+
+/// As in Envoy, which keeps what it found when all counted.
+#[test]
+fn whether_there_is_panic_does_not_depend_on_what_is_left_out() {
+    let endpoints_in_panic = endpoints(&[(25, 0), (25, 0)]);
+    let shares = shares_without(&endpoints_in_panic, 50, &[0]).unwrap_or_default();
+    assert_eq!(by_priority(&endpoints_in_panic, &shares), [(0, false), (100, true)]);
+    let calm = endpoints(&[(100, 0), (25, 0)]);
+    let shares = shares_without(&calm, 50, &[0]).unwrap_or_default();
+    assert_eq!(by_priority(&calm, &shares), [(0, false), (100, false)]);
 }

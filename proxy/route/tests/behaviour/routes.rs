@@ -331,6 +331,7 @@ fn retries(num_retries: u32) -> RetryPolicy {
         back_off_max: Duration::from_millis(250),
         avoid_previous_hosts: true,
         host_selection_attempts: 5,
+        leave_priorities_after: None,
     }
 }
 

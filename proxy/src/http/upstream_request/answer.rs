@@ -27,16 +27,18 @@ pub(super) struct Answer<'s> {
     version: h1::Version,
     /// Informational responses so far.
     interim: u32,
+    has_begun: &'s mut bool,
 }
 
 impl<'s> Answer<'s> {
-    /// To `request`, from `source` into `response`.
+    /// To `request`, from `source` into `response`. `has_begun` tells of informational responses.
     pub(super) fn new(
         source: Source<'s>,
         request: &h1::RequestHead,
         response: &'s mut h1::ResponseHead,
         chain: &'s HttpChain,
         client: Sink,
+        has_begun: &'s mut bool,
     ) -> Self {
         Self {
             source,
@@ -46,6 +48,7 @@ impl<'s> Answer<'s> {
             client,
             version: request.version,
             interim: 0,
+            has_begun,
         }
     }
 
@@ -65,6 +68,7 @@ impl<'s> Answer<'s> {
                 return Poll::Ready(Waited::Answered);
             }
             self.interim += 1;
+            *self.has_begun = true;
             if self.interim > MOST_INTERIM {
                 return Poll::Ready(Waited::Reset(UpstreamReset::Protocol));
             }

@@ -96,7 +96,10 @@ impl<'c> Sender<'_, '_, 'c> {
     fn take(&mut self, retries: &Retries<'_>) -> Result<(Pick, Option<Lent>), PickFailure> {
         let attempts = retries.host_selection_attempts();
         let tried = if attempts.is_some() { self.tried.as_slice() } else { &[] };
-        let pick = self.cluster.pick(tried, attempts.unwrap_or(0))?;
+        let pick = self.cluster.pick(tried, attempts.unwrap_or(0), self.previous_priorities.as_mut())?;
+        if let Some(previous) = &mut self.previous_priorities {
+            previous.tries(pick.priority);
+        }
         self.exchange.memory.outcome.target = Some(pick.pool.target());
         self.trying = Some(pick.pool.clone());
         let exchange = &*self.exchange;
@@ -210,7 +213,8 @@ impl<'c> Sender<'_, '_, 'c> {
         let Downstream { source, sink: client, connection: client_connection } = &mut exchange.downstream;
         let sink = carrier.sink();
         let mut sending = pin!(exchange.body.move_all(source, &sink, silence.as_ref(), keep));
-        let mut answer = Answer::new(carrier.source(), &memory.request, response, chain, client.clone());
+        let begun = &mut self.answer_has_begun;
+        let mut answer = Answer::new(carrier.source(), &memory.request, response, chain, client.clone(), begun);
         let mut broken = false;
         poll_fn(|context| {
             if !broken {
@@ -244,7 +248,8 @@ impl<'c> Sender<'_, '_, 'c> {
         let Memory { request, response, .. } = &mut *exchange.memory;
         let downstream = &mut exchange.downstream;
         let client = downstream.sink.clone();
-        let mut answer = Answer::new(carrier.source(), request, response, &exchange.chain, client);
+        let begun = &mut self.answer_has_begun;
+        let mut answer = Answer::new(carrier.source(), request, response, &exchange.chain, client, begun);
         let alarm = self.deadlines.alarm();
         let mut departure = Departure::new(downstream.worker());
         poll_fn(move |context| match answer.poll(context) {

@@ -13,7 +13,11 @@ impl<'c> Sender<'_, '_, 'c> {
     /// There is no connection.
     pub(super) fn not_obtained(&mut self, failure: &ObtainFailure) -> Tried<'c> {
         match failure {
-            ObtainFailure::Overflow => Tried::Final(LocalReply::overflow()),
+            ObtainFailure::Overflow => {
+                // As in Envoy: what got no connection went to no endpoint.
+                self.exchange.memory.outcome.target = None;
+                Tried::Final(LocalReply::overflow())
+            }
             ObtainFailure::Gone => Tried::Failed(RetryReason::ConnectFailure, LocalReply::no_healthy_upstream()),
             ObtainFailure::Connect(failure) => {
                 let outcome = &mut self.exchange.memory.outcome;

@@ -14,17 +14,15 @@ impl Sender<'_, '_, '_> {
     pub(super) fn report(&self, tried: &Tried<'_>) {
         let Some(pool) = self.trying.as_ref().filter(|pool| pool.is_monitored()) else { return };
         let outcome = match tried {
-            Tried::Answered(_) => answered(self.exchange.memory),
+            Tried::Answered(_) => Outcome::Answered(status(self.exchange.memory)),
             Tried::Failed(RetryReason::ConnectFailure, _) => return pool.report(Outcome::Failed),
-            Tried::Failed(RetryReason::Reset | RetryReason::RefusedStream, _) => Some(Outcome::Failed),
-            Tried::Failed(RetryReason::PerTryTimeout, _) => Some(Outcome::TimedOut),
+            Tried::Failed(RetryReason::Reset | RetryReason::RefusedStream, _) => Outcome::Failed,
+            Tried::Failed(RetryReason::PerTryTimeout, _) => Outcome::TimedOut,
             // The end of the whole time is reported where it is seen, what else is final is not the endpoint's doing.
             Tried::Failed(RetryReason::Response(_), _) | Tried::Final(_) | Tried::ClientGone => return,
         };
         pool.report(Outcome::Connected);
-        if let Some(outcome) = outcome {
-            pool.report(outcome);
-        }
+        pool.report(outcome);
     }
 
     /// The whole time is up, and the endpoint has not answered.
@@ -36,27 +34,17 @@ impl Sender<'_, '_, '_> {
 }
 
 impl UpstreamAnswer<'_> {
-    /// How an answer has ended that had begun: whether the endpoint broke it off, and what gRPC says behind it.
-    pub(in crate::http) fn report_end(&self, memory: &Memory, is_broken: bool) {
-        let pool = &self.answering.endpoint.pool;
-        if is_broken {
-            pool.report(Outcome::Failed);
-        } else if pool.is_monitored()
-            && is_grpc(memory.request.fields())
-            && let Some(status) = memory.trailers.as_deref().and_then(grpc_status)
-        {
-            pool.report(Outcome::Answered(status));
-        }
+    /// The endpoint has broken off an answer that had begun.
+    pub(in crate::http) fn report_broken(&self) {
+        self.answering.endpoint.pool.report(Outcome::Failed);
     }
 }
 
-/// Of a call by gRPC that goes on nothing is known yet.
-fn answered(memory: &Memory) -> Option<Outcome> {
+/// That of a call by gRPC counts if it is in the head: what is behind messages counts for nothing, as in Envoy.
+fn status(memory: &Memory) -> u16 {
     let Memory { request, response, .. } = memory;
-    if !is_grpc(request.fields()) {
-        return Some(Outcome::Answered(response.status));
-    }
-    response.body.is_empty().then(|| Outcome::Answered(grpc_status(response.fields()).unwrap_or(response.status)))
+    let of_call = is_grpc(request.fields()).then(|| grpc_status(response.fields())).flatten();
+    of_call.unwrap_or(response.status)
 }
 
 /// The status of gRPC as one of HTTP (Envoy, `Grpc::Utility::grpcToHttpStatus`).

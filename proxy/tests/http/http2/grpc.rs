@@ -160,7 +160,7 @@ async fn deadlines_are_told_in_milliseconds_as_far_as_the_route_allows_them() {
     let unlimited = None;
     let cases = [
         (unlimited, Some("3S"), Some("3000m")),
-        (unlimited, Some("12345678n"), Some("13m")),
+        (unlimited, Some("12345678u"), Some("12346m")),
         (unlimited, Some("1H"), Some("3600000m")),
         (unlimited, Some("soon"), Some("soon")),
         (unlimited, None, None),

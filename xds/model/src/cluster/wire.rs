@@ -46,7 +46,7 @@ impl Cluster {
                     transport_socket_matches, metadata, upstream_connection_options, filters, common_lb_config, outlier_detection;
                 [elsewhere] eds_cluster_config, load_assignment, dns_refresh_rate, respect_dns_ttl, dns_lookup_family,
                     typed_dns_resolver_config;
-                [implemented "LEAST_REQUEST, ROUND_ROBIN and RANDOM"] lb_policy;
+                [implemented "LEAST_REQUEST, ROUND_ROBIN, and RANDOM, to which weights of endpoints mean nothing, as in Envoy"] lb_policy;
                 [implemented "the form in HttpProtocolOptions comes first"] max_requests_per_connection;
                 [no_op "names of statistics; %UPSTREAM_CLUSTER% is the cluster's name"] alt_stat_name, stats_matcher;
                 [no_op "statistics only"] track_timeout_budgets, track_cluster_stats;

@@ -18,6 +18,7 @@ use xds_api::envoy::extensions::filters::listener::tls_inspector::v3 as tls_insp
 use xds_api::envoy::extensions::filters::network::http_connection_manager::v3 as http;
 use xds_api::envoy::extensions::filters::network::tcp_proxy::v3 as tcp_proxy;
 use xds_api::envoy::extensions::request_id::uuid::v3 as uuid;
+use xds_api::envoy::extensions::retry::priority::previous_priorities::v3 as previous_priorities;
 use xds_api::envoy::extensions::transport_sockets::tls::v3 as tls;
 use xds_api::envoy::extensions::upstreams::http::v3 as upstreams;
 use xds_api::envoy::extensions::wasm::v3 as wasm;
@@ -63,6 +64,7 @@ pub fn extensions() -> Vec<ExtensionTable> {
         crate::access_log::wire::ACCESS_LOGGERS,
         crate::access_log::wire::FORMATTERS,
         crate::route::wire::HOST_PREDICATES,
+        crate::route::wire::PRIORITIES,
         crate::cluster::wire::PROTOCOL_OPTIONS,
         crate::cluster::wire::TRANSPORT_SOCKETS,
         crate::cluster::wire::UPSTREAM_FILTERS,
@@ -194,6 +196,8 @@ fn routes() -> Vec<MessageFates> {
         route::RetryPolicy,
         route::retry_policy::RetryBackOff,
         route::retry_policy::RetryHostPredicate,
+        route::retry_policy::RetryPriority,
+        previous_priorities::PreviousPrioritiesConfig,
         route::RedirectAction,
         route::DirectResponseAction,
         core::HeaderValueOption,

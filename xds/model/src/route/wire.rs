@@ -25,7 +25,7 @@ use crate::route::{
     PathMatch, RetryPolicy, Route, RouteAction, RouteConfiguration, RouteHeaders, RouteMatch, VirtualHost,
 };
 
-pub(crate) use retry::HOST_PREDICATES;
+pub(crate) use retry::{HOST_PREDICATES, PRIORITIES};
 
 /// Largest body of a direct response, unless the table sets another limit. Bytes.
 const DIRECT_RESPONSE_LIMIT: u32 = 4096;

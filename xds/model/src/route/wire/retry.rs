@@ -1,8 +1,10 @@
 //! Conversion of retry policies.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use xds_api::envoy::config::route::v3 as route;
+use xds_api::envoy::extensions::retry::priority::previous_priorities::v3::PreviousPrioritiesConfig;
 
 use crate::context::Context;
 use crate::error::Refusal;
@@ -22,13 +24,17 @@ pub(crate) const HOST_PREDICATES: ExtensionTable = ExtensionTable {
     rows: &[Extension::implemented("envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate")],
 };
 
+pub(crate) const PRIORITIES: ExtensionTable = ExtensionTable {
+    kind: "retry priority",
+    rows: &[Extension::implemented("envoy.extensions.retry.priority.previous_priorities.v3.PreviousPrioritiesConfig")],
+};
+
 /// Converts a policy.
 pub(super) fn policy(wire: &route::RetryPolicy, context: &mut Context<'_>) -> Result<RetryPolicy, Refusal> {
     fates! { context, wire => route::RetryPolicy {
         [implemented "unknown conditions have no effect, as in Envoy, and neither has retriable-headers without retriable_headers"] retry_on;
         [implemented] num_retries, per_try_timeout, retry_host_predicate, host_selection_retry_max_attempts,
-            retriable_status_codes, retry_back_off;
-        [no_op "every priority may be tried again; comes with balancing between edges"] retry_priority;
+            retriable_status_codes, retry_back_off, retry_priority;
         [refused "not supported"] per_try_idle_timeout, retry_options_predicates, rate_limited_retry_back_off, retriable_headers,
             retriable_request_headers, refresh_cluster_on_retry;
     } }
@@ -50,6 +56,7 @@ pub(super) fn policy(wire: &route::RetryPolicy, context: &mut Context<'_>) -> Re
             attempts => u32::try_from(*attempts)
                 .map_err(|_| context.refusal("host_selection_retry_max_attempts", "is out of range"))?,
         },
+        leave_priorities_after: context.optional("retry_priority", retry_priority, priority)?,
     })
 }
 
@@ -66,6 +73,29 @@ fn host_predicate(wire: &route::retry_policy::RetryHostPredicate, context: &mut 
         }
         None => Err(context.refusal("typed_config", "is missing")),
     }
+}
+
+/// After how many tries priorities are left out.
+fn priority(wire: &route::retry_policy::RetryPriority, context: &mut Context<'_>) -> Result<NonZeroU32, Refusal> {
+    fates! { context, wire => route::retry_policy::RetryPriority {
+            [elsewhere "for people; extensions are told apart by type"] name;
+        }
+        oneof config_type { [implemented] typed_config; }
+    }
+    use route::retry_policy::retry_priority::ConfigType;
+    match config_type {
+        Some(ConfigType::TypedConfig(any)) => context.within("typed_config", |context| {
+            context.extension(&PRIORITIES, any)?;
+            previous_priorities(&context.decode(any)?, context)
+        }),
+        None => Err(context.refusal("typed_config", "is missing")),
+    }
+}
+
+fn previous_priorities(wire: &PreviousPrioritiesConfig, context: &mut Context<'_>) -> Result<NonZeroU32, Refusal> {
+    fates! { context, wire => PreviousPrioritiesConfig { [implemented] update_frequency; } }
+    let frequency = u32::try_from(*update_frequency).ok().and_then(NonZeroU32::new);
+    frequency.ok_or_else(|| context.refusal("update_frequency", "must be more than 0"))
 }
 
 fn back_off(

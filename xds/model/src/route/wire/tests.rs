@@ -1,5 +1,6 @@
 mod grpc;
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -76,6 +77,7 @@ fn a_route_that_forwards() {
     assert!(forward.append_x_forwarded_host);
     let retry = forward.retry.as_ref().unwrap();
     assert_eq!((retry.num_retries, retry.host_selection_attempts, retry.avoid_previous_hosts), (2, 5, true));
+    assert_eq!(retry.leave_priorities_after, NonZeroU32::new(2));
     assert_eq!((retry.back_off_base, retry.back_off_max), (Duration::from_millis(25), Duration::from_millis(250)));
     assert_eq!(retry.retriable_status_codes, [503]);
     let conditions = RetryOn {
@@ -98,6 +100,7 @@ fn defaults_are_those_of_envoy() {
     assert_eq!((forward.clusters[0].name.as_str(), forward.clusters[0].weight), ("one", 1));
     let retry = forward.retry.as_ref().unwrap();
     assert_eq!((retry.num_retries, retry.host_selection_attempts, retry.per_try_timeout), (1, 1, None));
+    assert_eq!(retry.leave_priorities_after, None);
     assert!(route.matches.case_sensitive);
 }
 
@@ -179,6 +182,21 @@ fn a_route_that_cannot_be_served_is_refused_alone() {
             "/route/retry_policy/retriable_status_codes",
             json!([99]),
             "route.retry_policy.retriable_status_codes[0]: 99 is not",
+        ),
+        (
+            "/route/retry_policy/retry_priority/typed_config/update_frequency",
+            json!(0),
+            "route.retry_policy.retry_priority.typed_config.update_frequency: must be more than 0",
+        ),
+        (
+            "/route/retry_policy/retry_priority/typed_config",
+            any("envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate", json!({})),
+            "route.retry_policy.retry_priority.typed_config: retry priority \"envoy.extensions.retry.host",
+        ),
+        (
+            "/route/retry_policy/retry_priority",
+            json!({"name": "envoy.retry_priorities.previous_priorities"}),
+            "route.retry_policy.retry_priority.typed_config: is missing",
         ),
         (
             "/route/weighted_clusters/clusters/0/weight",

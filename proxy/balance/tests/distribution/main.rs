@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
+mod retries;
+
 use std::sync::Arc;
 
 use rand::rngs::SmallRng;
@@ -65,13 +67,15 @@ fn assert_shares(counts: &[usize], shares: &[f64]) {
 }
 
 #[test]
-fn every_policy_follows_the_weights() {
+fn all_but_random_choices_follow_the_weights() {
     for weights in [&[1, 1, 1, 1][..], &[1, 2, 3, 4], &[1, 1, 1, 97], &[5], &[1, 1000, 30, 4_000_000]] {
         let shares: Vec<f64> = weights.iter().map(|weight| f64::from(*weight)).collect();
-        for policy in [LEAST_REQUEST, Policy::RoundRobin, Policy::Random] {
+        for (policy, shares) in
+            [(LEAST_REQUEST, &shares), (Policy::RoundRobin, &shares), (Policy::Random, &vec![1.0; weights.len()])]
+        {
             let random = &mut random(7);
             let mut balancer = Balancer::new(weighted(weights), policy, 50, random);
-            assert_shares(&count(&mut balancer, PICKS, random), &shares);
+            assert_shares(&count(&mut balancer, PICKS, random), shares);
         }
     }
 }
@@ -179,20 +183,6 @@ fn panic_uses_all_unless_it_is_off() {
     assert_eq!(balancer.pick(random), None);
     balancer.update(compile(Vec::new()), random);
     assert_eq!(balancer.pick(random), None);
-}
-
-#[test]
-fn a_retry_draws_again() {
-    let random = &mut random(9);
-    let mut balancer = Balancer::new(weighted(&[1, 1]), Policy::Random, 50, random);
-    let mut again = [0; 2];
-    for _ in 0..PICKS {
-        again[balancer.pick_avoiding(random, 2, |index| index == EndpointIndex(0)).unwrap().index()] += 1;
-    }
-    // Only three draws of the avoided one in a row leave it.
-    assert_shares(&again, &[1.0, 7.0]);
-    let all = balancer.pick_avoiding(random, 5, |_| true);
-    assert!(all.is_some(), "the last one is taken all the same");
 }
 
 #[test]
