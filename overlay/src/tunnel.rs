@@ -3,39 +3,42 @@
 //! A tunnel is a [stream](crate::stream) with TLS inside, and in that a [link](crate::link) of its own: each connection of an application is a stream of
 //! it, and each [flow](crate::datagram) of datagrams has one. Tunnels are kept per edge and class of traffic, and opened when they are first needed.
 
+mod error;
 mod incoming;
-
 mod leaving;
+mod opened;
+mod silent;
 
 use std::cell::RefCell;
-use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
 use hashbrown::HashMap;
-use overlay_wire::call::{self, Answer, Call, Outcome};
-use overlay_wire::mux::{Limits, Side, Urgency};
+use overlay_wire::call::{Call, Outcome};
+use overlay_wire::mux::{Limits, Side};
 use rustls::pki_types::ServerName;
-use thiserror::Error;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::{mpsc, watch};
 use tokio::task::spawn_local;
 use tokio::time::{Instant, timeout};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
+pub use self::error::CallError;
+use self::error::TunnelError;
 pub use self::incoming::Incoming;
 use self::incoming::take_call;
 use self::leaving::{Leaving, TAKEN_OVER};
+use self::opened::Tunnel;
+use self::silent::Silent;
 use crate::datagram::{Channel, Flow, Seals};
 use crate::identity::{Current, IdentityError, TUNNEL_PROTOCOL};
-use crate::link::{Driver, Link, LinkEnd, LinkStream, Served, Timing, code};
+use crate::link::{Driver, Link, LinkStream, Served, Timing, code};
 use crate::node::{Node, Peer, count};
-use crate::stream::{OverlayStream, Way};
+use crate::stream::OverlayStream;
 use crate::uplink::REVOKED;
 
 /// Time for the handshake of a tunnel, the way to the other edge included.
 const HANDSHAKE: Duration = Duration::from_secs(10);
-/// Time for a call, and for its answer.
+/// Time for a call to be made.
 const CALL: Duration = Duration::from_secs(10);
 /// Calls of other edges that nobody has taken yet.
 const MOST_WAITING: usize = 256;
@@ -47,42 +50,7 @@ const TIMING: Timing = Timing {
     silence: Duration::from_secs(60),
 };
 
-/// Why there is no connection.
-#[derive(Clone, Debug, Error)]
-pub enum CallError {
-    /// There is no tunnel.
-    #[error("no tunnel to {edge}: {reason}")]
-    Tunnel {
-        /// The other edge.
-        edge: String,
-        /// In words.
-        reason: String,
-    },
-    /// The tunnel broke.
-    #[error("the tunnel broke: {0}")]
-    Broke(String),
-    /// The other edge says so.
-    #[error("{outcome}: {reason}")]
-    Refused {
-        /// What it says.
-        outcome: Outcome,
-        /// In words.
-        reason: String,
-    },
-    /// Nothing came in time.
-    #[error("no answer in {0:?}")]
-    Timeout(Duration),
-}
-
 type Attempt = watch::Receiver<Option<Result<Tunnel, CallError>>>;
-
-/// A tunnel that was opened, and the way of the stream that it is in.
-#[derive(Clone, Debug)]
-struct Tunnel {
-    link: Link,
-    way: Way,
-    datagrams: Rc<Channel>,
-}
 
 /// The tunnels of a node.
 #[derive(Debug)]
@@ -90,6 +58,7 @@ pub struct Tunnels {
     node: Rc<Node>,
     identity: Current,
     tunnels: RefCell<HashMap<(String, u8), Attempt>>,
+    silent: Silent,
     leaving: Leaving,
     calls: mpsc::Sender<Incoming>,
 }
@@ -103,7 +72,14 @@ impl Tunnels {
     ) -> (Rc<Self>, mpsc::Receiver<Incoming>, impl Future<Output = ()> + use<>) {
         let (calls, incoming_calls) = mpsc::channel(MOST_WAITING);
         let incoming = node.incoming();
-        let tunnels = Rc::new(Self { node, identity, tunnels: RefCell::default(), leaving: Leaving::default(), calls });
+        let tunnels = Rc::new(Self {
+            node,
+            identity,
+            tunnels: RefCell::default(),
+            silent: Silent::default(),
+            leaving: Leaving::default(),
+            calls,
+        });
         let taker = tunnels.clone();
         let run = async move {
             let Some(mut incoming) = incoming else { return std::future::pending().await };
@@ -119,8 +95,7 @@ impl Tunnels {
     /// # Errors
     /// There is no tunnel, or the other edge refuses.
     pub async fn connect(self: &Rc<Self>, edge: &str, class: u8, call: &Call) -> Result<LinkStream, CallError> {
-        let tunnel = self.tunnel(edge, class).await?;
-        tunnel.call(edge, call).await
+        self.call(edge, class, call).await.map(|(_, stream)| stream)
     }
 
     /// Opens a flow of datagrams to a service of another edge.
@@ -128,8 +103,7 @@ impl Tunnels {
     /// # Errors
     /// There is no tunnel, or the other edge refuses.
     pub async fn open_flow(self: &Rc<Self>, edge: &str, class: u8, call: &Call) -> Result<Flow, CallError> {
-        let tunnel = self.tunnel(edge, class).await?;
-        let stream = tunnel.call(edge, call).await?;
+        let (tunnel, stream) = self.call(edge, class, call).await?;
         Ok(tunnel.datagrams.flow(stream))
     }
 
@@ -139,7 +113,11 @@ impl Tunnels {
     /// There is no tunnel.
     pub async fn reach(self: &Rc<Self>, edge: &str, class: u8) -> Result<(), CallError> {
         let Tunnel { way, .. } = self.tunnel(edge, class).await?;
-        if way.is_there().await { Ok(()) } else { Err(is_away(edge)) }
+        if way.is_there().await {
+            return Ok(());
+        }
+        self.silent.add(edge);
+        Err(CallError::away(edge))
     }
 
     /// Asks other edges to make their calls to another process of this edge. Those that are there go on, at most until `deadline`, and each tunnel
@@ -148,11 +126,29 @@ impl Tunnels {
         self.leaving.begin(deadline);
     }
 
-    /// The tunnel to an edge, which is opened if there is none.
+    async fn call(self: &Rc<Self>, edge: &str, class: u8, call: &Call) -> Result<(Tunnel, LinkStream), CallError> {
+        let tunnel = self.tunnel(edge, class).await?;
+        let answered = tunnel.call(edge, call).await;
+        match &answered {
+            Err(CallError::Away { .. }) => self.silent.add(edge),
+            // Else it is the service that takes long.
+            Err(CallError::Timeout(_)) if tunnel.link.is_suspect() => self.silent.add(edge),
+            _ => {}
+        }
+        Ok((tunnel, answered?))
+    }
+
+    /// The tunnel to an edge, which is opened if there is none. Where others have just waited in vain nobody waits: the one attempt that goes on meanwhile,
+    /// or the tunnel's own ping, finds out when the edge answers again.
     async fn tunnel(self: &Rc<Self>, edge: &str, class: u8) -> Result<Tunnel, CallError> {
         let key = (edge.to_owned(), class);
         let known = self.tunnels.borrow().get(&key).filter(|attempt| is_usable(attempt)).cloned();
         let mut attempt = known.unwrap_or_else(|| self.begin(key));
+        if self.silent.contains(edge) && is_in_doubt(&attempt) {
+            self.silent.add(edge);
+            count(&self.node.counters().calls_to_silent);
+            return Err(CallError::Silent { edge: edge.into() });
+        }
         let opened = attempt.wait_for(Option::is_some).await.map(|result| result.clone());
         let no_tunnel = |reason: &str| CallError::Tunnel { edge: edge.into(), reason: reason.into() };
         opened.map_err(|_| no_tunnel("given up"))?.ok_or_else(|| no_tunnel("given up"))?
@@ -166,6 +162,10 @@ impl Tunnels {
             let opened =
                 timeout(HANDSHAKE, tunnels.open(&key.0, key.1)).await.unwrap_or(Err(CallError::Timeout(HANDSHAKE)));
             let tunnel = opened.clone().ok();
+            match &opened {
+                Err(CallError::Away { .. } | CallError::Timeout(_)) => tunnels.silent.add(&key.0),
+                _ => tunnels.silent.heard(&key.0),
+            }
             outcome.send_replace(Some(opened));
             if let Some(tunnel) = tunnel {
                 tunnel.link.ended().await;
@@ -187,7 +187,7 @@ impl Tunnels {
         let (way, beside) = (stream.way(), stream.datagrams());
         let tls = tokio::select! {
             tls = TlsConnector::from(config).connect(name, stream) => tls.map_err(|error| no_tunnel(error.to_string()))?,
-            () = way.lost() => return Err(is_away(edge)),
+            () = way.lost() => return Err(CallError::away(edge)),
         };
         let peer =
             identity.peer_of(tls.get_ref().1.peer_certificates()).map_err(|error| no_tunnel(error.to_string()))?;
@@ -207,6 +207,7 @@ impl Tunnels {
         let secured = timeout(HANDSHAKE, self.secure(stream)).await;
         let problem = match secured {
             Ok(Ok((peer, link, datagrams))) => {
+                self.silent.heard(peer.name());
                 count(&self.node.counters().tunnels_accepted);
                 tokio::join!(self.clone().serve(peer, link.clone(), datagrams), self.leaving.see_off(&link));
                 return count(&self.node.counters().tunnels_ended);
@@ -251,6 +252,7 @@ impl Tunnels {
 
     async fn take_calls(self: &Rc<Self>, peer: &Peer, link: &Link, datagrams: &Rc<Channel>) {
         while let Some(stream) = link.accept().await {
+            self.silent.heard(peer.name());
             let (tunnels, peer, datagrams) = (self.clone(), peer.clone(), datagrams.clone());
             spawn_local(async move {
                 match timeout(CALL, take_call(stream)).await {
@@ -271,31 +273,6 @@ impl Tunnels {
     }
 }
 
-impl Tunnel {
-    async fn call(&self, edge: &str, call: &Call) -> Result<LinkStream, CallError> {
-        tokio::select! {
-            biased;
-            answered = timeout(CALL, connect(&self.link, call)) => answered.unwrap_or(Err(CallError::Timeout(CALL))),
-            () = self.way.lost() => Err(is_away(edge)),
-        }
-    }
-}
-
-/// Why an edge is not let in.
-#[derive(Debug, Error)]
-enum TunnelError {
-    #[error(transparent)]
-    Identity(#[from] IdentityError),
-    #[error(transparent)]
-    Handshake(#[from] io::Error),
-    #[error("{0:?} came instead, or of another tenant")]
-    Other(Peer),
-}
-
-fn is_away(edge: &str) -> CallError {
-    CallError::Tunnel { edge: edge.into(), reason: "it is not linked to any hub".into() }
-}
-
 fn is_usable(attempt: &Attempt) -> bool {
     match &*attempt.borrow() {
         None => attempt.has_changed().is_ok(),
@@ -304,18 +281,11 @@ fn is_usable(attempt: &Attempt) -> bool {
     }
 }
 
-async fn connect(link: &Link, call: &Call) -> Result<LinkStream, CallError> {
-    let broke = |error: &dyn std::error::Error| CallError::Broke(error.to_string());
-    let mut stream = link.open(Urgency::default()).await.map_err(|end: LinkEnd| broke(&end))?;
-    let mut bytes = Vec::new();
-    call::put_call(&mut bytes, call);
-    stream.write_all(&bytes).await.map_err(|error| broke(&error))?;
-    bytes.clear();
-    loop {
-        match call::take_answer(&bytes).map_err(|error| broke(&error))? {
-            Some((Answer { outcome: Outcome::Connected, .. }, _)) => return Ok(stream),
-            Some((Answer { outcome, reason }, _)) => return Err(CallError::Refused { outcome, reason }),
-            None => bytes.push(stream.read_u8().await.map_err(|error| broke(&error))?),
-        }
+/// Whether nothing says that the edge answers.
+fn is_in_doubt(attempt: &Attempt) -> bool {
+    match &*attempt.borrow() {
+        None => true,
+        Some(Ok(tunnel)) => tunnel.link.is_suspect(),
+        Some(Err(_)) => false,
     }
 }

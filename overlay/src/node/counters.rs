@@ -111,6 +111,8 @@ counters! {
     announcements_without_room,
     /// Calls in tunnels that nobody took in time.
     calls_refused,
+    /// Calls that failed at once, because others had just found that the edge does not answer.
+    calls_to_silent,
     /// Certificates that were signed, by a hub with the authority.
     certificates_issued,
     /// Whoever wanted a certificate and got none, for want of a place, too.

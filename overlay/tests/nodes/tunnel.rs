@@ -10,7 +10,7 @@ use overlay_wire::call::{Call, Outcome, Transport};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::mpsc;
 use tokio::task::{LocalSet, spawn_local};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, advance, sleep, timeout};
 
 use crate::kit::{Signer, Wire, edge, hub};
 
@@ -182,23 +182,42 @@ async fn an_edge_that_was_started_again_is_called_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn calls_to_an_edge_that_is_linked_to_no_hub_fail_soon() {
+async fn calls_to_an_edge_that_is_linked_to_no_hub_fail_soon_and_then_at_once() {
     let test = async {
         let authority = Signer::new();
         let lab = Lab::new(&authority.identity(&edge("a")), &authority.identity(&edge("b")));
-        let Lab { near, calls, mut wires, far, hub: node, .. } = lab;
+        let Lab { near, near_node, calls, mut wires, far, hub: node } = lab;
         serve(calls);
         near.connect("b", 0, &call()).await.unwrap();
         wires.pop().unwrap().cut();
-        // In the tunnel that there is, and in new ones.
-        for _ in 0..3 {
+        let begun = Instant::now();
+        let refused = near.connect("b", 0, &call()).await.unwrap_err();
+        assert!(refused.to_string().ends_with("it is not linked to any hub"), "{refused}");
+        assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
+        // Those that follow do not wait, while one attempt after the other goes on.
+        let failed_at_once = || near_node.counters().calls_to_silent.get();
+        for made in 1..100 {
             let begun = Instant::now();
             let refused = near.connect("b", 0, &call()).await.unwrap_err();
-            assert!(refused.to_string().ends_with("it is not linked to any hub"), "{refused}");
-            assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
+            assert!(refused.to_string().ends_with("it did not answer a moment ago"), "{refused}");
+            assert_eq!((begun.elapsed(), failed_at_once()), (Duration::ZERO, made));
+            advance(Duration::from_millis(100)).await;
         }
+        let opened = near_node.counters().streams_opened.get();
+        assert!((3..10).contains(&opened), "{opened} streams");
         let _far_wire = Wire::new((&far, edge("b")), (&node, hub("h")));
-        near.connect("b", 0, &call()).await.unwrap();
+        let called = async {
+            while near.connect("b", 0, &call()).await.is_err() {
+                sleep(Duration::from_millis(10)).await;
+            }
+        };
+        timeout(Duration::from_secs(2), called).await.unwrap_or_else(|_| panic!("not called again"));
+        // It is forgotten that it was silent.
+        let before = failed_at_once();
+        for _ in 0..10 {
+            near.connect("b", 0, &call()).await.unwrap();
+        }
+        assert_eq!(failed_at_once(), before);
     };
     LocalSet::new().run_until(test).await;
 }

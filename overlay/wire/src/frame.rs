@@ -162,13 +162,22 @@ pub fn put(out: &mut Vec<u8>, frame: Frame<'_>) {
     }
 }
 
+/// As [`put`] of a [stream's bytes](Frame::Stream), of which there are `count`: they are to be appended.
+pub(crate) fn put_stream_head(out: &mut Vec<u8>, id: StreamId, count: usize, fin: bool) {
+    put_head(out, if fin { kind::STREAM_FIN } else { kind::STREAM }, &[id.0], count);
+}
+
 fn put_content(out: &mut Vec<u8>, kind: u64, integers: &[u64], bytes: &[u8]) {
-    let length = integers.iter().map(|value| varint::length(*value)).sum::<usize>() + bytes.len();
+    put_head(out, kind, integers, bytes.len());
+    out.extend_from_slice(bytes);
+}
+
+fn put_head(out: &mut Vec<u8>, kind: u64, integers: &[u64], count: usize) {
+    let length = integers.iter().map(|value| varint::length(*value)).sum::<usize>() + count;
     debug_assert!(length <= MAX_CONTENT, "a frame of {length} bytes");
     varint::put(out, kind);
     varint::put(out, length as u64);
     for value in integers {
         varint::put(out, *value);
     }
-    out.extend_from_slice(bytes);
 }

@@ -3,8 +3,12 @@
 //!
 //! The first frame says where the leg leads; hubs look at nothing else. What follows is between the two edges.
 
+mod writing;
+
 use thiserror::Error;
 
+pub use self::writing::put;
+pub(crate) use self::writing::put_data_head;
 use crate::varint;
 
 /// The most bytes of a stream in one frame.
@@ -131,6 +135,17 @@ pub enum LegFrame<'a> {
     Unknown(u64),
 }
 
+/// A frame with data of which the end is missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Begun<'a> {
+    /// Where the data belong.
+    pub offset: u64,
+    /// Those that have come.
+    pub data: &'a [u8],
+    /// How many have not.
+    pub missing: usize,
+}
+
 /// Bytes that are no frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum LegFrameError {
@@ -160,6 +175,19 @@ pub fn take(bytes: &[u8]) -> Result<Option<(LegFrame<'_>, usize)>, LegFrameError
     let Some((content, rest)) = rest.split_at_checked(length as usize) else { return Ok(None) };
     let frame = parse(kind, Fields(content)).ok_or(LegFrameError::Malformed(kind))?;
     Ok(Some((frame, bytes.len() - rest.len())))
+}
+
+/// What has come of a frame with data that is not there as a whole, up to the end of the bytes; `None` if no data has come, or the frame is another one or
+/// whole.
+pub fn take_begun(bytes: &[u8]) -> Option<Begun<'_>> {
+    let (kind, rest) = varint::take(bytes)?;
+    let (length, rest) = varint::take(rest)?;
+    let missing = usize::try_from(length).ok()?.checked_sub(rest.len())?;
+    if kind != kind::DATA || missing == 0 || length > MAX_CONTENT as u64 {
+        return None;
+    }
+    let (offset, data) = varint::take(rest)?;
+    (!data.is_empty()).then_some(Begun { offset, data, missing })
 }
 
 fn parse(kind: u64, mut fields: Fields<'_>) -> Option<LegFrame<'_>> {
@@ -226,67 +254,6 @@ impl<'a> Fields<'a> {
         };
         Some(Open { key, resumes, progress, from, from_shard, to, to_shard, tenant, class })
     }
-}
-
-/// Appends a frame. Whoever calls it keeps names within [`MAX_NAME`] and data within [`MAX_DATA`].
-pub fn put(out: &mut Vec<u8>, frame: &LegFrame<'_>) {
-    match frame {
-        LegFrame::Open(open) => put_content(out, kind::OPEN, |content| put_open(content, open)),
-        LegFrame::Accept { progress, shard } => {
-            put_integers(out, kind::ACCEPT, &[progress.delivered, progress.allowed, u64::from(*shard)]);
-        }
-        LegFrame::Refuse(code, reason) => put_content(out, kind::REFUSE, |content| {
-            varint::put(content, code.number());
-            put_text(content, reason);
-        }),
-        LegFrame::Data(offset, bytes) => {
-            varint::put(out, kind::DATA);
-            varint::put(out, (varint::length(*offset) + bytes.len()) as u64);
-            varint::put(out, *offset);
-            out.extend_from_slice(bytes);
-        }
-        LegFrame::Ack(progress) => put_integers(out, kind::ACK, &[progress.delivered, progress.allowed]),
-        LegFrame::Fin(offset) => put_integers(out, kind::FIN, &[*offset]),
-        LegFrame::Reset(code) => put_integers(out, kind::RESET, &[*code]),
-        LegFrame::Catalogue => put_integers(out, kind::CATALOGUE, &[]),
-        LegFrame::Unknown(kind) => put_integers(out, *kind, &[]),
-    }
-}
-
-fn put_open(content: &mut Vec<u8>, open: &Open) {
-    content.extend_from_slice(&open.key.session);
-    for value in [open.key.number, u64::from(open.resumes), open.progress.delivered, open.progress.allowed] {
-        varint::put(content, value);
-    }
-    for name in [&open.from, &open.to, &open.tenant] {
-        put_text(content, name);
-    }
-    // 0 is no shard.
-    let to_shard = open.to_shard.map_or(0, |shard| u64::from(shard) + 1);
-    for value in [u64::from(open.class), u64::from(open.from_shard), to_shard] {
-        varint::put(content, value);
-    }
-}
-
-fn put_text(content: &mut Vec<u8>, text: &str) {
-    varint::put(content, text.len() as u64);
-    content.extend_from_slice(text.as_bytes());
-}
-
-fn put_integers(out: &mut Vec<u8>, kind: u64, integers: &[u64]) {
-    varint::put(out, kind);
-    varint::put(out, integers.iter().map(|value| varint::length(*value)).sum::<usize>() as u64);
-    for value in integers {
-        varint::put(out, *value);
-    }
-}
-
-fn put_content(out: &mut Vec<u8>, kind: u64, write: impl FnOnce(&mut Vec<u8>)) {
-    let mut content = Vec::new();
-    write(&mut content);
-    varint::put(out, kind);
-    varint::put(out, content.len() as u64);
-    out.extend_from_slice(&content);
 }
 
 #[cfg(test)]

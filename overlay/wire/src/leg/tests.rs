@@ -1,3 +1,4 @@
+use super::writing::put_integers;
 use super::*;
 
 fn frames() -> Vec<LegFrame<'static>> {
@@ -37,6 +38,30 @@ fn what_is_written_is_read_and_what_is_cut_off_waits() {
         bytes.extend_from_slice(b"next");
         assert_eq!(take(&bytes), Ok(Some((frame, length))));
     }
+}
+
+#[test]
+fn of_data_that_is_cut_off_there_is_what_has_come() {
+    for frame in frames() {
+        let mut bytes = Vec::new();
+        put(&mut bytes, &frame);
+        for cut in 0..=bytes.len() {
+            let begun = take_begun(&bytes[..cut]);
+            let LegFrame::Data(offset, data) = frame else {
+                assert_eq!(begun, None);
+                continue;
+            };
+            let missing = bytes.len() - cut;
+            let come = data.len().saturating_sub(missing);
+            let expected = (missing > 0 && come > 0).then_some(Begun { offset, data: &data[..come], missing });
+            assert_eq!(begun, expected, "{cut} bytes");
+        }
+    }
+    let mut long = Vec::new();
+    varint::put(&mut long, kind::DATA);
+    varint::put(&mut long, 1 << 20);
+    long.extend_from_slice(b"0bytes");
+    assert_eq!(take_begun(&long), None);
 }
 
 #[test]

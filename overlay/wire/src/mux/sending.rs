@@ -151,14 +151,11 @@ impl Mux {
         if !sending.is_ready() {
             return self.schedule_if_ready(id);
         }
-        let piece = match sending.sendable() {
-            0 => &[],
-            sendable => sending.buffer.piece(0, sendable.min(MAX_PIECE)),
-        };
-        let count = piece.len();
+        let count = sending.sendable().min(MAX_PIECE);
         let fin = sending.state == SendState::Finishing && count == sending.buffer.len();
         out.reserve(count + MAX_STREAM_OVERHEAD);
-        frame::put(out, Frame::Stream { id, bytes: piece, fin });
+        frame::put_stream_head(out, id, count, fin);
+        sending.buffer.copy_to(0, count, out);
         sending.buffer.consume(count);
         sending.sent += count as u64;
         if fin {

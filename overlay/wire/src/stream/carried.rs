@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use super::error::LegError;
 use super::{End, Leg, LegState, MOST_LEGS, Phase, Route, Stream};
-use crate::leg::{self, LegFrame, Open, Progress, RefuseCode};
+use crate::leg::{self, Begun, LegFrame, Open, Progress, RefuseCode};
 
 impl Stream {
     /// Takes a leg that this side has opened. [`Self::fill`] says where it leads.
     pub fn add_leg(&mut self, leg: Leg) {
-        self.legs.push(LegState { leg, phase: Phase::ToOpen, input: Vec::new() });
+        self.legs.push(LegState::new(leg, Phase::ToOpen));
     }
 
     /// Takes a leg that the other side has opened for this stream.
@@ -70,15 +70,10 @@ impl Stream {
         };
         let mut taken = 0;
         let received = loop {
-            match leg::take(&input[taken..]) {
-                Ok(None) => break Ok(()),
-                Err(error) => break Err(error.into()),
-                Ok(Some((frame, length))) => {
-                    taken += length;
-                    if let Err(error) = self.receive_frame(leg, frame, now) {
-                        break Err(error);
-                    }
-                }
+            match self.receive_next(leg, &input[taken..], now) {
+                Ok(0) => break Ok(()),
+                Ok(count) => taken += count,
+                Err(error) => break Err(error),
             }
         };
         if received.is_err() {
@@ -87,6 +82,28 @@ impl Stream {
             state.input = input[taken..].to_vec();
         }
         received
+    }
+
+    /// Takes the next frame, or as much of its data as has come: they need not wait for the rest of it. How many bytes that was.
+    fn receive_next(&mut self, leg: Leg, input: &[u8], now: Duration) -> Result<usize, LegError> {
+        let state = self.legs.iter_mut().find(|state| state.leg == leg).ok_or(LegError::Unexpected)?;
+        let (frame, count) = if state.missing > 0 {
+            let count = input.len().min(state.missing);
+            let frame = LegFrame::Data(state.offset, &input[..count]);
+            state.offset += count as u64;
+            state.missing -= count;
+            (frame, count)
+        } else if let Some(Begun { offset, data, missing }) = leg::take_begun(input) {
+            (state.offset, state.missing) = (offset.saturating_add(data.len() as u64), missing);
+            (LegFrame::Data(offset, data), input.len())
+        } else {
+            let Some(whole) = leg::take(input)? else { return Ok(0) };
+            whole
+        };
+        if count > 0 {
+            self.receive_frame(leg, frame, now)?;
+        }
+        Ok(count)
     }
 
     /// Appends what is to be sent on a leg until there are `limit` bytes, or a frame more.
@@ -213,7 +230,7 @@ impl Stream {
     }
 
     pub(super) fn attach(&mut self, leg: Leg, phase: Phase) {
-        self.legs.push(LegState { leg, phase, input: Vec::new() });
+        self.legs.push(LegState::new(leg, phase));
         self.make_current(leg);
     }
 

@@ -69,8 +69,17 @@ pub struct Stream {
 struct LegState {
     leg: Leg,
     phase: Phase,
-    /// What came, up to a whole frame.
+    /// What came, up to a whole frame, or to the data of one.
     input: Vec<u8>,
+    /// Bytes that are missing of a frame with data, and where they belong.
+    missing: usize,
+    offset: u64,
+}
+
+impl LegState {
+    fn new(leg: Leg, phase: Phase) -> Self {
+        Self { leg, phase, input: Vec::new(), missing: 0, offset: 0 }
+    }
 }
 
 /// How far a leg is.

@@ -176,9 +176,10 @@ impl Sender {
     pub(super) fn fill(&mut self, out: &mut Vec<u8>, limit: usize) {
         while out.len() < limit && self.sendable() > 0 {
             let start = (self.sent - self.acknowledged) as usize;
-            let piece = self.buffer.piece(start, self.sendable().min(MAX_DATA));
-            leg::put(out, &LegFrame::Data(self.sent, piece));
-            let end = self.sent + piece.len() as u64;
+            let count = self.sendable().min(MAX_DATA);
+            leg::put_data_head(out, self.sent, count);
+            self.buffer.copy_to(start, count, out);
+            let end = self.sent + count as u64;
             self.sent_again += self.sent_once.min(end).saturating_sub(self.sent);
             self.sent_once = self.sent_once.max(end);
             self.sent = end;
