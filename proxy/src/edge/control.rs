@@ -9,6 +9,7 @@ use std::time::Duration;
 use overlay::catalogue::Offer;
 use overlay::uplink::Uplink;
 use tokio::sync::watch;
+use tokio::time::Instant;
 use xds_client::ca::SpiffeId;
 
 use super::addresses::Addresses;
@@ -16,9 +17,10 @@ use super::callers::Callers;
 use super::config::EdgeConfig;
 use super::datagram::{DatagramTables, Here};
 use super::export::{Exports, exports};
-use super::import::{Import, KnownEdges, Wanted, destinations, imports};
+use super::import::{Import, Imports, KnownEdges, Wanted, destinations, imports};
 use super::labels::IMPORTED_LABEL;
 use super::memory::Memory;
+use super::refusals::RefusalLog;
 use super::sink_files::FileSink;
 use super::succession::Succession;
 use super::tables::Tables;
@@ -52,6 +54,7 @@ pub(super) struct EdgeControl {
     pub(super) hubs: Vec<String>,
     pub(super) outputs: Outputs,
     pub(super) entrances: Entrances,
+    pub(super) refusals: RefusalLog,
 }
 
 /// What it tells others.
@@ -98,7 +101,8 @@ impl EdgeControl {
             let edges = if speaks { self.memory.with(&heard) } else { self.memory.remembered() };
             let taken_hosts = self.taken_hosts(&services);
             let wanted = Wanted { own: &self.name, rules: &config.import, taken_hosts: &taken_hosts };
-            let wanted = imports(&edges, &wanted, &mut self.addresses);
+            let Imports { services: wanted, refused } = imports(&edges, &wanted, &mut self.addresses);
+            let say_again = self.refusals.say(&refused.and(&exported.refused));
             self.addresses.settle();
             self.publish(&exported, &wanted, &edges, &config);
             let trust_domain = self.trust_domain(&config).to_owned();
@@ -117,6 +121,7 @@ impl EdgeControl {
                 Ok(()) = self.known.changed() => {}
                 Ok(()) = self.succession.phase.changed() => {}
                 () = self.memory.fades(), if speaks => {}
+                () = sleep_until(say_again) => {}
                 () = tokio::time::sleep(TRY_AGAIN), if speaks && imported.is_none() => {}
             }
         }
@@ -219,6 +224,14 @@ impl EdgeControl {
             Err(error) => tracing::error!("imports are not changed: cannot write {error}"),
         }
         written.is_ok()
+    }
+}
+
+/// At a time, if there is one.
+pub(super) async fn sleep_until(time: Option<Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time).await,
+        None => std::future::pending().await,
     }
 }
 

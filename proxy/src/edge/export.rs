@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use hashbrown::HashMap;
-use overlay::catalogue::{Port, Protocol, Service};
+use overlay::catalogue::{AnnouncementError, Port, Protocol, Service};
 use overlay::identity::is_name;
 
 use super::config::{Candidate, Selection};
 use super::labels::IMPORTED_LABEL;
+use super::refusals::Refusals;
 use super::tables::{Exported, MayCall};
 
 /// The end of the name under which others know a Service of Kubernetes: its own name may be that of another one elsewhere.
@@ -20,6 +21,8 @@ pub(super) struct Exports {
     pub(super) services: Vec<Service>,
     /// By host.
     pub(super) table: HashMap<String, Exported>,
+    /// What is not, although a rule selects it.
+    pub(super) refused: Refusals,
 }
 
 impl Exports {
@@ -39,11 +42,11 @@ pub(super) fn exports(known: &[xds_local::Service], rules: &[Selection]) -> Expo
             continue; // of UDP, and nobody answers
         }
         if let Err(error) = offered.check() {
-            tracing::warn!(host = service.host, "cannot be offered to other edges: {error}");
+            exports.refused.offer(&service.host, format!("services are not offered: {}", problem(error)));
             continue;
         }
         if exports.services.iter().any(|other| other.host == offered.host) {
-            tracing::warn!(host = service.host, "is not offered: there is another {}", offered.host);
+            exports.refused.offer(&service.host, "services are not offered: another one has their name");
             continue;
         }
         let connections = offered.ports.iter().filter(|port| port.protocol != Protocol::Udp);
@@ -54,6 +57,14 @@ pub(super) fn exports(known: &[xds_local::Service], rules: &[Selection]) -> Expo
         exports.services.push(offered);
     }
     exports
+}
+
+/// The same for all services that have it.
+fn problem(error: AnnouncementError) -> String {
+    match error {
+        AnnouncementError::Field { field, problem, .. } => format!("{field} {problem}"),
+        AnnouncementError::Unreadable(reason) => reason,
+    }
 }
 
 /// Whether any rule selects it.
@@ -205,5 +216,12 @@ mod tests {
         let exports = exports(&[imported, odd, service("ratings.shop.svc.cluster.local", true), twice], &all());
         assert_eq!(exports.services.len(), 1);
         assert_eq!(exports.clusters().count(), 1);
+        assert_eq!(exports.refused.count(None), [1, 1]);
+    }
+
+    #[test]
+    fn services_that_cannot_be_offered_for_one_reason_are_told_together() {
+        let odd = ["a_b.example", "c_d.example"].map(|host| service(host, false));
+        assert_eq!(exports(&odd, &all()).refused.count(None), [2]);
     }
 }

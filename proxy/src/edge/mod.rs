@@ -27,6 +27,7 @@ mod labels;
 mod memory;
 mod node;
 mod open;
+mod refusals;
 mod sink_files;
 mod succession;
 mod tables;

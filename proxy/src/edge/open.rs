@@ -23,6 +23,7 @@ use super::import::KnownEdges;
 use super::kubernetes::{self, Availability, Connected, EdgeOfCluster, KubernetesCounters, KubernetesOptions};
 use super::memory::Memory;
 use super::node::EdgeShare;
+use super::refusals::RefusalLog;
 use super::sink_files::FileSink;
 use super::succession::Succession;
 use super::terminate::Entrances;
@@ -171,6 +172,7 @@ impl Edge {
             hubs,
             outputs: Outputs { offered, offer, tables, uplinks },
             entrances: Entrances::new(events),
+            refusals: RefusalLog::default(),
         };
         // Known from the beginning: of the last good configuration only what is needed is kept.
         control.begin();
