@@ -42,6 +42,8 @@ pub(super) struct EdgeControl {
     pub(super) succession: Succession,
     pub(super) name: String,
     pub(super) locality: String,
+    /// The end of names of Services: `cluster.local`.
+    pub(super) domain: String,
     /// Who it is in its mesh, if a control plane says so.
     pub(super) workload: Option<SpiffeId>,
     /// What is in force of `edge.yaml`.
@@ -100,7 +102,8 @@ impl EdgeControl {
             let heard = self.known.borrow_and_update().clone();
             let edges = if speaks { self.memory.with(&heard) } else { self.memory.remembered() };
             let taken_hosts = self.taken_hosts(&services);
-            let wanted = Wanted { own: &self.name, rules: &config.import, taken_hosts: &taken_hosts };
+            let (own, domain) = (&self.name, &self.domain);
+            let wanted = Wanted { own, rules: &config.import, taken_hosts: &taken_hosts, domain };
             let Imports { services: wanted, refused } = imports(&edges, &wanted, &mut self.addresses);
             let say_again = self.refusals.say(&refused.and(&exported.refused));
             self.addresses.settle();

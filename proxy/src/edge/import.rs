@@ -16,8 +16,6 @@ const MOST_PORTS_OF_EDGE: usize = 4_096;
 const TOO_MANY_PORTS: &str = "services are not taken: the edge offers more than 4,096 ports";
 /// No edge outweighs the others by more.
 const MOST_WEIGHT: u32 = 1_000;
-/// Names of Services, which are offered under other names.
-const KUBERNETES_NAMES: &str = ".svc.cluster.local";
 
 /// What edges announce, by their names.
 pub(super) type KnownEdges = Arc<[(String, Arc<Announcement>)]>;
@@ -59,11 +57,14 @@ pub(super) struct Wanted<'a> {
     pub(super) rules: &'a [Selection],
     /// Hosts that are not taken, because they are defined here: whoever may offer anything could otherwise answer for them.
     pub(super) taken_hosts: &'a BTreeSet<String>,
+    /// The end of names of Services, which are offered under other names: `cluster.local`.
+    pub(super) domain: &'a str,
 }
 
 /// Services that any rule selects, of all edges but our own. Whoever has nobody to answer is left out.
 pub(super) fn imports(edges: &KnownEdges, wanted: &Wanted<'_>, addresses: &mut Addresses) -> Imports {
-    let Wanted { own, rules, taken_hosts } = wanted;
+    let Wanted { own, rules, taken_hosts, domain } = wanted;
+    let is_of_kubernetes = |host: &str| host.strip_suffix(domain).is_some_and(|name| name.ends_with(".svc."));
     let mut refused = Refusals::default();
     let mut imports: BTreeMap<&str, Import> = BTreeMap::new();
     for (edge, announcement) in edges.iter().filter(|(edge, _)| edge != own) {
@@ -73,7 +74,7 @@ pub(super) fn imports(edges: &KnownEdges, wanted: &Wanted<'_>, addresses: &mut A
             // The first one that selects it says how it is taken.
             let selects = |rule: &&Selection| rule.selects(&Candidate { host, namespace, labels, edge });
             let Some(rule) = rules.iter().find(selects) else { continue };
-            if taken_hosts.contains(host) || host.ends_with(KUBERNETES_NAMES) {
+            if taken_hosts.contains(host) || is_of_kubernetes(host) {
                 refused.take(edge, host, "services are not taken: such names are for services here alone");
                 continue;
             }
@@ -164,7 +165,7 @@ mod tests {
         .into();
         let all = [Selection { hosts: vec!["*".to_owned()], ..Selection::default() }];
         let nothing = BTreeSet::new();
-        let wanted = |rules| Wanted { own: "a", rules, taken_hosts: &nothing };
+        let wanted = |rules| Wanted { own: "a", rules, taken_hosts: &nothing, domain: "cluster.local" };
         assert_eq!(imports(&edges, &wanted(&[]), &mut addresses), Imports::default());
         let imports = imports(&edges, &wanted(&all), &mut addresses).services;
         let names = |import: &Import| import.endpoints.iter().map(|one| one.edge.clone()).collect::<Vec<_>>();
@@ -191,12 +192,27 @@ mod tests {
         let edges: KnownEdges =
             [edge("b", vec![service("db.example", 80, true), kubernetes, more, heavy]), edge("c", many)].into();
         let rules = [Selection { hosts: vec!["*".to_owned()], ..Selection::default() }];
-        let wanted = Wanted { own: "a", rules: &rules, taken_hosts: &BTreeSet::from(["db.example".to_owned()]) };
+        let taken_hosts = BTreeSet::from(["db.example".to_owned()]);
+        let wanted = Wanted { own: "a", rules: &rules, taken_hosts: &taken_hosts, domain: "cluster.local" };
         let Imports { services: imports, refused } = imports(&edges, &wanted, &mut addresses);
         let of = |edge: &str| imports.iter().filter(move |import| import.endpoints[0].edge == edge).collect::<Vec<_>>();
         assert_eq!((of("b").len(), of("b")[0].host.as_str()), (1, "heavy.global"));
         assert_eq!(of("b")[0].endpoints[0].weight, MOST_WEIGHT);
         assert_eq!(of("c").len(), MOST_PORTS_OF_EDGE);
         assert_eq!((refused.count(Some("b")), refused.count(Some("c"))), (vec![3], vec![5_000 - MOST_PORTS_OF_EDGE]));
+    }
+    #[test]
+    fn names_of_services_are_those_of_the_domain_of_the_cluster() {
+        let folder = tempfile::tempdir().unwrap();
+        let range = AddressRange::try_from("127.0.2.0/24".to_owned()).unwrap();
+        let mut addresses = Addresses::open(&folder.path().join("addresses.json"), range).unwrap();
+        let hosts =
+            ["pay.shop.svc.corp.internal", "pay.shop.svc.cluster.local", "svc.corp.internal", "x.corp.internal"];
+        let edges: KnownEdges = [edge("b", hosts.map(|host| service(host, 80, true)).into())].into();
+        let rules = [Selection { hosts: vec!["*".to_owned()], ..Selection::default() }];
+        let wanted = Wanted { own: "a", rules: &rules, taken_hosts: &BTreeSet::new(), domain: "corp.internal" };
+        let imports = imports(&edges, &wanted, &mut addresses);
+        let taken: Vec<_> = imports.services.iter().map(|import| import.host.as_str()).collect();
+        assert_eq!(taken, ["pay.shop.svc.cluster.local", "svc.corp.internal", "x.corp.internal"]);
     }
 }

@@ -30,6 +30,9 @@ use super::terminate::Entrances;
 use crate::telemetry::counter::Registry;
 use crate::worker::vital;
 
+/// The domain that a folder's Services have, Istio's default.
+const FOLDER_DOMAIN: &str = "cluster.local";
+
 /// How an edge is to run.
 #[derive(Clone, Debug)]
 pub struct EdgeOptions {
@@ -72,6 +75,8 @@ struct Inputs {
     config: ConfigFile,
     member: Member,
     services: watch::Receiver<Services>,
+    /// The end of names of Services.
+    domain: String,
 }
 
 impl Member {
@@ -96,7 +101,7 @@ impl Edge {
     ) -> anyhow::Result<Self> {
         let config = read_config(options, surroundings.registry).await?;
         let member = Member::read(&options.state)?;
-        let inputs = Inputs { config, member, services };
+        let inputs = Inputs { config, member, services, domain: FOLDER_DOMAIN.to_owned() };
         Self::open(options, inputs, Sink::Folder(FileSink::new(folder)), surroundings)
     }
 
@@ -120,13 +125,13 @@ impl Edge {
             counters: registry.register(KubernetesCounters::new("kubernetes.")),
         };
         let Connected { services, imports, availability } = kubernetes::connect(cluster, edge, tasks).await?;
-        let inputs = Inputs { config, member, services };
+        let inputs = Inputs { config, member, services, domain: cluster.domain.clone() };
         Ok((Self::open(options, inputs, Sink::Cluster(imports), surroundings)?, availability))
     }
 
     fn open(options: &EdgeOptions, inputs: Inputs, sink: Sink, surroundings: Surroundings<'_>) -> anyhow::Result<Self> {
         let EdgeOptions { state, locality, workload } = options;
-        let Inputs { config, member, services } = inputs;
+        let Inputs { config, member, services, domain } = inputs;
         let Surroundings { succession, events, tasks, .. } = surroundings;
         let Member { folder, trust, identity } = member;
         let name = identity.peer().name().to_owned();
@@ -162,6 +167,7 @@ impl Edge {
             succession,
             name,
             locality: locality.clone(),
+            domain,
             workload: workload.clone(),
             config: config.current(),
             addresses,
