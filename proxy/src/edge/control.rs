@@ -16,7 +16,7 @@ use super::addresses::Addresses;
 use super::callers::Callers;
 use super::config::EdgeConfig;
 use super::datagram::{DatagramTables, Here};
-use super::export::{Exports, exports};
+use super::export::{Exports, exports, idle_rules};
 use super::import::{Import, Imports, KnownEdges, Wanted, destinations, imports};
 use super::labels::IMPORTED_LABEL;
 use super::memory::Memory;
@@ -32,7 +32,12 @@ pub(super) const ADDRESSES: &str = "addresses.json";
 const TRY_AGAIN: Duration = Duration::from_secs(5);
 
 /// Services that may be offered.
-pub(crate) type Services = Arc<[xds_local::Service]>;
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Services {
+    pub(crate) known: Arc<[xds_local::Service]>,
+    /// Whoever has them has said all.
+    pub(crate) are_all: bool,
+}
 
 /// What follows everything that concerns an edge, and tells everybody what comes of it.
 #[derive(Debug)]
@@ -97,11 +102,16 @@ impl EdgeControl {
                 (self.services.borrow_and_update().clone(), self.config.borrow_and_update().clone());
             if current != services || !Arc::ptr_eq(&wanted_config, &config) {
                 (services, config) = (current, wanted_config);
-                exported = self.export(&services, &config);
+                exported = self.export(&services.known, &config);
+                if services.are_all {
+                    for at in idle_rules(&services.known, &config.export) {
+                        exported.refused.note(format!("export[{at}] of edge.yaml selects no service"));
+                    }
+                }
             }
             let heard = self.known.borrow_and_update().clone();
             let edges = if speaks { self.memory.with(&heard) } else { self.memory.remembered() };
-            let taken_hosts = self.taken_hosts(&services);
+            let taken_hosts = self.taken_hosts(&services.known);
             let (own, domain) = (&self.name, &self.domain);
             let wanted = Wanted { own, rules: &config.import, taken_hosts: &taken_hosts, domain };
             let Imports { services: wanted, refused } = imports(&edges, &wanted, &mut self.addresses);
@@ -133,7 +143,7 @@ impl EdgeControl {
     /// Says what is offered as of now.
     pub(super) fn begin(&self) {
         let (services, config) = (self.services.borrow(), self.config.borrow());
-        self.export(&services, &config);
+        self.export(&services.known, &config);
     }
 
     /// Goes on with what the process before has left in the folder.

@@ -67,6 +67,15 @@ fn problem(error: AnnouncementError) -> String {
     }
 }
 
+/// Rules that select nothing at all, by their places.
+pub(super) fn idle_rules<'a>(
+    known: &'a [xds_local::Service],
+    rules: &'a [Selection],
+) -> impl Iterator<Item = usize> + 'a {
+    let is_idle = |rule: &Selection| !known.iter().any(|service| selects(rule, service));
+    rules.iter().enumerate().filter(move |(_, rule)| is_idle(rule)).map(|(at, _)| at)
+}
+
 /// Whether any rule selects it.
 pub(super) fn is_selected(service: &xds_local::Service, rules: &[Selection]) -> bool {
     may_call(service, rules).is_some()
@@ -74,14 +83,9 @@ pub(super) fn is_selected(service: &xds_local::Service, rules: &[Selection]) -> 
 
 /// Who may call it by the rules that select it; `None` if none does.
 fn may_call(service: &xds_local::Service, rules: &[Selection]) -> Option<MayCall> {
-    let xds_local::Service { host, namespace, labels, .. } = service;
-    if labels.contains_key(IMPORTED_LABEL) {
-        return None;
-    }
-    let candidate = Candidate { host, namespace, labels, edge: "" };
     let mut edges = BTreeSet::new();
     let mut is_selected = false;
-    for rule in rules.iter().filter(|rule| rule.selects_service(&candidate)) {
+    for rule in rules.iter().filter(|rule| selects(rule, service)) {
         if rule.edges.is_empty() {
             return Some(MayCall::All);
         }
@@ -91,11 +95,25 @@ fn may_call(service: &xds_local::Service, rules: &[Selection]) -> Option<MayCall
     is_selected.then_some(MayCall::Edges(edges))
 }
 
-fn offer(service: &xds_local::Service) -> Service {
-    let host = match service.is_kubernetes {
+/// Whether a rule is for a service, by the name that it has here or the one under which it is offered.
+fn selects(rule: &Selection, service: &xds_local::Service) -> bool {
+    let xds_local::Service { host, namespace, labels, .. } = service;
+    if labels.contains_key(IMPORTED_LABEL) {
+        return false;
+    }
+    let is_for = |host: &str| rule.selects_service(&Candidate { host, namespace, labels, edge: "" });
+    is_for(host) || service.is_kubernetes && is_for(&offered_host(service))
+}
+
+/// The name under which others know it.
+fn offered_host(service: &xds_local::Service) -> String {
+    match service.is_kubernetes {
         true => format!("{}.{}.{GLOBAL}", service.name, service.namespace),
         false => service.host.clone(),
-    };
+    }
+}
+
+fn offer(service: &xds_local::Service) -> Service {
     let ports = service.ports.iter().map(|port| {
         let name = port_name(&port.name, "port", port.number);
         Port { number: port.number, name, protocol: protocol(&port.protocol) }
@@ -105,7 +123,7 @@ fn offer(service: &xds_local::Service) -> Service {
         Port { number: port.number, name, protocol: Protocol::Udp }
     });
     Service {
-        host,
+        host: offered_host(service),
         namespace: service.namespace.clone(),
         ports: ports.chain(datagrams).collect(),
         labels: service.labels.clone(),
@@ -166,6 +184,22 @@ mod tests {
         let exported = &exports.table["ratings.shop.global"];
         assert_eq!(exported.ports, [(80, "outbound|80||ratings.shop.svc.cluster.local".into())]);
         assert_eq!((exports.clusters().count(), &exported.may_call), (2, &MayCall::All));
+    }
+
+    #[test]
+    fn a_rule_means_a_service_by_its_own_name_or_the_one_under_which_it_is_offered() {
+        let rule = |host: &str| [Selection { hosts: vec![host.to_owned()], ..Selection::default() }];
+        let services = [service("ratings.shop.svc.cluster.local", true), service("db.shop.example", false)];
+        let offered = |host: &str| {
+            let offered = exports(&services, &rule(host)).services;
+            offered.into_iter().map(|service| service.host).collect::<Vec<_>>()
+        };
+        for host in ["*.shop.global", "ratings.shop.global", "*.svc.cluster.local"] {
+            assert_eq!(offered(host), ["ratings.shop.global"], "{host}");
+        }
+        assert_eq!(offered("*.bank.global"), [""; 0]);
+        let rules = [rule("*.bank.global"), rule("*.shop.global"), rule("db.shop.global")].concat();
+        assert_eq!(idle_rules(&services, &rules).collect::<Vec<_>>(), [0, 2]);
     }
 
     #[test]

@@ -29,6 +29,7 @@ use self::services::{Remembered, Sources};
 use self::sink::ClusterSink;
 use self::write::{Gateway, Identity};
 use super::config::EdgeConfig;
+use super::control::Services;
 use super::import::Import;
 use crate::kubernetes::{Objects, follow, istio_kind};
 use crate::worker::vital;
@@ -52,7 +53,7 @@ pub struct KubernetesOptions {
 #[derive(Debug)]
 pub(super) struct Connected {
     /// What may be offered.
-    pub(super) services: watch::Receiver<Arc<[xds_local::Service]>>,
+    pub(super) services: watch::Receiver<Services>,
     /// Told what should be in the cluster.
     pub(super) imports: watch::Sender<Option<Vec<Import>>>,
     /// To be told what the control plane sends.
@@ -90,7 +91,7 @@ pub(super) async fn connect(
         domain: domain.clone(),
         config: config.clone(),
     };
-    let (offered, may_be_offered) = watch::channel(sources.now(&remembered).into());
+    let (offered, may_be_offered) = watch::channel(sources.now(&remembered));
     tasks.spawn(vital("services of the mesh", sources.follow(remembered, offered)));
 
     let (imports, wanted) = watch::channel(None);

@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use xds_local::Service;
 
 use super::super::config::EdgeConfig;
+use super::super::control::Services;
 use super::super::export::is_selected;
 use super::objects::{Entry, KubernetesService};
 use crate::kubernetes::{Key, Objects};
@@ -69,13 +70,13 @@ impl Remembered {
 
 impl Sources {
     /// Says what may be offered, whenever that changes.
-    pub(super) async fn follow(mut self, mut remembered: Remembered, offered: watch::Sender<Arc<[Service]>>) {
+    pub(super) async fn follow(mut self, mut remembered: Remembered, offered: watch::Sender<Services>) {
         loop {
             let services = self.now(&remembered);
-            remembered.keep(&services);
+            remembered.keep(&services.known);
             offered.send_if_modified(|before| {
-                let changed = **before != *services;
-                *before = services.into();
+                let changed = *before != services;
+                *before = services;
                 changed
             });
             let changed = tokio::select! {
@@ -91,15 +92,17 @@ impl Sources {
     }
 
     /// As of now. What the API server has not told yet is as it was before.
-    pub(super) fn now(&mut self, remembered: &Remembered) -> Vec<Service> {
+    pub(super) fn now(&mut self, remembered: &Remembered) -> Services {
         let before = |is_kubernetes: bool| {
             remembered.services.iter().filter(move |service| service.is_kubernetes == is_kubernetes).cloned()
         };
-        let mut all: Vec<Service> = match &*self.services.borrow_and_update() {
+        let (services, entries) = (self.services.borrow_and_update(), self.entries.borrow_and_update());
+        let are_all = services.is_some() && entries.is_some();
+        let mut all: Vec<Service> = match &*services {
             Some(services) => services.iter().map(|(key, service)| of_service(key, service, &self.domain)).collect(),
             None => before(true).collect(),
         };
-        match &*self.entries.borrow_and_update() {
+        match &*entries {
             Some(entries) => all.extend(entries.iter().flat_map(|((namespace, _), entry)| of_entry(namespace, entry))),
             None => all.extend(before(false)),
         }
@@ -109,7 +112,7 @@ impl Sources {
             let cluster = |number| format!("outbound|{number}||{}", service.host);
             service.has_endpoints = service.ports.iter().any(|port| available.contains(&cluster(port.number)));
         }
-        all
+        Services { known: all.into(), are_all }
     }
 }
 
@@ -202,7 +205,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let available = ["outbound|80||ratings.shop.svc.cluster.local"];
         let services = sources(all(vec![("ratings", ratings())]), entries, &available);
-        let services = { services }.now(&Remembered::open(folder.path()));
+        let services = { services }.now(&Remembered::open(folder.path())).known;
         let facts: Vec<_> =
             services.iter().map(|one| (one.host.as_str(), one.ports.len(), one.has_endpoints)).collect();
         assert_eq!(facts, [("ratings.shop.svc.cluster.local", 1, true), ("db.example", 1, false)]);
@@ -215,7 +218,7 @@ mod tests {
         let bare = service(json!({"metadata": {}, "spec": {"clusterIP": "10.96.0.1"}})).unwrap();
         let folder = tempfile::tempdir().unwrap();
         let mut sources = sources(all(vec![("bare", bare)]), Some(BTreeMap::new()), &[]);
-        assert_eq!(sources.now(&Remembered::open(folder.path())), []);
+        assert_eq!(*sources.now(&Remembered::open(folder.path())).known, []);
     }
 
     #[test]
@@ -223,14 +226,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut before = Remembered::open(folder.path());
         let known = sources(all(vec![("ratings", ratings())]), Some(BTreeMap::new()), &[]).now(&before);
-        before.keep(&known);
+        before.keep(&known.known);
         let again = Remembered::open(folder.path());
-        assert_eq!(sources(None, None, &[]).now(&again), known);
-        assert_eq!(sources(Some(BTreeMap::new()), None, &[]).now(&again), []);
+        assert_eq!(sources(None, None, &[]).now(&again), Services { are_all: false, ..known });
+        assert_eq!(sources(Some(BTreeMap::new()), None, &[]).now(&again), Services::default());
         let mut others = sources(None, None, &[]);
         others.config = exporting("bank");
-        assert_eq!(others.now(&again), [], "what is offered is said by the rules of now");
+        assert_eq!(others.now(&again), Services::default(), "what is offered is said by the rules of now");
         std::fs::write(folder.path().join(FILE), "[{").unwrap();
-        assert_eq!(sources(None, None, &[]).now(&Remembered::open(folder.path())), []);
+        assert_eq!(sources(None, None, &[]).now(&Remembered::open(folder.path())), Services::default());
     }
 }
