@@ -24,7 +24,7 @@ use tokio::time::Instant;
 
 use super::answer::answer;
 use super::callers::CallerRefusal;
-use super::counters::EdgeCounters;
+use super::counters::{EdgeCounters, Outgoing};
 use super::datagram::{self, Datagrams};
 use super::import::KnownEdges;
 use super::succession::Succession;
@@ -130,13 +130,12 @@ impl EdgeNode {
     /// # Errors
     /// There is no way to it, or it refuses.
     pub async fn connect(&self, destination: &Destination, caller: Option<&str>) -> Result<LinkStream, CallError> {
-        self.counters.outgoing_total.increment();
+        let counted = Outgoing::new(&self.counters);
         let Destination { edge, host, port } = destination;
         let caller = caller.unwrap_or(&self.workload).to_owned();
         let call = Call { host: host.to_string(), port: *port, caller, transport: Transport::Bytes };
         let connected = self.tunnels.connect(edge, CLASS, &call).await;
-        connected.inspect_err(|error| {
-            self.counters.outgoing_failed.increment();
+        connected.inspect(|_| counted.succeeded()).inspect_err(|error| {
             if matches!(error, CallError::Refused { outcome: Outcome::Forbidden, .. }) {
                 self.counters.outgoing_forbidden.increment();
             }
