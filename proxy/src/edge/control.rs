@@ -83,6 +83,7 @@ pub(super) enum Sink {
 }
 
 impl EdgeControl {
+    /// Goes on until it is aborted, unless it loses whoever says what is offered.
     pub(super) async fn run(mut self) {
         let mut services = Services::default();
         let mut exported = Exports::default();

@@ -30,9 +30,9 @@ use super::import::KnownEdges;
 use super::succession::Succession;
 use super::tables::{Destination, NoCluster, Tables, Way};
 use crate::telemetry::seldom::Seldom;
-use crate::worker::{Worker, vital};
+use crate::worker::{Worker, endless, vital};
 
-/// The class of traffic of connections, while there is but one.
+/// The class of traffic of connections; flows of datagrams have one of their own.
 const CLASS: u8 = 0;
 /// The worker that tells other edges what is offered here, and hears of theirs.
 const FIRST: usize = 0;
@@ -90,7 +90,7 @@ impl EdgeNode {
         let node = Node::new(name, Role::Edge, shard, share.limits.clone());
         tasks.spawn_local(vital("status", share.shards.add(node.clone())));
         let (tunnels, calls, taking) = Tunnels::new(node.clone(), share.identity.clone());
-        tasks.spawn_local(vital("tunnels of other edges", taking));
+        tasks.spawn_local(endless("tunnels of other edges", taking));
         let counters = worker.process.registry.register(EdgeCounters::new("overlay."));
         let edge = Rc::new(Self {
             tunnels,
@@ -102,7 +102,7 @@ impl EdgeNode {
             refused_callers: Seldom::default(),
             refused_clients: Seldom::default(),
         });
-        tasks.spawn_local(vital("calls of other edges", take_calls(worker.clone(), edge.clone(), calls)));
+        tasks.spawn_local(endless("calls of other edges", take_calls(worker.clone(), edge.clone(), calls)));
         let listening = datagram::listen(worker.clone(), edge.clone());
         let speaking = share.succession.clone();
         tasks.spawn_local(vital("datagrams", speaking.while_it_speaks(listening)));
@@ -114,8 +114,8 @@ impl EdgeNode {
             let (directory, exchange) = Directory::new(&node, share.identity.clone(), share.epoch);
             tasks.spawn_local(vital("announcements", exchange));
             tasks.spawn_local(vital("control socket", status(node.clone(), share.clone(), directory.clone())));
-            tasks.spawn_local(vital("directory", tell(directory.clone(), share.offer)));
-            tasks.spawn_local(vital("directory", hear(directory, share.known)));
+            tasks.spawn_local(vital("offers to other edges", tell(directory.clone(), share.offer)));
+            tasks.spawn_local(vital("known edges", hear(directory, share.known)));
         }
         (edge, tasks)
     }

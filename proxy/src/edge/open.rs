@@ -28,7 +28,7 @@ use super::sink_files::FileSink;
 use super::succession::Succession;
 use super::terminate::Entrances;
 use crate::telemetry::counter::Registry;
-use crate::worker::vital;
+use crate::worker::{endless, vital};
 
 /// The domain that a folder's Services have, Istio's default.
 const FOLDER_DOMAIN: &str = "cluster.local";
@@ -202,8 +202,8 @@ impl Edge {
 
     /// Follows what may be offered, what other edges offer, and what `edge.yaml` says of both.
     pub fn run(self, tasks: &mut JoinSet<()>) {
-        tasks.spawn(vital("edge.yaml", self.config.follow()));
-        tasks.spawn(vital("edge", self.control.run()));
+        tasks.spawn(endless("edge.yaml", self.config.follow()));
+        tasks.spawn(endless("edge", self.control.run()));
     }
 }
 

@@ -69,7 +69,7 @@ impl Remembered {
 }
 
 impl Sources {
-    /// Says what may be offered, whenever that changes.
+    /// Says what may be offered, whenever that changes, until it is aborted or loses whoever says what there is.
     pub(super) async fn follow(mut self, mut remembered: Remembered, offered: watch::Sender<Services>) {
         loop {
             let services = self.now(&remembered);

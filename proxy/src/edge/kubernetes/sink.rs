@@ -62,7 +62,7 @@ struct Try {
 }
 
 impl ClusterSink {
-    /// Until nobody says any more what should be there.
+    /// Goes on until it is aborted, unless nobody says any more what should be there.
     pub(super) async fn run(mut self) {
         let mut memory = Memory::default();
         loop {
