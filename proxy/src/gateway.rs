@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
-use overlay_wire::shard::WORKERS;
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
@@ -162,10 +161,9 @@ impl Gateway {
             drain: options.drain.drain_duration,
         };
         let registry = &process.registry;
-        if source.edge().is_some() && options.workers > usize::from(WORKERS) {
-            bail!("an edge has at most {WORKERS} workers: --concurrency {}", options.workers);
-        }
-        let surroundings = |tasks, events| Surroundings { succession: succession.clone(), registry, events, tasks };
+        let workers = options.workers;
+        let surroundings =
+            |tasks, events| Surroundings { workers, succession: succession.clone(), registry, events, tasks };
         let mut edge_share = None;
         let mut edge_problem = watch::channel(None).1;
         let (source, readiness, certificates) = match source {

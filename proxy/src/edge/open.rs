@@ -16,6 +16,7 @@ use xds_client::Event;
 use xds_client::ca::SpiffeId;
 
 use super::addresses::Addresses;
+use super::config::Setting;
 use super::config_file::ConfigFile;
 use super::control::{ADDRESSES, EdgeControl, Outputs, Services, Sink};
 use super::counters::ConfigCounters;
@@ -47,6 +48,7 @@ pub struct EdgeOptions {
 /// Parts of the gateway that an edge has to do with.
 #[derive(Debug)]
 pub(crate) struct Surroundings<'a> {
+    pub(crate) workers: usize,
     pub(crate) succession: Succession,
     pub(crate) registry: &'a Registry,
     /// Where resources of its own go to control.
@@ -99,7 +101,7 @@ impl Edge {
         services: watch::Receiver<Services>,
         surroundings: Surroundings<'_>,
     ) -> anyhow::Result<Self> {
-        let config = read_config(options, surroundings.registry).await?;
+        let config = read_config(options, &surroundings).await?;
         let member = Member::read(&options.state)?;
         let inputs = Inputs { config, member, services, domain: FOLDER_DOMAIN.to_owned() };
         Self::open(options, inputs, Sink::Folder(FileSink::new(folder)), surroundings)
@@ -115,8 +117,8 @@ impl Edge {
         cluster: &KubernetesOptions,
         mut surroundings: Surroundings<'_>,
     ) -> anyhow::Result<(Self, Availability)> {
+        let config = read_config(options, &surroundings).await?;
         let Surroundings { registry, tasks, .. } = &mut surroundings;
-        let config = read_config(options, registry).await?;
         let member = Member::read(&options.state)?;
         let edge = EdgeOfCluster {
             name: member.identity.peer().name(),
@@ -207,7 +209,8 @@ impl Edge {
     }
 }
 
-async fn read_config(options: &EdgeOptions, registry: &Registry) -> anyhow::Result<ConfigFile> {
-    let counters = registry.register(ConfigCounters::new("overlay."));
-    ConfigFile::open(&options.state, options.workload.is_some(), counters).await
+async fn read_config(options: &EdgeOptions, surroundings: &Surroundings<'_>) -> anyhow::Result<ConfigFile> {
+    let counters = surroundings.registry.register(ConfigCounters::new("overlay."));
+    let setting = Setting { has_control_plane: options.workload.is_some(), workers: surroundings.workers };
+    ConfigFile::open(&options.state, setting, counters).await
 }
