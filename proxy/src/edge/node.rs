@@ -206,7 +206,7 @@ async fn status(node: Rc<Node>, share: EdgeShare, directory: Rc<Directory>) {
             Reply::Status(Box::new(status))
         }
         Question::CreateToken { .. } | Question::Revoke { .. } | Question::Rotate => {
-            Reply::Refused("this is an edge: ask the hub that has the authority".to_owned())
+            Reply::Refused("this is an edge: ask a hub that has the authority".to_owned())
         }
     };
     control::serve(listener, answer).await;
