@@ -8,6 +8,7 @@ use overlay::catalogue::{AnnouncementError, Port, Protocol, Service};
 use overlay::identity::is_name;
 
 use super::config::{Candidate, Selection};
+use super::istio::{cluster_name, protocol};
 use super::labels::IMPORTED_LABEL;
 use super::refusals::Refusals;
 use super::tables::{Exported, MayCall};
@@ -50,7 +51,7 @@ pub(super) fn exports(known: &[xds_local::Service], rules: &[Selection]) -> Expo
             continue;
         }
         let connections = offered.ports.iter().filter(|port| port.protocol != Protocol::Udp);
-        let cluster = |port: &Port| (port.number, format!("outbound|{}||{}", port.number, service.host).into());
+        let cluster = |port: &Port| (port.number, cluster_name(port.number, &service.host).into());
         let datagrams = service.datagrams.iter().map(|port| (port.number, port.endpoints.as_slice().into()));
         let (ports, datagrams) = (connections.map(cluster).collect(), datagrams.collect());
         exports.table.insert(offered.host.clone(), Exported { ports, datagrams, may_call });
@@ -136,16 +137,6 @@ fn offer(service: &xds_local::Service) -> Service {
 fn port_name(name: &str, kind: &str, number: u16) -> String {
     let name = name.to_ascii_lowercase();
     if is_name(&name) { name } else { format!("{kind}-{number}") }
-}
-
-fn protocol(name: &str) -> Protocol {
-    match name {
-        "HTTP" => Protocol::Http,
-        "HTTP2" => Protocol::Http2,
-        "GRPC" => Protocol::Grpc,
-        "TLS" => Protocol::Tls,
-        _ => Protocol::Tcp,
-    }
 }
 
 #[cfg(test)]

@@ -22,6 +22,8 @@ mod datagram;
 mod export;
 mod hold;
 mod import;
+mod istio;
+mod known_file;
 mod kubernetes;
 mod labels;
 mod memory;

@@ -1,16 +1,17 @@
 //! The services of a cluster that may be offered to other edges.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
-use overlay::folder::replace_file;
 use tokio::sync::watch;
 use xds_local::Service;
 
 use super::super::config::EdgeConfig;
 use super::super::control::Services;
 use super::super::export::is_selected;
+use super::super::istio::cluster_name;
+use super::super::known_file::KnownFile;
 use super::objects::{Entry, KubernetesService};
 use crate::kubernetes::{Key, Objects};
 
@@ -33,37 +34,23 @@ pub(super) struct Sources {
 /// The file with those that were known before.
 #[derive(Debug)]
 pub(super) struct Remembered {
-    path: PathBuf,
+    file: KnownFile,
     services: Vec<Service>,
 }
 
 impl Remembered {
     /// Of an edge's folder. A file that cannot be read is as none: the API server tells all of it again.
     pub(super) fn open(folder: &Path) -> Self {
-        let path = folder.join(FILE);
-        let services = match std::fs::read(&path) {
-            Ok(bytes) => serde_json::from_slice(&bytes).unwrap_or_else(|error| {
-                tracing::warn!("{} is of no use: {error}", path.display());
-                Vec::new()
-            }),
-            Err(_) => Vec::new(),
-        };
-        Self { path, services }
+        let file = KnownFile::new(folder, FILE);
+        Self { services: file.read(), file }
     }
 
     fn keep(&mut self, services: &[Service]) {
         // Who has endpoints is told by whoever has them, even after a restart.
         let services: Vec<Service> =
             services.iter().map(|service| Service { has_endpoints: false, ..service.clone() }).collect();
-        if self.services == services {
-            return;
-        }
-        let written =
-            serde_json::to_vec(&services).map_err(Into::into).and_then(|bytes| replace_file(&self.path, &bytes));
-        match written {
-            Ok(()) => self.services = services,
-            // It only matters at the next start.
-            Err(error) => tracing::warn!("cannot write {}: {error}", self.path.display()),
+        if self.services != services && self.file.write(&services) {
+            self.services = services;
         }
     }
 }
@@ -109,8 +96,9 @@ impl Sources {
         let (available, config) = (self.available.borrow_and_update(), self.config.borrow_and_update());
         all.retain(|service| !service.ports.is_empty() && is_selected(service, &config.export));
         for service in &mut all {
-            let cluster = |number| format!("outbound|{number}||{}", service.host);
-            service.has_endpoints = service.ports.iter().any(|port| available.contains(&cluster(port.number)));
+            let host = &service.host;
+            service.has_endpoints =
+                service.ports.iter().any(|port| available.contains(&cluster_name(port.number, host)));
         }
         Services { known: all.into(), are_all }
     }
