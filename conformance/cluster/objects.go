@@ -85,6 +85,16 @@ func (c *Clients) applyOne(ctx context.Context, object *unstructured.Unstructure
 	return err
 }
 
+// DryRun asks what would become of an object if it were applied: the API server and its webhooks look at it, and nothing is kept.
+func (c *Clients) DryRun(ctx context.Context, object *unstructured.Unstructured) (*unstructured.Unstructured, error) {
+	resource, err := c.resource(object)
+	if err != nil {
+		return nil, err
+	}
+	options := metav1.ApplyOptions{FieldManager: fieldManager, Force: true, DryRun: []string{metav1.DryRunAll}}
+	return resource.Apply(ctx, object.GetName(), object, options)
+}
+
 // Delete removes the objects in reverse order; those that are gone already are no error.
 func (c *Clients) Delete(ctx context.Context, objects []*unstructured.Unstructured) error {
 	for i := len(objects) - 1; i >= 0; i-- {

@@ -39,6 +39,7 @@ var checks = []struct {
 	{"merged with a Service: pods first, then edges; it stays younger", (*Suite).merge},
 	{"traffic goes on while the API server is away", (*Suite).away},
 	{"a right that is missing is named", (*Suite).forbidden},
+	{"the example of an edge in a cluster is taken and injected", (*Suite).example},
 	{"a restart while API server, istiod and hub are away", (*Suite).restart},
 }
 

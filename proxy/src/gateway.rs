@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
-use overlay_wire::shard::WORKERS;
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
@@ -113,6 +112,8 @@ pub struct Gateway {
     signals: Signals,
     /// Ends with the gateway.
     _certificates: Option<CertificateClient>,
+    /// Those of the edge. None of them may end by itself, so they are aborted before anything that they follow.
+    edge: JoinSet<()>,
     /// Control and its helpers; aborted when dropped.
     _tasks: JoinSet<()>,
 }
@@ -137,7 +138,7 @@ impl Gateway {
         // Bound before anything else starts, so that a second process stops here.
         let ports = Ports::bind(&options.servers, inherited.own)?;
         let sockets = SocketTable::inheriting(inherited.listeners);
-        let mut tasks = JoinSet::new();
+        let (mut tasks, mut edge_tasks) = (JoinSet::new(), JoinSet::new());
         if let Some(edge) = source.edge() {
             tasks.spawn(hold(&edge.state, drain.subscribe())?);
         }
@@ -160,10 +161,9 @@ impl Gateway {
             drain: options.drain.drain_duration,
         };
         let registry = &process.registry;
-        if source.edge().is_some() && options.workers > usize::from(WORKERS) {
-            bail!("an edge has at most {WORKERS} workers: --concurrency {}", options.workers);
-        }
-        let surroundings = |tasks, events| Surroundings { succession: succession.clone(), registry, events, tasks };
+        let workers = options.workers;
+        let surroundings =
+            |tasks, events| Surroundings { workers, succession: succession.clone(), registry, events, tasks };
         let mut edge_share = None;
         let mut edge_problem = watch::channel(None).1;
         let (source, readiness, certificates) = match source {
@@ -171,12 +171,12 @@ impl Gateway {
                 let readiness = Readiness::of([CLUSTERS, LISTENERS]);
                 let mut availability = None;
                 if let Some((options, cluster)) = edge.as_deref() {
-                    let surroundings = surroundings(&mut tasks, event_sender.clone());
+                    let surroundings = surroundings(&mut edge_tasks, event_sender.clone());
                     let (edge, observer) = Edge::of_cluster(options, cluster, surroundings).await?;
                     session.needed_clusters = edge.offered();
                     availability = Some(observer);
                     (edge_share, edge_problem) = (Some(edge.share()), edge.problem());
-                    edge.run(&mut tasks);
+                    edge.run(&mut edge_tasks);
                 }
                 let (session, batches) = Session::spawn(*session);
                 let forward = forward(batches, event_sender, readiness.clone(), availability);
@@ -194,7 +194,7 @@ impl Gateway {
                 let (services, defined) = watch::channel(Services::default());
                 let edge = match edge {
                     Some(options) => {
-                        let surroundings = surroundings(&mut tasks, event_sender.clone());
+                        let surroundings = surroundings(&mut edge_tasks, event_sender.clone());
                         Some(Edge::of_folder(&options, &folder.directory, defined, surroundings).await?)
                     }
                     None => None,
@@ -204,7 +204,7 @@ impl Gateway {
                 let held = local::start(folder, event_sender, side, move || first.done(FOLDER), &mut tasks).await?;
                 if let Some(edge) = edge {
                     (edge_share, edge_problem) = (Some(edge.share()), edge.problem());
-                    edge.run(&mut tasks);
+                    edge.run(&mut edge_tasks);
                 }
                 (Source::Local(held), readiness, None)
             }
@@ -257,7 +257,18 @@ impl Gateway {
         let accept_loops = workers.accept_loops();
         let estate = Estate { admin: admin.clone(), sockets, ports, accept_loops, events: waiting_events };
         let settings = options.drain;
-        Ok(Self { admin, place, estate, settings, workers, quit, signals, _certificates: certificates, _tasks: tasks })
+        Ok(Self {
+            admin,
+            place,
+            estate,
+            settings,
+            workers,
+            quit,
+            signals,
+            _certificates: certificates,
+            edge: edge_tasks,
+            _tasks: tasks,
+        })
     }
 
     /// What the admin interface looks at.
@@ -298,6 +309,7 @@ impl Gateway {
     /// A worker thread has panicked or does not end.
     pub async fn stop(self) -> anyhow::Result<()> {
         let failed = self.workers.stop(STOP_DEADLINE).await;
+        drop(self.edge);
         let admin = self.admin;
         let logs = admin.logs.clone();
         let on_disk = async {

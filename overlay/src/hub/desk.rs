@@ -131,7 +131,7 @@ impl Desk {
     }
 
     fn not_the_authority(&self) -> Reply {
-        Reply::Refused(format!("hub {} has not the authority: ask the hub that founded the overlay", self.node.name()))
+        Reply::Refused(format!("hub {} has not the authority: ask a hub that has it", self.node.name()))
     }
 
     pub(super) async fn take_leave(&self) {

@@ -1,4 +1,4 @@
-//! The hub that has the authority of its overlay: found in its store, or made by the first start with an empty folder.
+//! A hub that has the authority of its overlay: found in its store, or made by the first start with an empty folder.
 
 use std::rc::Rc;
 use std::sync::Arc;

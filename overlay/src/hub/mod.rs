@@ -1,4 +1,4 @@
-//! A hub: it relays what edges say to each other, and one of them has the authority.
+//! A hub: it relays what edges say to each other, and may have the authority.
 
 mod desk;
 mod following;

@@ -48,7 +48,7 @@ impl Default for Limits {
             kept: Budget::new(32 * 1024 * 1024),
             kept_per_edge: 4 * 1024 * 1024,
             undelivered: Duration::from_secs(300),
-            links_per_peer: 64,
+            links_per_peer: 128,
             hello_within: Duration::from_secs(5),
             beginnings_per_peer: 512,
             begin_within: Duration::from_secs(10),

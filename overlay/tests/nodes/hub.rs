@@ -107,7 +107,7 @@ async fn only_nodes_that_there_are_can_be_revoked_and_only_by_the_authority() {
         for (at, peer, why) in [
             (&site, edge("nobody"), "there is no edge nobody of tenant acme"),
             (&site, hub("h"), "hub h has the authority itself"),
-            (&other, edge("a"), "hub h2 has not the authority: ask the hub that founded the overlay"),
+            (&other, edge("a"), "hub h2 has not the authority: ask a hub that has it"),
         ] {
             assert_eq!(revoke(at, peer).await, Reply::Refused(why.into()));
         }

@@ -10,7 +10,7 @@ use super::operator::{NodeArguments, ask};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// Folder of the hub that founded the overlay, which must be running on this machine.
+    /// Folder of a hub that has the authority, which must be running on this machine.
     #[arg(long, value_name = "DIR")]
     state: PathBuf,
 

@@ -18,7 +18,7 @@ pub(super) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Make a token, and print it. It is good once. Asks the hub that founded the overlay, which must be running on this machine.
+    /// Make a token, and print it. It is good once. Asks a hub that has the authority, which must be running on this machine.
     Create(Create),
 }
 

@@ -14,6 +14,7 @@ use xds_client::session::{HeldResource, held};
 use xds_client::{Event, ResourceType};
 use xds_local::{Changes, Generated, LocalControlPlane, Options, Problem, Watch};
 
+use crate::edge::Services;
 use crate::worker::vital;
 
 /// Which folder, and what of it.
@@ -88,7 +89,7 @@ struct LocalSource {
 #[derive(Debug)]
 pub struct EdgeSide {
     /// Told the services that the folder defines.
-    pub services: watch::Sender<Arc<[xds_local::Service]>>,
+    pub(crate) services: watch::Sender<Services>,
     /// Clusters that are needed although no route leads to them.
     pub offered: watch::Receiver<BTreeSet<String>>,
 }
@@ -133,7 +134,7 @@ impl LocalSource {
         report("loaded with warnings", &generated.warnings);
         let changes = generated.changes_since(self.current.as_ref());
         self.status.send_modify(|status| status.problems.clear());
-        self.edge.services.send_replace(generated.services.as_slice().into());
+        self.edge.services.send_replace(Services { known: generated.services.as_slice().into(), are_all: true });
         for kind in ResourceType::ALL {
             let (resources, removed) = of_kind(&changes, kind);
             if resources.is_empty() && removed.is_empty() {

@@ -9,6 +9,7 @@ use overlay::node::Place;
 use overlay::tunnel::Incoming;
 use overlay_wire::call::{Call, Outcome};
 
+use super::counters::EdgeCounters;
 use super::node::EdgeNode;
 use super::tables::NoCluster;
 use crate::io::Stream;
@@ -96,17 +97,21 @@ async fn connect(
         Ok(chosen) => chosen.connect(None).await,
         Err(failure) => Err(failure),
     };
-    let upstream = connected.map_err(|failure| {
-        counters.incoming_unreachable.increment();
-        match failure {
-            Failure::Overflow => Refusal::new(Outcome::Overloaded, "the circuit breaker is open"),
-            Failure::Connect(reason) => Refusal::new(Outcome::Unreachable, reason),
-            Failure::NoCluster | Failure::NoHealthyUpstream => {
-                Refusal::new(Outcome::Unreachable, "no healthy endpoint")
-            }
+    Ok((place, connected.map_err(|failure| not_connected(counters, failure))?))
+}
+
+/// Counts a call that got as far as its service, and no further.
+fn not_connected(counters: &EdgeCounters, failure: Failure) -> Refusal {
+    let reason = match failure {
+        Failure::Overflow => {
+            counters.incoming_overloaded.increment();
+            return Refusal::new(Outcome::Overloaded, "the circuit breaker is open");
         }
-    })?;
-    Ok((place, upstream))
+        Failure::Connect(reason) => reason,
+        Failure::NoCluster | Failure::NoHealthyUpstream => "no healthy endpoint".to_owned(),
+    };
+    counters.incoming_unreachable.increment();
+    Refusal::new(Outcome::Unreachable, reason)
 }
 
 /// Refuses a call because of who makes it.
@@ -144,4 +149,18 @@ async fn relay(worker: &Worker, stream: LinkStream, mut upstream: Upstream, byte
     copy(&mut stream, other_side, &worker.io, &limits, moved, |_| Poll::Pending).await;
     alarm.set_after(Some(LONGEST_FLUSH));
     flush(&stream, other_side, &alarm).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_other_edge_is_told_is_what_is_counted() {
+        let counters = EdgeCounters::new("overlay.");
+        let told = [Failure::Overflow, Failure::Connect("refused".to_owned()), Failure::NoHealthyUpstream]
+            .map(|failure| not_connected(&counters, failure).outcome);
+        assert_eq!(told, [Outcome::Overloaded, Outcome::Unreachable, Outcome::Unreachable]);
+        assert_eq!((counters.incoming_overloaded.get(), counters.incoming_unreachable.get()), (1, 2));
+    }
 }

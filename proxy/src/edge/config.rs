@@ -14,6 +14,8 @@ const IMPORT_ADDRESSES: &str = "127.98.0.0/16";
 
 /// Each is a link to each hub from each worker.
 const MOST_UPLINKS: usize = 8;
+/// Links of all workers to a hub. It takes twice as many of an edge, whose next process has as many while it takes over.
+const MOST_LINKS: usize = 64;
 
 /// What the file says.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -88,6 +90,13 @@ pub struct Selection {
     pub merge_with_local: bool,
 }
 
+/// What is known of an edge that its file does not say.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Setting {
+    pub(super) has_control_plane: bool,
+    pub(super) workers: usize,
+}
+
 /// A range of addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
@@ -144,11 +153,19 @@ impl EdgeConfig {
 }
 
 impl EdgeConfig {
-    /// Whether an edge can be so that has a control plane, or none.
+    /// Whether an edge can be so.
     ///
     /// # Errors
     /// Names the field that cannot be.
-    pub(super) fn check_for(&self, has_control_plane: bool) -> Result<(), String> {
+    pub(super) fn check_for(&self, setting: &Setting) -> Result<(), String> {
+        let Setting { has_control_plane, workers } = *setting;
+        let uplinks = self.uplinks.len().max(1);
+        if workers.saturating_mul(uplinks) > MOST_LINKS {
+            return Err(format!(
+                "{workers} workers (--concurrency) with {uplinks} addresses each (uplinks) are {} links to every hub: there may be {MOST_LINKS}",
+                workers.saturating_mul(uplinks)
+            ));
+        }
         if has_control_plane {
             return Ok(());
         }

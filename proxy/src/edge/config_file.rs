@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use xds_client::small_file;
 
-use super::config::EdgeConfig;
+use super::config::{EdgeConfig, Setting};
 use super::counters::ConfigCounters;
 
 /// The file, in the edge's folder.
@@ -27,7 +27,7 @@ type Content = Result<String, String>;
 #[derive(Debug)]
 pub(super) struct ConfigFile {
     path: PathBuf,
-    has_control_plane: bool,
+    setting: Setting,
     /// What the last look has shown, and since when that is so.
     shown: (Content, Instant),
     /// What was last put in force, or refused.
@@ -42,25 +42,13 @@ impl ConfigFile {
     ///
     /// # Errors
     /// It cannot be read, or says what cannot be.
-    pub(super) async fn open(
-        folder: &Path,
-        has_control_plane: bool,
-        counters: Arc<ConfigCounters>,
-    ) -> anyhow::Result<Self> {
+    pub(super) async fn open(folder: &Path, setting: Setting, counters: Arc<ConfigCounters>) -> anyhow::Result<Self> {
         let path = folder.join(FILE);
         let content = read(&path).await;
-        let config = content.clone().and_then(|text| parse(&path, &text, has_control_plane));
+        let config = content.clone().and_then(|text| parse(&path, &text, &setting));
         let current = watch::Sender::new(Arc::new(config.map_err(anyhow::Error::msg)?));
         let shown = (content.clone(), Instant::now());
-        Ok(Self {
-            path,
-            has_control_plane,
-            shown,
-            judged: content,
-            current,
-            problem: watch::Sender::default(),
-            counters,
-        })
+        Ok(Self { path, setting, shown, judged: content, current, problem: watch::Sender::default(), counters })
     }
 
     /// What is in force.
@@ -100,7 +88,7 @@ impl ConfigFile {
         self.judged.clone_from(&self.shown.0);
         let before = self.current.borrow().clone();
         let read = self.judged.clone().and_then(|text| {
-            let config = parse(&self.path, &text, self.has_control_plane)?;
+            let config = parse(&self.path, &text, &self.setting)?;
             config.check_after(&before).map_err(|reason| named(&self.path, &reason))?;
             Ok(config)
         });
@@ -127,8 +115,8 @@ async fn read(path: &Path) -> Content {
     String::from_utf8(bytes).map_err(|error| named(path, &error.to_string()))
 }
 
-fn parse(path: &Path, text: &str, has_control_plane: bool) -> Result<EdgeConfig, String> {
-    let config = EdgeConfig::parse(text).and_then(|config| config.check_for(has_control_plane).map(|()| config));
+fn parse(path: &Path, text: &str, setting: &Setting) -> Result<EdgeConfig, String> {
+    let config = EdgeConfig::parse(text).and_then(|config| config.check_for(setting).map(|()| config));
     config.map_err(|reason| named(path, &reason))
 }
 

@@ -9,16 +9,18 @@ use std::time::Duration;
 use overlay::catalogue::Offer;
 use overlay::uplink::Uplink;
 use tokio::sync::watch;
+use tokio::time::Instant;
 use xds_client::ca::SpiffeId;
 
 use super::addresses::Addresses;
 use super::callers::Callers;
 use super::config::EdgeConfig;
 use super::datagram::{DatagramTables, Here};
-use super::export::{Exports, exports};
-use super::import::{Import, KnownEdges, Wanted, destinations, imports};
+use super::export::{Exports, exports, idle_rules};
+use super::import::{Import, Imports, KnownEdges, Wanted, destinations, imports};
 use super::labels::IMPORTED_LABEL;
 use super::memory::Memory;
+use super::refusals::RefusalLog;
 use super::sink_files::FileSink;
 use super::succession::Succession;
 use super::tables::Tables;
@@ -30,7 +32,12 @@ pub(super) const ADDRESSES: &str = "addresses.json";
 const TRY_AGAIN: Duration = Duration::from_secs(5);
 
 /// Services that may be offered.
-pub(crate) type Services = Arc<[xds_local::Service]>;
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Services {
+    pub(crate) known: Arc<[xds_local::Service]>,
+    /// Whoever has them has said all.
+    pub(crate) are_all: bool,
+}
 
 /// What follows everything that concerns an edge, and tells everybody what comes of it.
 #[derive(Debug)]
@@ -40,6 +47,8 @@ pub(super) struct EdgeControl {
     pub(super) succession: Succession,
     pub(super) name: String,
     pub(super) locality: String,
+    /// The end of names of Services: `cluster.local`.
+    pub(super) domain: String,
     /// Who it is in its mesh, if a control plane says so.
     pub(super) workload: Option<SpiffeId>,
     /// What is in force of `edge.yaml`.
@@ -52,6 +61,7 @@ pub(super) struct EdgeControl {
     pub(super) hubs: Vec<String>,
     pub(super) outputs: Outputs,
     pub(super) entrances: Entrances,
+    pub(super) refusals: RefusalLog,
 }
 
 /// What it tells others.
@@ -73,6 +83,7 @@ pub(super) enum Sink {
 }
 
 impl EdgeControl {
+    /// Goes on until it is aborted, unless it loses whoever says what is offered.
     pub(super) async fn run(mut self) {
         let mut services = Services::default();
         let mut exported = Exports::default();
@@ -92,13 +103,20 @@ impl EdgeControl {
                 (self.services.borrow_and_update().clone(), self.config.borrow_and_update().clone());
             if current != services || !Arc::ptr_eq(&wanted_config, &config) {
                 (services, config) = (current, wanted_config);
-                exported = self.export(&services, &config);
+                exported = self.export(&services.known, &config);
+                if services.are_all {
+                    for at in idle_rules(&services.known, &config.export) {
+                        exported.refused.note(format!("export[{at}] of edge.yaml selects no service"));
+                    }
+                }
             }
             let heard = self.known.borrow_and_update().clone();
             let edges = if speaks { self.memory.with(&heard) } else { self.memory.remembered() };
-            let taken_hosts = self.taken_hosts(&services);
-            let wanted = Wanted { own: &self.name, rules: &config.import, taken_hosts: &taken_hosts };
-            let wanted = imports(&edges, &wanted, &mut self.addresses);
+            let taken_hosts = self.taken_hosts(&services.known);
+            let (own, domain) = (&self.name, &self.domain);
+            let wanted = Wanted { own, rules: &config.import, taken_hosts: &taken_hosts, domain };
+            let Imports { services: wanted, refused } = imports(&edges, &wanted, &mut self.addresses);
+            let say_again = self.refusals.say(&refused.and(&exported.refused));
             self.addresses.settle();
             self.publish(&exported, &wanted, &edges, &config);
             let trust_domain = self.trust_domain(&config).to_owned();
@@ -117,6 +135,7 @@ impl EdgeControl {
                 Ok(()) = self.known.changed() => {}
                 Ok(()) = self.succession.phase.changed() => {}
                 () = self.memory.fades(), if speaks => {}
+                () = sleep_until(say_again) => {}
                 () = tokio::time::sleep(TRY_AGAIN), if speaks && imported.is_none() => {}
             }
         }
@@ -125,7 +144,7 @@ impl EdgeControl {
     /// Says what is offered as of now.
     pub(super) fn begin(&self) {
         let (services, config) = (self.services.borrow(), self.config.borrow());
-        self.export(&services, &config);
+        self.export(&services.known, &config);
     }
 
     /// Goes on with what the process before has left in the folder.
@@ -219,6 +238,14 @@ impl EdgeControl {
             Err(error) => tracing::error!("imports are not changed: cannot write {error}"),
         }
         written.is_ok()
+    }
+}
+
+/// At a time, if there is one.
+pub(super) async fn sleep_until(time: Option<Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -1,5 +1,7 @@
 //! Counters of the overlay.
 
+use std::cell::Cell;
+
 use crate::telemetry::counter::counters;
 
 counters! {
@@ -7,7 +9,7 @@ counters! {
     pub struct EdgeCounters {
         /// Connections to services of other edges.
         outgoing_total: Counter,
-        /// Those that did not come about.
+        /// Those that did not come about, in the time that they were waited for.
         outgoing_failed: Counter,
         /// Those of them that the other edge refused because of the caller.
         outgoing_forbidden: Counter,
@@ -45,7 +47,7 @@ counters! {
         incoming_not_to_edge: Counter,
         /// Those of a caller for whom the edge may not speak.
         incoming_forbidden: Counter,
-        /// Those of an edge that had too many.
+        /// Those of an edge that had too many, or of a service whose circuit breaker is open.
         incoming_overloaded: Counter,
         /// Those that no endpoint could be found for.
         incoming_unreachable: Counter,
@@ -59,5 +61,31 @@ counters! {
         configuration_loaded: Counter,
         /// How often it was refused, and what was in force stayed so.
         configuration_rejected: Counter,
+    }
+}
+
+/// A connection to a service of another edge that does not exist yet. It has failed unless it has succeeded: whoever waits for it may have waited for
+/// too long, and gone.
+pub(super) struct Outgoing<'c> {
+    counters: &'c EdgeCounters,
+    succeeded: Cell<bool>,
+}
+
+impl<'c> Outgoing<'c> {
+    pub(super) fn new(counters: &'c EdgeCounters) -> Self {
+        counters.outgoing_total.increment();
+        Self { counters, succeeded: Cell::new(false) }
+    }
+
+    pub(super) fn succeeded(&self) {
+        self.succeeded.set(true);
+    }
+}
+
+impl Drop for Outgoing<'_> {
+    fn drop(&mut self) {
+        if !self.succeeded.get() {
+            self.counters.outgoing_failed.increment();
+        }
     }
 }

@@ -4,11 +4,13 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use hashbrown::HashMap;
-use overlay::catalogue::{Port, Protocol, Service};
+use overlay::catalogue::{AnnouncementError, Port, Protocol, Service};
 use overlay::identity::is_name;
 
 use super::config::{Candidate, Selection};
+use super::istio::{cluster_name, protocol};
 use super::labels::IMPORTED_LABEL;
+use super::refusals::Refusals;
 use super::tables::{Exported, MayCall};
 
 /// The end of the name under which others know a Service of Kubernetes: its own name may be that of another one elsewhere.
@@ -20,6 +22,8 @@ pub(super) struct Exports {
     pub(super) services: Vec<Service>,
     /// By host.
     pub(super) table: HashMap<String, Exported>,
+    /// What is not, although a rule selects it.
+    pub(super) refused: Refusals,
 }
 
 impl Exports {
@@ -39,21 +43,38 @@ pub(super) fn exports(known: &[xds_local::Service], rules: &[Selection]) -> Expo
             continue; // of UDP, and nobody answers
         }
         if let Err(error) = offered.check() {
-            tracing::warn!(host = service.host, "cannot be offered to other edges: {error}");
+            exports.refused.offer(&service.host, format!("services are not offered: {}", problem(error)));
             continue;
         }
         if exports.services.iter().any(|other| other.host == offered.host) {
-            tracing::warn!(host = service.host, "is not offered: there is another {}", offered.host);
+            exports.refused.offer(&service.host, "services are not offered: another one has their name");
             continue;
         }
         let connections = offered.ports.iter().filter(|port| port.protocol != Protocol::Udp);
-        let cluster = |port: &Port| (port.number, format!("outbound|{}||{}", port.number, service.host).into());
+        let cluster = |port: &Port| (port.number, cluster_name(port.number, &service.host).into());
         let datagrams = service.datagrams.iter().map(|port| (port.number, port.endpoints.as_slice().into()));
         let (ports, datagrams) = (connections.map(cluster).collect(), datagrams.collect());
         exports.table.insert(offered.host.clone(), Exported { ports, datagrams, may_call });
         exports.services.push(offered);
     }
     exports
+}
+
+/// The same for all services that have it.
+fn problem(error: AnnouncementError) -> String {
+    match error {
+        AnnouncementError::Field { field, problem, .. } => format!("{field} {problem}"),
+        AnnouncementError::Unreadable(reason) => reason,
+    }
+}
+
+/// Rules that select nothing at all, by their places.
+pub(super) fn idle_rules<'a>(
+    known: &'a [xds_local::Service],
+    rules: &'a [Selection],
+) -> impl Iterator<Item = usize> + 'a {
+    let is_idle = |rule: &Selection| !known.iter().any(|service| selects(rule, service));
+    rules.iter().enumerate().filter(move |(_, rule)| is_idle(rule)).map(|(at, _)| at)
 }
 
 /// Whether any rule selects it.
@@ -63,14 +84,9 @@ pub(super) fn is_selected(service: &xds_local::Service, rules: &[Selection]) -> 
 
 /// Who may call it by the rules that select it; `None` if none does.
 fn may_call(service: &xds_local::Service, rules: &[Selection]) -> Option<MayCall> {
-    let xds_local::Service { host, namespace, labels, .. } = service;
-    if labels.contains_key(IMPORTED_LABEL) {
-        return None;
-    }
-    let candidate = Candidate { host, namespace, labels, edge: "" };
     let mut edges = BTreeSet::new();
     let mut is_selected = false;
-    for rule in rules.iter().filter(|rule| rule.selects_service(&candidate)) {
+    for rule in rules.iter().filter(|rule| selects(rule, service)) {
         if rule.edges.is_empty() {
             return Some(MayCall::All);
         }
@@ -80,11 +96,25 @@ fn may_call(service: &xds_local::Service, rules: &[Selection]) -> Option<MayCall
     is_selected.then_some(MayCall::Edges(edges))
 }
 
-fn offer(service: &xds_local::Service) -> Service {
-    let host = match service.is_kubernetes {
+/// Whether a rule is for a service, by the name that it has here or the one under which it is offered.
+fn selects(rule: &Selection, service: &xds_local::Service) -> bool {
+    let xds_local::Service { host, namespace, labels, .. } = service;
+    if labels.contains_key(IMPORTED_LABEL) {
+        return false;
+    }
+    let is_for = |host: &str| rule.selects_service(&Candidate { host, namespace, labels, edge: "" });
+    is_for(host) || service.is_kubernetes && is_for(&offered_host(service))
+}
+
+/// The name under which others know it.
+fn offered_host(service: &xds_local::Service) -> String {
+    match service.is_kubernetes {
         true => format!("{}.{}.{GLOBAL}", service.name, service.namespace),
         false => service.host.clone(),
-    };
+    }
+}
+
+fn offer(service: &xds_local::Service) -> Service {
     let ports = service.ports.iter().map(|port| {
         let name = port_name(&port.name, "port", port.number);
         Port { number: port.number, name, protocol: protocol(&port.protocol) }
@@ -94,7 +124,7 @@ fn offer(service: &xds_local::Service) -> Service {
         Port { number: port.number, name, protocol: Protocol::Udp }
     });
     Service {
-        host,
+        host: offered_host(service),
         namespace: service.namespace.clone(),
         ports: ports.chain(datagrams).collect(),
         labels: service.labels.clone(),
@@ -107,16 +137,6 @@ fn offer(service: &xds_local::Service) -> Service {
 fn port_name(name: &str, kind: &str, number: u16) -> String {
     let name = name.to_ascii_lowercase();
     if is_name(&name) { name } else { format!("{kind}-{number}") }
-}
-
-fn protocol(name: &str) -> Protocol {
-    match name {
-        "HTTP" => Protocol::Http,
-        "HTTP2" => Protocol::Http2,
-        "GRPC" => Protocol::Grpc,
-        "TLS" => Protocol::Tls,
-        _ => Protocol::Tcp,
-    }
 }
 
 #[cfg(test)]
@@ -155,6 +175,22 @@ mod tests {
         let exported = &exports.table["ratings.shop.global"];
         assert_eq!(exported.ports, [(80, "outbound|80||ratings.shop.svc.cluster.local".into())]);
         assert_eq!((exports.clusters().count(), &exported.may_call), (2, &MayCall::All));
+    }
+
+    #[test]
+    fn a_rule_means_a_service_by_its_own_name_or_the_one_under_which_it_is_offered() {
+        let rule = |host: &str| [Selection { hosts: vec![host.to_owned()], ..Selection::default() }];
+        let services = [service("ratings.shop.svc.cluster.local", true), service("db.shop.example", false)];
+        let offered = |host: &str| {
+            let offered = exports(&services, &rule(host)).services;
+            offered.into_iter().map(|service| service.host).collect::<Vec<_>>()
+        };
+        for host in ["*.shop.global", "ratings.shop.global", "*.svc.cluster.local"] {
+            assert_eq!(offered(host), ["ratings.shop.global"], "{host}");
+        }
+        assert_eq!(offered("*.bank.global"), [""; 0]);
+        let rules = [rule("*.bank.global"), rule("*.shop.global"), rule("db.shop.global")].concat();
+        assert_eq!(idle_rules(&services, &rules).collect::<Vec<_>>(), [0, 2]);
     }
 
     #[test]
@@ -205,5 +241,12 @@ mod tests {
         let exports = exports(&[imported, odd, service("ratings.shop.svc.cluster.local", true), twice], &all());
         assert_eq!(exports.services.len(), 1);
         assert_eq!(exports.clusters().count(), 1);
+        assert_eq!(exports.refused.count(None), [1, 1]);
+    }
+
+    #[test]
+    fn services_that_cannot_be_offered_for_one_reason_are_told_together() {
+        let odd = ["a_b.example", "c_d.example"].map(|host| service(host, false));
+        assert_eq!(exports(&odd, &all()).refused.count(None), [2]);
     }
 }

@@ -1,20 +1,21 @@
 //! What other edges offered before this start: they are called at once, not only when a hub has told of them again.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use overlay::catalogue::{Announcement, LIFETIME};
-use overlay::folder::replace_file;
 use tokio::time::Instant;
 
 use super::import::KnownEdges;
+use super::known_file::KnownFile;
 
 /// The file in the edge's folder.
 const FILE: &str = "known-edges.json";
+
 /// Edges that were known before, and the file that remembers those of now.
 #[derive(Debug)]
 pub(super) struct Memory {
-    path: PathBuf,
+    file: KnownFile,
     remembered: Vec<(String, Arc<Announcement>)>,
     /// Who was not heard of until then is gone.
     until: Instant,
@@ -24,18 +25,12 @@ pub(super) struct Memory {
 impl Memory {
     /// Of a folder. A file that cannot be read is as none: hubs tell all of it again.
     pub(super) fn open(folder: &Path) -> Self {
-        let path = folder.join(FILE);
-        let remembered: Vec<(String, Announcement)> = match std::fs::read(&path) {
-            Ok(bytes) => serde_json::from_slice(&bytes).unwrap_or_else(|error| {
-                tracing::warn!("{} is of no use: {error}", path.display());
-                Vec::new()
-            }),
-            Err(_) => Vec::new(),
-        };
+        let file = KnownFile::new(folder, FILE);
+        let remembered: Vec<(String, Announcement)> = file.read();
         let remembered: Vec<_> =
             remembered.into_iter().map(|(edge, announcement)| (edge, Arc::new(announcement))).collect();
         let kept = remembered.as_slice().into();
-        Self { path, remembered, until: Instant::now() + LIFETIME, kept }
+        Self { file, remembered, until: Instant::now() + LIFETIME, kept }
     }
 
     /// Edges that were heard of, and those that are remembered and may yet be.
@@ -68,12 +63,8 @@ impl Memory {
         }
         let content: Vec<(&str, &Announcement)> =
             edges.iter().map(|(edge, announcement)| (edge.as_str(), &**announcement)).collect();
-        let written =
-            serde_json::to_vec(&content).map_err(Into::into).and_then(|bytes| replace_file(&self.path, &bytes));
-        match written {
-            Ok(()) => self.kept = edges.clone(),
-            // It only matters at the next start.
-            Err(error) => tracing::warn!("cannot write {}: {error}", self.path.display()),
+        if self.file.write(&content) {
+            self.kept = edges.clone();
         }
     }
 }

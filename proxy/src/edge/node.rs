@@ -24,15 +24,15 @@ use tokio::time::Instant;
 
 use super::answer::answer;
 use super::callers::CallerRefusal;
-use super::counters::EdgeCounters;
+use super::counters::{EdgeCounters, Outgoing};
 use super::datagram::{self, Datagrams};
 use super::import::KnownEdges;
 use super::succession::Succession;
 use super::tables::{Destination, NoCluster, Tables, Way};
 use crate::telemetry::seldom::Seldom;
-use crate::worker::{Worker, vital};
+use crate::worker::{Worker, endless, vital};
 
-/// The class of traffic of connections, while there is but one.
+/// The class of traffic of connections; flows of datagrams have one of their own.
 const CLASS: u8 = 0;
 /// The worker that tells other edges what is offered here, and hears of theirs.
 const FIRST: usize = 0;
@@ -90,7 +90,7 @@ impl EdgeNode {
         let node = Node::new(name, Role::Edge, shard, share.limits.clone());
         tasks.spawn_local(vital("status", share.shards.add(node.clone())));
         let (tunnels, calls, taking) = Tunnels::new(node.clone(), share.identity.clone());
-        tasks.spawn_local(vital("tunnels of other edges", taking));
+        tasks.spawn_local(endless("tunnels of other edges", taking));
         let counters = worker.process.registry.register(EdgeCounters::new("overlay."));
         let edge = Rc::new(Self {
             tunnels,
@@ -102,7 +102,7 @@ impl EdgeNode {
             refused_callers: Seldom::default(),
             refused_clients: Seldom::default(),
         });
-        tasks.spawn_local(vital("calls of other edges", take_calls(worker.clone(), edge.clone(), calls)));
+        tasks.spawn_local(endless("calls of other edges", take_calls(worker.clone(), edge.clone(), calls)));
         let listening = datagram::listen(worker.clone(), edge.clone());
         let speaking = share.succession.clone();
         tasks.spawn_local(vital("datagrams", speaking.while_it_speaks(listening)));
@@ -114,8 +114,8 @@ impl EdgeNode {
             let (directory, exchange) = Directory::new(&node, share.identity.clone(), share.epoch);
             tasks.spawn_local(vital("announcements", exchange));
             tasks.spawn_local(vital("control socket", status(node.clone(), share.clone(), directory.clone())));
-            tasks.spawn_local(vital("directory", tell(directory.clone(), share.offer)));
-            tasks.spawn_local(vital("directory", hear(directory, share.known)));
+            tasks.spawn_local(vital("offers to other edges", tell(directory.clone(), share.offer)));
+            tasks.spawn_local(vital("known edges", hear(directory, share.known)));
         }
         (edge, tasks)
     }
@@ -130,13 +130,12 @@ impl EdgeNode {
     /// # Errors
     /// There is no way to it, or it refuses.
     pub async fn connect(&self, destination: &Destination, caller: Option<&str>) -> Result<LinkStream, CallError> {
-        self.counters.outgoing_total.increment();
+        let counted = Outgoing::new(&self.counters);
         let Destination { edge, host, port } = destination;
         let caller = caller.unwrap_or(&self.workload).to_owned();
         let call = Call { host: host.to_string(), port: *port, caller, transport: Transport::Bytes };
         let connected = self.tunnels.connect(edge, CLASS, &call).await;
-        connected.inspect_err(|error| {
-            self.counters.outgoing_failed.increment();
+        connected.inspect(|_| counted.succeeded()).inspect_err(|error| {
             if matches!(error, CallError::Refused { outcome: Outcome::Forbidden, .. }) {
                 self.counters.outgoing_forbidden.increment();
             }
@@ -207,7 +206,7 @@ async fn status(node: Rc<Node>, share: EdgeShare, directory: Rc<Directory>) {
             Reply::Status(Box::new(status))
         }
         Question::CreateToken { .. } | Question::Revoke { .. } | Question::Rotate => {
-            Reply::Refused("this is an edge: ask the hub that has the authority".to_owned())
+            Reply::Refused("this is an edge: ask a hub that has the authority".to_owned())
         }
     };
     control::serve(listener, answer).await;

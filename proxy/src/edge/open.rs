@@ -16,6 +16,7 @@ use xds_client::Event;
 use xds_client::ca::SpiffeId;
 
 use super::addresses::Addresses;
+use super::config::Setting;
 use super::config_file::ConfigFile;
 use super::control::{ADDRESSES, EdgeControl, Outputs, Services, Sink};
 use super::counters::ConfigCounters;
@@ -23,11 +24,15 @@ use super::import::KnownEdges;
 use super::kubernetes::{self, Availability, Connected, EdgeOfCluster, KubernetesCounters, KubernetesOptions};
 use super::memory::Memory;
 use super::node::EdgeShare;
+use super::refusals::RefusalLog;
 use super::sink_files::FileSink;
 use super::succession::Succession;
 use super::terminate::Entrances;
 use crate::telemetry::counter::Registry;
-use crate::worker::vital;
+use crate::worker::{endless, vital};
+
+/// The domain that a folder's Services have, Istio's default.
+const FOLDER_DOMAIN: &str = "cluster.local";
 
 /// How an edge is to run.
 #[derive(Clone, Debug)]
@@ -43,6 +48,7 @@ pub struct EdgeOptions {
 /// Parts of the gateway that an edge has to do with.
 #[derive(Debug)]
 pub(crate) struct Surroundings<'a> {
+    pub(crate) workers: usize,
     pub(crate) succession: Succession,
     pub(crate) registry: &'a Registry,
     /// Where resources of its own go to control.
@@ -71,6 +77,8 @@ struct Inputs {
     config: ConfigFile,
     member: Member,
     services: watch::Receiver<Services>,
+    /// The end of names of Services.
+    domain: String,
 }
 
 impl Member {
@@ -93,9 +101,9 @@ impl Edge {
         services: watch::Receiver<Services>,
         surroundings: Surroundings<'_>,
     ) -> anyhow::Result<Self> {
-        let config = read_config(options, surroundings.registry).await?;
+        let config = read_config(options, &surroundings).await?;
         let member = Member::read(&options.state)?;
-        let inputs = Inputs { config, member, services };
+        let inputs = Inputs { config, member, services, domain: FOLDER_DOMAIN.to_owned() };
         Self::open(options, inputs, Sink::Folder(FileSink::new(folder)), surroundings)
     }
 
@@ -109,8 +117,8 @@ impl Edge {
         cluster: &KubernetesOptions,
         mut surroundings: Surroundings<'_>,
     ) -> anyhow::Result<(Self, Availability)> {
+        let config = read_config(options, &surroundings).await?;
         let Surroundings { registry, tasks, .. } = &mut surroundings;
-        let config = read_config(options, registry).await?;
         let member = Member::read(&options.state)?;
         let edge = EdgeOfCluster {
             name: member.identity.peer().name(),
@@ -119,13 +127,13 @@ impl Edge {
             counters: registry.register(KubernetesCounters::new("kubernetes.")),
         };
         let Connected { services, imports, availability } = kubernetes::connect(cluster, edge, tasks).await?;
-        let inputs = Inputs { config, member, services };
+        let inputs = Inputs { config, member, services, domain: cluster.domain.clone() };
         Ok((Self::open(options, inputs, Sink::Cluster(imports), surroundings)?, availability))
     }
 
     fn open(options: &EdgeOptions, inputs: Inputs, sink: Sink, surroundings: Surroundings<'_>) -> anyhow::Result<Self> {
         let EdgeOptions { state, locality, workload } = options;
-        let Inputs { config, member, services } = inputs;
+        let Inputs { config, member, services, domain } = inputs;
         let Surroundings { succession, events, tasks, .. } = surroundings;
         let Member { folder, trust, identity } = member;
         let name = identity.peer().name().to_owned();
@@ -161,6 +169,7 @@ impl Edge {
             succession,
             name,
             locality: locality.clone(),
+            domain,
             workload: workload.clone(),
             config: config.current(),
             addresses,
@@ -171,6 +180,7 @@ impl Edge {
             hubs,
             outputs: Outputs { offered, offer, tables, uplinks },
             entrances: Entrances::new(events),
+            refusals: RefusalLog::default(),
         };
         // Known from the beginning: of the last good configuration only what is needed is kept.
         control.begin();
@@ -194,12 +204,13 @@ impl Edge {
 
     /// Follows what may be offered, what other edges offer, and what `edge.yaml` says of both.
     pub fn run(self, tasks: &mut JoinSet<()>) {
-        tasks.spawn(vital("edge.yaml", self.config.follow()));
-        tasks.spawn(vital("edge", self.control.run()));
+        tasks.spawn(endless("edge.yaml", self.config.follow()));
+        tasks.spawn(endless("edge", self.control.run()));
     }
 }
 
-async fn read_config(options: &EdgeOptions, registry: &Registry) -> anyhow::Result<ConfigFile> {
-    let counters = registry.register(ConfigCounters::new("overlay."));
-    ConfigFile::open(&options.state, options.workload.is_some(), counters).await
+async fn read_config(options: &EdgeOptions, surroundings: &Surroundings<'_>) -> anyhow::Result<ConfigFile> {
+    let counters = surroundings.registry.register(ConfigCounters::new("overlay."));
+    let setting = Setting { has_control_plane: options.workload.is_some(), workers: surroundings.workers };
+    ConfigFile::open(&options.state, setting, counters).await
 }

@@ -3,12 +3,12 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use overlay::catalogue::Protocol;
 use overlay::folder::replace_file;
 use serde_json::{Value, json};
 
 use super::import::Import;
-use super::labels::{EDGE_LABEL, IMPORTED_LABEL};
+use super::istio::{self, EntryPort};
+use super::labels::IMPORTED_LABEL;
 
 /// The file.
 const FILE: &str = "selvedge-imports.yaml";
@@ -64,20 +64,8 @@ fn text(imports: &[Import]) -> String {
 }
 
 fn service_entry(import: &Import) -> Value {
-    let ports = import.ports.iter().map(|(port, target)| {
-        json!({ "number": port.number, "name": port.name, "protocol": protocol(port.protocol), "targetPort": target })
-    });
-    let endpoints = import.endpoints.iter().map(|endpoint| {
-        let mut value = json!({
-            "address": endpoint.address.to_string(),
-            "weight": endpoint.weight,
-            "labels": { EDGE_LABEL: endpoint.edge },
-        });
-        if !endpoint.locality.is_empty() {
-            value["locality"] = json!(endpoint.locality);
-        }
-        value
-    });
+    let ports: Vec<_> = import.ports.iter().map(|(port, target)| EntryPort::of(port, *target)).collect();
+    let endpoints = import.endpoints.iter().map(istio::endpoint).collect();
     json!({
         "apiVersion": "networking.istio.io/v1",
         "kind": "ServiceEntry",
@@ -87,32 +75,15 @@ fn service_entry(import: &Import) -> Value {
             "namespace": import.namespace,
             "labels": { IMPORTED_LABEL: "true" },
         },
-        "spec": {
-            "hosts": [import.host],
-            "location": "MESH_INTERNAL",
-            "resolution": "STATIC",
-            "ports": ports.collect::<Vec<_>>(),
-            "endpoints": endpoints.collect::<Vec<_>>(),
-        },
+        "spec": istio::entry(&import.host, &ports, endpoints),
     })
-}
-
-/// In Istio's words.
-pub(super) fn protocol(protocol: Protocol) -> &'static str {
-    match protocol {
-        Protocol::Http => "HTTP",
-        Protocol::Http2 => "HTTP2",
-        Protocol::Grpc => "GRPC",
-        Protocol::Tls => "TLS",
-        Protocol::Tcp | Protocol::Udp => "TCP",
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use std::net::Ipv4Addr;
 
-    use overlay::catalogue::Port;
+    use overlay::catalogue::{Port, Protocol};
     use xds_local::{LocalControlPlane, Options};
 
     use super::super::import::ImportedEndpoint;

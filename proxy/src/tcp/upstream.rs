@@ -81,7 +81,7 @@ impl Chosen {
         let dialled = self.pick.pool.dial(&wanted).await;
         match &dialled {
             Ok(_) => self.pick.pool.report(Outcome::ConnectedForGood),
-            Err(ObtainFailure::Connect(ConnectFailure::Timeout)) => self.pick.pool.report(Outcome::TimedOut),
+            Err(ObtainFailure::Connect(ConnectFailure::Timeout(_))) => self.pick.pool.report(Outcome::TimedOut),
             Err(ObtainFailure::Connect(ConnectFailure::Refused(_))) => self.pick.pool.report(Outcome::Failed),
             Err(ObtainFailure::Overflow | ObtainFailure::Gone) => {}
         }

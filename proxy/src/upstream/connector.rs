@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::time::Duration;
 
 use balance::Endpoint;
 use socket2::{SockRef, TcpKeepalive};
@@ -95,8 +96,8 @@ pub struct Connected {
 /// Why there is no connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ConnectFailure {
-    /// Neither side answered in time.
-    Timeout,
+    /// Neither side answered in time, for this reason; empty when there is nothing to add, as with Envoy.
+    Timeout(String),
     /// The other side, or the network, refused it, for this reason.
     Refused(String),
 }
@@ -105,8 +106,7 @@ impl ConnectFailure {
     /// The reason in words; empty when there is nothing to add.
     pub fn reason(&self) -> &str {
         match self {
-            Self::Timeout => "",
-            Self::Refused(reason) => reason,
+            Self::Timeout(reason) | Self::Refused(reason) => reason,
         }
     }
 }
@@ -123,7 +123,21 @@ pub(super) async fn connect(
     alarm.set_after(Some(cluster.connect_timeout));
     let result = alarm.limit(open(core, cluster, endpoint, transport, wanted)).await;
     core.io.clock.invalidate();
-    result.unwrap_or(Err(ConnectFailure::Timeout))
+    result.unwrap_or_else(|| Err(ConnectFailure::Timeout(overdue(way(core, endpoint), cluster.connect_timeout))))
+}
+
+/// Which edge has not answered, if it is one.
+fn overdue(way: Option<Way>, limit: Duration) -> String {
+    match way {
+        Some(Way::Edge(destination)) => format!("edge {}: no answer within {limit:?}", destination.edge),
+        Some(Way::Nobody) | None => String::new(),
+    }
+}
+
+/// Where an endpoint leads that stands for another edge.
+fn way(core: &Core, endpoint: &Endpoint) -> Option<Way> {
+    let EndpointAddress::Socket(address) = endpoint.address else { return None };
+    core.edge.get()?.way(address)
 }
 
 async fn open(
@@ -236,4 +250,18 @@ fn describe(error: &io::Error) -> String {
         _ => error.to_string(),
     };
     format!("delayed connect error: {kind}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::edge::Destination;
+
+    #[test]
+    fn an_edge_that_does_not_answer_in_time_is_named() {
+        let destination = Destination { edge: "store-7".into(), host: "x.global".into(), port: 80 };
+        let limit = Duration::from_millis(1500);
+        assert_eq!(overdue(Some(Way::Edge(destination)), limit), "edge store-7: no answer within 1.5s");
+        assert_eq!((overdue(Some(Way::Nobody), limit), overdue(None, limit)), (String::new(), String::new()));
+    }
 }

@@ -21,7 +21,7 @@ use std::sync::Arc;
 pub use self::core::{Core, Process};
 pub use self::routes::{RouteTables, WorkerRoutes};
 pub use self::runtime::{run, start};
-pub(crate) use self::vital::vital;
+pub(crate) use self::vital::{endless, vital};
 pub use self::workers::{Workers, WorkersOptions};
 
 use crate::config::publish::Changes;

@@ -8,7 +8,7 @@ use std::pin::pin;
 /// Status of the process after a panic in what it cannot do without (`EX_SOFTWARE` of `sysexits.h`).
 const SOFTWARE_ERROR: i32 = 70;
 
-/// Runs `task`. A panic in it ends the process: whoever started it starts it again, whole.
+/// Runs `task`, which may end. A panic in it ends the process: whoever started it starts it again, whole.
 pub(crate) async fn vital(what: &str, task: impl Future<Output = ()>) {
     let mut task = pin!(task);
     poll_fn(|context| {
@@ -19,10 +19,41 @@ pub(crate) async fn vital(what: &str, task: impl Future<Output = ()>) {
     .await;
 }
 
+/// Runs `task`, which must go on until it is aborted: that it ends, ends the process, as a panic does.
+pub(crate) async fn endless(what: &str, task: impl Future<Output = ()>) {
+    vital(what, task).await;
+    end_process(what, "it has ended")
+}
+
 /// Ends the process because a thread has lost `what`.
 pub(super) fn end_process(what: &str, reason: &str) -> ! {
     let thread = std::thread::current();
     let name = thread.name().unwrap_or("unnamed");
     tracing::error!(thread = name, "cannot go on without its {what}: {reason}; the process ends");
     std::process::exit(SOFTWARE_ERROR)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    /// Says to a copy of the tests that it is to lose something.
+    const ENDS: &str = "SELVEDGE_TEST_TASK_ENDS";
+
+    #[tokio::test]
+    async fn the_end_of_what_must_not_end_is_that_of_the_process() {
+        if std::env::var_os(ENDS).is_some() {
+            vital("task that may end", async {}).await;
+            eprintln!("goes on");
+            return endless("task that may not", async {}).await;
+        }
+        let this = "worker::vital::tests::the_end_of_what_must_not_end_is_that_of_the_process";
+        let mut copy = Command::new(std::env::current_exe().unwrap());
+        let ended = copy.args([this, "--exact", "--nocapture"]).env(ENDS, "1").output().unwrap();
+        let said = String::from_utf8_lossy(&ended.stderr);
+        assert_eq!(ended.status.code(), Some(70), "{said}");
+        assert!(said.contains("goes on"), "{said}");
+    }
 }

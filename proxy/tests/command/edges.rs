@@ -303,6 +303,23 @@ fn every_worker_of_an_edge_is_in_its_status_and_its_metrics() {
 }
 
 #[test]
+fn a_connection_that_comes_too_late_has_failed() {
+    let overlay = Overlay::start();
+    let (b, _backend) = Edge::offering(&overlay, "b");
+    let in_time = "  trafficPolicy: {connectionPool: {tcp: {connectTimeout: 0.3s}, http: {maxRequestsPerConnection: 1}}}\n  subsets:";
+    let (a, port) = importing_as(&overlay, "a", &ROUTES.replace("  subsets:", in_time));
+    answers(&a, port, &[("/", "b")]);
+    assert_eq!(a.count("overlay.outgoing_failed"), 0);
+    b.gateway.signal("STOP");
+    let connection_timeout =
+        |answer: String| answer.starts_with("HTTP/1.1 503") && answer.contains("connection timeout");
+    a.gateway.eventually("a connection that is late", || get(port, "/").is_some_and(connection_timeout));
+    assert!(a.count("overlay.outgoing_failed") > 0);
+    b.gateway.signal("CONT");
+    answers(&a, port, &[("/", "b")]);
+}
+
+#[test]
 fn what_is_not_offered_any_more_is_gone_and_what_is_offered_anew_is_there() {
     let overlay = Overlay::start();
     let (b, backend) = Edge::offering(&overlay, "b");

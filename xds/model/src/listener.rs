@@ -53,7 +53,7 @@ pub enum Entrance {
         port: u16,
     },
     /// Tunnels (HBONE), each of which says where it leads.
-    Tunnels,
+    Hbone,
 }
 
 impl Listener {

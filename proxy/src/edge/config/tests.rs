@@ -1,4 +1,9 @@
+use overlay::node::Limits;
+
 use super::*;
+
+const ALONE: Setting = Setting { has_control_plane: false, workers: 4 };
+const IN_CLUSTER: Setting = Setting { has_control_plane: true, workers: 4 };
 
 #[test]
 fn a_file_says_what_is_selected() {
@@ -33,11 +38,26 @@ fn what_an_edge_without_control_plane_cannot_have_is_named() {
         ("terminate: {}", "terminate: "),
     ] {
         let config = EdgeConfig::parse(text).unwrap();
-        assert!(config.check_for(false).unwrap_err().starts_with(problem), "{text}");
-        assert_eq!(config.check_for(true), Ok(()));
+        assert!(config.check_for(&ALONE).unwrap_err().starts_with(problem), "{text}");
+        assert_eq!(config.check_for(&IN_CLUSTER), Ok(()));
     }
     let config = EdgeConfig::parse("terminate: {certificate: c.pem, key: k.pem, authorities: a.pem}").unwrap();
-    assert_eq!(config.check_for(false), Ok(()));
+    assert_eq!(config.check_for(&ALONE), Ok(()));
+}
+
+#[test]
+fn no_worker_is_left_without_the_links_that_hubs_have_no_room_for() {
+    assert!(2 * MOST_LINKS <= Limits::default().links_per_peer, "those of two processes, one of which takes over");
+    let one = EdgeConfig::parse("uplinks: [10.0.0.1]").unwrap();
+    let two = EdgeConfig::parse("uplinks: [10.0.0.1, 10.0.1.1]").unwrap();
+    let check = |config: &EdgeConfig, workers| config.check_for(&Setting { workers, ..IN_CLUSTER });
+    for (config, most) in [(&EdgeConfig::default(), 64), (&one, 64), (&two, 32)] {
+        assert_eq!(check(config, most), Ok(()));
+        assert!(check(config, most + 1).is_err());
+    }
+    let reason = check(&two, 35).unwrap_err();
+    let words = "35 workers (--concurrency) with 2 addresses each (uplinks) are 70 links to every hub: there may be 64";
+    assert_eq!(reason, words);
 }
 
 #[test]

@@ -8,7 +8,8 @@ const EXPORTS: &str = "export: [{hosts: ['*']}]\n";
 const IMPORTS: &str = "import: [{hosts: ['*']}]\n";
 
 async fn open(folder: &TempDir) -> anyhow::Result<ConfigFile> {
-    ConfigFile::open(folder.path(), false, Arc::new(ConfigCounters::new("overlay."))).await
+    let setting = Setting { has_control_plane: false, workers: 2 };
+    ConfigFile::open(folder.path(), setting, Arc::new(ConfigCounters::new("overlay."))).await
 }
 
 async fn following(text: &str) -> (TempDir, ConfigFile) {

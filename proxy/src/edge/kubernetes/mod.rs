@@ -29,9 +29,10 @@ use self::services::{Remembered, Sources};
 use self::sink::ClusterSink;
 use self::write::{Gateway, Identity};
 use super::config::EdgeConfig;
+use super::control::Services;
 use super::import::Import;
 use crate::kubernetes::{Objects, follow, istio_kind};
-use crate::worker::vital;
+use crate::worker::endless;
 
 /// Where the edge's gateway is, and how its API server is reached.
 #[derive(Clone, Debug)]
@@ -52,7 +53,7 @@ pub struct KubernetesOptions {
 #[derive(Debug)]
 pub(super) struct Connected {
     /// What may be offered.
-    pub(super) services: watch::Receiver<Arc<[xds_local::Service]>>,
+    pub(super) services: watch::Receiver<Services>,
     /// Told what should be in the cluster.
     pub(super) imports: watch::Sender<Option<Vec<Import>>>,
     /// To be told what the control plane sends.
@@ -75,7 +76,7 @@ pub(super) async fn connect(
     let services: Objects<_> = {
         let (sender, seen) = watch::channel(None);
         let api: Api<KubernetesApiService> = Api::all(client.clone());
-        tasks.spawn(vital("services of Kubernetes", follow(api, "services", service, sender)));
+        tasks.spawn(endless("services of Kubernetes", follow(api, "services", service, sender)));
         seen
     };
     let entries = follow_istio(&client, "ServiceEntry", "serviceentries", entry, tasks);
@@ -90,8 +91,8 @@ pub(super) async fn connect(
         domain: domain.clone(),
         config: config.clone(),
     };
-    let (offered, may_be_offered) = watch::channel(sources.now(&remembered).into());
-    tasks.spawn(vital("services of the mesh", sources.follow(remembered, offered)));
+    let (offered, may_be_offered) = watch::channel(sources.now(&remembered));
+    tasks.spawn(endless("services of the mesh", sources.follow(remembered, offered)));
 
     let (imports, wanted) = watch::channel(None);
     let gateway = Gateway {
@@ -100,7 +101,7 @@ pub(super) async fn connect(
         identity: Identity { trust_domain: trust_domain.clone(), service_account: service_account.clone() },
     };
     let sink = ClusterSink { client, gateway, config, domain, services, entries, rules, imports: wanted, counters };
-    tasks.spawn(vital("objects of the mesh", sink.run()));
+    tasks.spawn(endless("objects of the mesh", sink.run()));
     Ok(Connected { services: may_be_offered, imports, availability })
 }
 
@@ -124,6 +125,6 @@ fn follow_istio<V: PartialEq + Send + Sync + 'static>(
 ) -> Objects<V> {
     let (sender, seen) = watch::channel(None);
     let api = Api::all_with(client.clone(), &istio_kind(kind));
-    tasks.spawn(vital("objects of Istio", follow(api, plural, keep, sender)));
+    tasks.spawn(endless("objects of Istio", follow(api, plural, keep, sender)));
     seen
 }

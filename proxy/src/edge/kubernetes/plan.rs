@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::super::import::Import;
+use super::super::istio::EntryPort;
 use super::objects::{Entry, KubernetesService, Rule};
-use super::write::{EntryPort, Kind, Object, Style};
+use super::write::{Kind, Object, Style};
 use crate::kubernetes::Key;
 
 /// The end of the name under which other edges know a Service.

@@ -1,15 +1,17 @@
 //! The services of a cluster that may be offered to other edges.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
-use overlay::folder::replace_file;
 use tokio::sync::watch;
 use xds_local::Service;
 
 use super::super::config::EdgeConfig;
+use super::super::control::Services;
 use super::super::export::is_selected;
+use super::super::istio::cluster_name;
+use super::super::known_file::KnownFile;
 use super::objects::{Entry, KubernetesService};
 use crate::kubernetes::{Key, Objects};
 
@@ -32,50 +34,36 @@ pub(super) struct Sources {
 /// The file with those that were known before.
 #[derive(Debug)]
 pub(super) struct Remembered {
-    path: PathBuf,
+    file: KnownFile,
     services: Vec<Service>,
 }
 
 impl Remembered {
     /// Of an edge's folder. A file that cannot be read is as none: the API server tells all of it again.
     pub(super) fn open(folder: &Path) -> Self {
-        let path = folder.join(FILE);
-        let services = match std::fs::read(&path) {
-            Ok(bytes) => serde_json::from_slice(&bytes).unwrap_or_else(|error| {
-                tracing::warn!("{} is of no use: {error}", path.display());
-                Vec::new()
-            }),
-            Err(_) => Vec::new(),
-        };
-        Self { path, services }
+        let file = KnownFile::new(folder, FILE);
+        Self { services: file.read(), file }
     }
 
     fn keep(&mut self, services: &[Service]) {
         // Who has endpoints is told by whoever has them, even after a restart.
         let services: Vec<Service> =
             services.iter().map(|service| Service { has_endpoints: false, ..service.clone() }).collect();
-        if self.services == services {
-            return;
-        }
-        let written =
-            serde_json::to_vec(&services).map_err(Into::into).and_then(|bytes| replace_file(&self.path, &bytes));
-        match written {
-            Ok(()) => self.services = services,
-            // It only matters at the next start.
-            Err(error) => tracing::warn!("cannot write {}: {error}", self.path.display()),
+        if self.services != services && self.file.write(&services) {
+            self.services = services;
         }
     }
 }
 
 impl Sources {
-    /// Says what may be offered, whenever that changes.
-    pub(super) async fn follow(mut self, mut remembered: Remembered, offered: watch::Sender<Arc<[Service]>>) {
+    /// Says what may be offered, whenever that changes, until it is aborted or loses whoever says what there is.
+    pub(super) async fn follow(mut self, mut remembered: Remembered, offered: watch::Sender<Services>) {
         loop {
             let services = self.now(&remembered);
-            remembered.keep(&services);
+            remembered.keep(&services.known);
             offered.send_if_modified(|before| {
-                let changed = **before != *services;
-                *before = services.into();
+                let changed = *before != services;
+                *before = services;
                 changed
             });
             let changed = tokio::select! {
@@ -91,25 +79,28 @@ impl Sources {
     }
 
     /// As of now. What the API server has not told yet is as it was before.
-    pub(super) fn now(&mut self, remembered: &Remembered) -> Vec<Service> {
+    pub(super) fn now(&mut self, remembered: &Remembered) -> Services {
         let before = |is_kubernetes: bool| {
             remembered.services.iter().filter(move |service| service.is_kubernetes == is_kubernetes).cloned()
         };
-        let mut all: Vec<Service> = match &*self.services.borrow_and_update() {
+        let (services, entries) = (self.services.borrow_and_update(), self.entries.borrow_and_update());
+        let are_all = services.is_some() && entries.is_some();
+        let mut all: Vec<Service> = match &*services {
             Some(services) => services.iter().map(|(key, service)| of_service(key, service, &self.domain)).collect(),
             None => before(true).collect(),
         };
-        match &*self.entries.borrow_and_update() {
+        match &*entries {
             Some(entries) => all.extend(entries.iter().flat_map(|((namespace, _), entry)| of_entry(namespace, entry))),
             None => all.extend(before(false)),
         }
         let (available, config) = (self.available.borrow_and_update(), self.config.borrow_and_update());
         all.retain(|service| !service.ports.is_empty() && is_selected(service, &config.export));
         for service in &mut all {
-            let cluster = |number| format!("outbound|{number}||{}", service.host);
-            service.has_endpoints = service.ports.iter().any(|port| available.contains(&cluster(port.number)));
+            let host = &service.host;
+            service.has_endpoints =
+                service.ports.iter().any(|port| available.contains(&cluster_name(port.number, host)));
         }
-        all
+        Services { known: all.into(), are_all }
     }
 }
 
@@ -202,7 +193,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let available = ["outbound|80||ratings.shop.svc.cluster.local"];
         let services = sources(all(vec![("ratings", ratings())]), entries, &available);
-        let services = { services }.now(&Remembered::open(folder.path()));
+        let services = { services }.now(&Remembered::open(folder.path())).known;
         let facts: Vec<_> =
             services.iter().map(|one| (one.host.as_str(), one.ports.len(), one.has_endpoints)).collect();
         assert_eq!(facts, [("ratings.shop.svc.cluster.local", 1, true), ("db.example", 1, false)]);
@@ -215,7 +206,7 @@ mod tests {
         let bare = service(json!({"metadata": {}, "spec": {"clusterIP": "10.96.0.1"}})).unwrap();
         let folder = tempfile::tempdir().unwrap();
         let mut sources = sources(all(vec![("bare", bare)]), Some(BTreeMap::new()), &[]);
-        assert_eq!(sources.now(&Remembered::open(folder.path())), []);
+        assert_eq!(*sources.now(&Remembered::open(folder.path())).known, []);
     }
 
     #[test]
@@ -223,14 +214,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut before = Remembered::open(folder.path());
         let known = sources(all(vec![("ratings", ratings())]), Some(BTreeMap::new()), &[]).now(&before);
-        before.keep(&known);
+        before.keep(&known.known);
         let again = Remembered::open(folder.path());
-        assert_eq!(sources(None, None, &[]).now(&again), known);
-        assert_eq!(sources(Some(BTreeMap::new()), None, &[]).now(&again), []);
+        assert_eq!(sources(None, None, &[]).now(&again), Services { are_all: false, ..known });
+        assert_eq!(sources(Some(BTreeMap::new()), None, &[]).now(&again), Services::default());
         let mut others = sources(None, None, &[]);
         others.config = exporting("bank");
-        assert_eq!(others.now(&again), [], "what is offered is said by the rules of now");
+        assert_eq!(others.now(&again), Services::default(), "what is offered is said by the rules of now");
         std::fs::write(folder.path().join(FILE), "[{").unwrap();
-        assert_eq!(sources(None, None, &[]).now(&Remembered::open(folder.path())), []);
+        assert_eq!(sources(None, None, &[]).now(&Remembered::open(folder.path())), Services::default());
     }
 }

@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::super::config::EdgeConfig;
+use super::super::control::sleep_until;
 use super::super::import::Import;
 use super::counters::KubernetesCounters;
 use super::objects::{Entry, KubernetesService, Rule, written};
@@ -61,7 +62,7 @@ struct Try {
 }
 
 impl ClusterSink {
-    /// Until nobody says any more what should be there.
+    /// Goes on until it is aborted, unless nobody says any more what should be there.
     pub(super) async fn run(mut self) {
         let mut memory = Memory::default();
         loop {
@@ -211,13 +212,6 @@ impl Memory {
         for tries in [&mut self.written, &mut self.removed] {
             tries.retain(|_, last| now < last.at + last.pause * 4);
         }
-    }
-}
-
-async fn sleep_until(next: Option<Instant>) {
-    match next {
-        Some(next) => tokio::time::sleep_until(next).await,
-        None => std::future::pending().await,
     }
 }
 

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use super::super::config::{EdgeConfig, KubernetesConfig, TrafficDistribution};
 use super::super::import::{Import, ImportedEndpoint};
+use super::super::istio::{self, EntryPort};
 use super::super::labels::{EDGE_LABEL, IMPORTED_LABEL, OWNER_LABEL};
-use super::super::sink_files::protocol;
 use super::objects::{TRAFFIC_DISTRIBUTION, Written};
 use crate::kubernetes::Key;
 
@@ -64,15 +64,6 @@ pub(super) struct Object {
     pub(super) spec: Value,
 }
 
-/// A port as clients know it, and the one that stands for it at the endpoints.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct EntryPort {
-    pub(super) number: u16,
-    pub(super) name: String,
-    pub(super) protocol: String,
-    pub(super) target: u16,
-}
-
 impl Kind {
     pub(super) fn name(self) -> &'static str {
         match self {
@@ -98,16 +89,7 @@ impl Style {
 
     /// The ServiceEntry of a host that is known here by its endpoints at other edges alone.
     pub(super) fn entry(&self, import: &Import) -> Object {
-        let ports: Vec<EntryPort> = import
-            .ports
-            .iter()
-            .map(|(port, target)| EntryPort {
-                number: port.number,
-                name: port.name.clone(),
-                protocol: protocol(port.protocol).to_owned(),
-                target: *target,
-            })
-            .collect();
+        let ports: Vec<_> = import.ports.iter().map(|(port, target)| EntryPort::of(port, *target)).collect();
         let mut entry = self.entry_of(&import.host, &self.namespace, &ports, import);
         if let Some(TrafficDistribution::PreferClose) = self.traffic_distribution {
             entry.annotations.insert(TRAFFIC_DISTRIBUTION, "PreferClose".to_owned());
@@ -121,18 +103,8 @@ impl Style {
 
     /// A ServiceEntry in a namespace, whose endpoints are the edges that have the service.
     pub(super) fn entry_of(&self, host: &str, namespace: &str, ports: &[EntryPort], import: &Import) -> Object {
-        let ports: Vec<Value> = ports.iter().map(|port| {
-            json!({ "number": port.number, "name": port.name, "protocol": port.protocol, "targetPort": port.target })
-        }).collect();
-        let endpoints: Vec<Value> =
-            import.endpoints.iter().map(|endpoint| self.endpoint(endpoint, namespace)).collect();
-        let mut spec = json!({
-            "hosts": [host],
-            "location": "MESH_INTERNAL",
-            "resolution": "STATIC",
-            "ports": ports,
-            "endpoints": endpoints,
-        });
+        let endpoints = import.endpoints.iter().map(|endpoint| self.endpoint(endpoint, namespace)).collect();
+        let mut spec = istio::entry(host, ports, endpoints);
         let mut labels = self.labels();
         if let Some(identity) = &self.presents {
             let Identity { trust_domain, service_account } = identity;
@@ -147,14 +119,7 @@ impl Style {
     }
 
     fn endpoint(&self, endpoint: &ImportedEndpoint, namespace: &str) -> Value {
-        let mut value = json!({
-            "address": endpoint.address.to_string(),
-            "weight": endpoint.weight,
-            "labels": { EDGE_LABEL: endpoint.edge },
-        });
-        if !endpoint.locality.is_empty() {
-            value["locality"] = json!(endpoint.locality);
-        }
+        let mut value = istio::endpoint(endpoint);
         if let Some(identity) = &self.presents {
             value["labels"][TLS_MODE_LABEL] = json!("istio");
             value["labels"][TUNNEL_LABEL] = json!("http");

@@ -71,7 +71,7 @@ pub(super) fn resources(imports: &[Import], settings: &Settings<'_>) -> Vec<Reso
         let table = format!("overlay|{address}");
         let terminal = TerminalFilter::Http(Box::new(connection_manager(table.clone())));
         let tls = tls(settings, &["h2"]);
-        resources.push(Resource::Listener(Arc::new(listener(reached_at, Entrance::Tunnels, tls, terminal))));
+        resources.push(Resource::Listener(Arc::new(listener(reached_at, Entrance::Hbone, tls, terminal))));
         resources.push(Resource::Route(Arc::new(RouteConfiguration {
             name: table,
             virtual_hosts,

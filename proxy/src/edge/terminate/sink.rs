@@ -120,7 +120,7 @@ mod tests {
         let listeners = listeners(&batch);
         let addresses: Vec<String> = listeners.iter().map(|listener| listener.address.to_string()).collect();
         assert_eq!(addresses, ["127.0.2.1:15008", "127.0.2.1:20001", "127.0.2.2:15008", "127.0.2.2:20001"]);
-        assert_eq!(listeners[0].entrance, Some(Entrance::Tunnels));
+        assert_eq!(listeners[0].entrance, Some(Entrance::Hbone));
         assert_eq!(listeners[1].entrance, Some(Entrance::Service { host: "x.global".to_owned(), port: 80 }));
         for listener in &listeners {
             let tls = listener.filter_chains[0].tls.as_ref().unwrap();

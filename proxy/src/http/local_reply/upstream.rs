@@ -24,7 +24,7 @@ impl LocalReply {
     /// There is no connection to the upstream. The log says why, the client is not told.
     pub(in crate::http) const fn connect_failure(failure: &ConnectFailure) -> Self {
         let (body, details) = match failure {
-            ConnectFailure::Timeout => (
+            ConnectFailure::Timeout(_) => (
                 "upstream connect error or disconnect/reset before headers. reset reason: connection timeout",
                 "upstream_reset_before_response_started{connection_timeout}",
             ),

@@ -67,7 +67,7 @@ impl Pool {
                 if alarm.limit(shared.settled()).await.is_none() {
                     shared.retire();
                     self.counters.upstream_cx_connect_timeout.increment();
-                    return Err(ConnectFailure::Timeout);
+                    return Err(ConnectFailure::Timeout(String::new()));
                 }
             }
             return Ok(Lent::Http2(shared));
@@ -96,7 +96,7 @@ impl Pool {
             Box::pin(connector::connect(&self.core, &target.model, &target.endpoint, &target.transport, wanted)).await;
         let connected = connected.inspect_err(|failure| {
             self.counters.upstream_cx_connect_fail.increment();
-            if *failure == ConnectFailure::Timeout {
+            if matches!(failure, ConnectFailure::Timeout(_)) {
                 self.counters.upstream_cx_connect_timeout.increment();
             }
         })?;
