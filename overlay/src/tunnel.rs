@@ -1,18 +1,17 @@
 //! Tunnels: what two edges say to each other, unseen by the hubs between them.
 //!
 //! A tunnel is a [stream](crate::stream) with TLS inside, and in that a [link](crate::link) of its own: each connection of an application is a stream of
-//! it, and each [flow](crate::datagram) of datagrams has one. Tunnels are kept per edge and class of traffic, and opened when they are first needed.
+//! it, and each [flow](crate::datagram) of datagrams has one. Tunnels are kept per edge and class of traffic, opened when they are first needed, and ended
+//! when nobody has used them for some minutes.
 
 mod incoming;
-
+mod kept;
 mod leaving;
 
-use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
-use hashbrown::HashMap;
 use overlay_wire::call::{self, Answer, Call, Outcome};
 use overlay_wire::mux::{Limits, Side, Urgency};
 use rustls::pki_types::ServerName;
@@ -25,13 +24,15 @@ use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 pub use self::incoming::Incoming;
 use self::incoming::take_call;
+use self::kept::{Attempt, Kept, Key};
 use self::leaving::{Leaving, TAKEN_OVER};
 use crate::datagram::{Channel, Flow, Seals};
 use crate::identity::{Current, IdentityError, TUNNEL_PROTOCOL};
 use crate::link::{Driver, Link, LinkEnd, LinkStream, Served, Timing, code};
 use crate::node::{Node, Peer, count};
 use crate::stream::{OverlayStream, Way};
-use crate::uplink::REVOKED;
+use crate::strangers::{Seldom, quoted};
+use crate::uplink::{NOT_USED, REVOKED};
 
 /// Time for the handshake of a tunnel, the way to the other edge included.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -74,8 +75,6 @@ pub enum CallError {
     Timeout(Duration),
 }
 
-type Attempt = watch::Receiver<Option<Result<Tunnel, CallError>>>;
-
 /// A tunnel that was opened, and the way of the stream that it is in.
 #[derive(Clone, Debug)]
 struct Tunnel {
@@ -89,9 +88,10 @@ struct Tunnel {
 pub struct Tunnels {
     node: Rc<Node>,
     identity: Current,
-    tunnels: RefCell<HashMap<(String, u8), Attempt>>,
+    kept: Kept,
     leaving: Leaving,
     calls: mpsc::Sender<Incoming>,
+    refusals: Seldom,
 }
 
 impl Tunnels {
@@ -103,7 +103,8 @@ impl Tunnels {
     ) -> (Rc<Self>, mpsc::Receiver<Incoming>, impl Future<Output = ()> + use<>) {
         let (calls, incoming_calls) = mpsc::channel(MOST_WAITING);
         let incoming = node.incoming();
-        let tunnels = Rc::new(Self { node, identity, tunnels: RefCell::default(), leaving: Leaving::default(), calls });
+        let (kept, leaving, refusals) = (Kept::default(), Leaving::default(), Seldom::default());
+        let tunnels = Rc::new(Self { node, identity, kept, leaving, calls, refusals });
         let taker = tunnels.clone();
         let run = async move {
             let Some(mut incoming) = incoming else { return std::future::pending().await };
@@ -148,27 +149,34 @@ impl Tunnels {
         self.leaving.begin(deadline);
     }
 
-    /// The tunnel to an edge, which is opened if there is none.
+    /// The tunnel to an edge, which is opened if there is none, or none with room, or a way without a hub has come up. Calls stay in the tunnel that they
+    /// began in.
     async fn tunnel(self: &Rc<Self>, edge: &str, class: u8) -> Result<Tunnel, CallError> {
         let key = (edge.to_owned(), class);
-        let known = self.tunnels.borrow().get(&key).filter(|attempt| is_usable(attempt)).cloned();
+        let has_direct = self.node.has_direct(edge);
+        let known = self.kept.choose(&key, |tunnel| !has_direct || self.node.is_direct(tunnel.way.link()));
         let mut attempt = known.unwrap_or_else(|| self.begin(key));
         let opened = attempt.wait_for(Option::is_some).await.map(|result| result.clone());
         let no_tunnel = |reason: &str| CallError::Tunnel { edge: edge.into(), reason: reason.into() };
         opened.map_err(|_| no_tunnel("given up"))?.ok_or_else(|| no_tunnel("given up"))?
     }
 
-    fn begin(self: &Rc<Self>, key: (String, u8)) -> Attempt {
+    fn begin(self: &Rc<Self>, key: Key) -> Attempt {
         let (outcome, attempt) = watch::channel(None);
-        self.tunnels.borrow_mut().insert(key.clone(), attempt.clone());
-        let tunnels = self.clone();
+        self.kept.add(key.clone(), attempt.clone());
+        let (tunnels, kept) = (self.clone(), attempt.clone());
         spawn_local(async move {
             let opened =
                 timeout(HANDSHAKE, tunnels.open(&key.0, key.1)).await.unwrap_or(Err(CallError::Timeout(HANDSHAKE)));
             let tunnel = opened.clone().ok();
             outcome.send_replace(Some(opened));
-            if let Some(tunnel) = tunnel {
-                tunnel.link.ended().await;
+            if let Some(Tunnel { link, .. }) = &tunnel {
+                kept::is_unused(link).await;
+            }
+            tunnels.kept.remove(&key, &kept);
+            // Nobody can find it any more, and nobody has a stream of it.
+            if let Some(Tunnel { link, .. }) = tunnel {
+                link.close(code::DONE, NOT_USED);
             }
         });
         attempt
@@ -192,7 +200,7 @@ impl Tunnels {
         let peer =
             identity.peer_of(tls.get_ref().1.peer_certificates()).map_err(|error| no_tunnel(error.to_string()))?;
         if peer != (Peer::Edge { name: edge.into(), tenant }) {
-            return Err(no_tunnel(format!("{peer:?} answered")));
+            return Err(no_tunnel(format!("{peer} answered")));
         }
         let seals = Seals::of(tls.get_ref().1, Side::Dialled).map_err(|error| no_tunnel(error.to_string()))?;
         let datagrams = Channel::new(beside, way.clone(), seals, self.node.counters().clone());
@@ -215,7 +223,9 @@ impl Tunnels {
             Err(_) => format!("no handshake in {HANDSHAKE:?}"),
         };
         count(&self.node.counters().tunnels_refused);
-        tracing::warn!(edge = from, "a tunnel is refused: {problem}");
+        if let Some(left_out) = self.refusals.happened() {
+            tracing::warn!(edge = from, left_out, "a tunnel is refused: {}", quoted(&problem));
+        }
     }
 
     async fn secure(&self, stream: OverlayStream) -> Result<(Peer, Link, Rc<Channel>), TunnelError> {
@@ -272,6 +282,10 @@ impl Tunnels {
 }
 
 impl Tunnel {
+    fn is_usable(&self) -> bool {
+        self.link.end().is_none() && !self.link.is_leaving() && !self.way.is_lost()
+    }
+
     async fn call(&self, edge: &str, call: &Call) -> Result<LinkStream, CallError> {
         tokio::select! {
             biased;
@@ -288,20 +302,12 @@ enum TunnelError {
     Identity(#[from] IdentityError),
     #[error(transparent)]
     Handshake(#[from] io::Error),
-    #[error("{0:?} came instead, or of another tenant")]
+    #[error("{0} came instead, or of another tenant")]
     Other(Peer),
 }
 
 fn is_away(edge: &str) -> CallError {
     CallError::Tunnel { edge: edge.into(), reason: "it is not linked to any hub".into() }
-}
-
-fn is_usable(attempt: &Attempt) -> bool {
-    match &*attempt.borrow() {
-        None => attempt.has_changed().is_ok(),
-        Some(Ok(Tunnel { link, way, .. })) => link.end().is_none() && !link.is_leaving() && !way.is_lost(),
-        Some(Err(_)) => false,
-    }
 }
 
 async fn connect(link: &Link, call: &Call) -> Result<LinkStream, CallError> {

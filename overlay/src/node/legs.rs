@@ -62,9 +62,10 @@ impl Node {
     }
 
     fn take_catalogue(&self, source: &Source, stream: LinkStream) {
-        if source.has_announced.replace(true) {
+        let is_between_edges = self.role == Role::Edge && matches!(source.peer, Peer::Edge { .. });
+        if source.has_announced.replace(true) || is_between_edges {
             count(&self.counters.announcements_refused);
-            tracing::debug!(peer = source.peer.name(), "announcements come over a link that has brought some");
+            tracing::debug!(peer = source.peer.name(), "announcements come over a link that brings none, or has brought some");
             return stream.reset(code::PROTOCOL);
         }
         self.arrive(Arrival::Catalogue(source.peer.clone(), stream));

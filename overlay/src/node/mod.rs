@@ -235,7 +235,8 @@ impl Node {
         link.count_with(self.counters.clone());
         let _served = Served(link.clone());
         let added = self.links.add(peer.clone(), hello.shard, link.clone());
-        if matches!(peer, Peer::Hub { .. }) || shard::is_first(hello.shard) {
+        // Edges that are linked to each other hear of each other by hubs all the same.
+        if matches!(peer, Peer::Hub { .. }) || self.role == Role::Hub && shard::is_first(hello.shard) {
             self.arrive(Arrival::Link(peer.clone(), link.clone()));
         }
         self.take_streams(&peer, added.id, &link).await;

@@ -168,6 +168,16 @@ impl Mux {
         Some(id)
     }
 
+    /// Streams that were opened here, from the beginning.
+    pub fn streams_opened(&self) -> u64 {
+        self.opened
+    }
+
+    /// Whether no stream can be opened now, because as many are open as the other side allows.
+    pub fn is_full(&self) -> bool {
+        self.may_open > 0 && self.opened >= self.may_open
+    }
+
     /// Lets go of a stream: what is not read is thrown away, and an end that was not sent becomes a reset with `code`.
     pub fn release(&mut self, id: StreamId, code: Code) {
         self.stop(id, code);
@@ -220,8 +230,9 @@ impl Mux {
         if !self.is_ours(id) {
             self.peer_open -= 1;
             let allowed = self.peer_opened + (self.limits.streams - self.peer_open);
-            // Not one frame for each stream.
-            if allowed - self.peer_may_open >= self.limits.streams.div_ceil(2) {
+            let left = self.peer_may_open - self.peer_opened;
+            // Not one frame for each stream, unless the other side may soon open none: what is free must not be out of its reach.
+            if allowed - self.peer_may_open >= self.limits.streams.div_ceil(2) || left < self.limits.streams / 4 {
                 self.link.streams = true;
             }
         }
