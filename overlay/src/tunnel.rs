@@ -29,7 +29,7 @@ use self::leaving::{Leaving, TAKEN_OVER};
 use crate::datagram::{Channel, Flow, Seals};
 use crate::identity::{Current, IdentityError, TUNNEL_PROTOCOL};
 use crate::link::{Driver, Link, LinkEnd, LinkStream, Served, Timing, code};
-use crate::node::{Node, Peer, count};
+use crate::node::{Node, Peer, Tally, count};
 use crate::stream::{OverlayStream, Way};
 use crate::strangers::{Seldom, quoted};
 use crate::uplink::{NOT_USED, REVOKED};
@@ -40,6 +40,8 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 const CALL: Duration = Duration::from_secs(10);
 /// Calls of other edges that nobody has taken yet.
 const MOST_WAITING: usize = 256;
+/// Calls of one edge that have not said yet what they are for.
+const MOST_BEGINNINGS: usize = 512;
 /// A tunnel sits on a stream that is given up by itself: it need not ask often.
 const TIMING: Timing = Timing {
     ping_every: Duration::from_secs(10),
@@ -92,6 +94,8 @@ pub struct Tunnels {
     leaving: Leaving,
     calls: mpsc::Sender<Incoming>,
     refusals: Seldom,
+    /// Streams of other edges that have not said yet what is called.
+    beginnings_of: Rc<Tally<Peer>>,
 }
 
 impl Tunnels {
@@ -104,7 +108,7 @@ impl Tunnels {
         let (calls, incoming_calls) = mpsc::channel(MOST_WAITING);
         let incoming = node.incoming();
         let (kept, leaving, refusals) = (Kept::default(), Leaving::default(), Seldom::default());
-        let tunnels = Rc::new(Self { node, identity, kept, leaving, calls, refusals });
+        let tunnels = Rc::new(Self { node, identity, kept, leaving, calls, refusals, beginnings_of: Rc::default() });
         let taker = tunnels.clone();
         let run = async move {
             let Some(mut incoming) = incoming else { return std::future::pending().await };
@@ -261,9 +265,16 @@ impl Tunnels {
 
     async fn take_calls(self: &Rc<Self>, peer: &Peer, link: &Link, datagrams: &Rc<Channel>) {
         while let Some(stream) = link.accept().await {
+            let Some(beginning) = self.beginnings_of.take(peer.clone(), MOST_BEGINNINGS) else {
+                count(&self.node.counters().calls_refused);
+                stream.reset(code::OVERLOADED);
+                continue;
+            };
             let (tunnels, peer, datagrams) = (self.clone(), peer.clone(), datagrams.clone());
             spawn_local(async move {
-                match timeout(CALL, take_call(stream)).await {
+                let taken = timeout(CALL, take_call(stream)).await;
+                drop(beginning);
+                match taken {
                     Ok(Ok((call, stream))) => tunnels.take(Incoming { peer, call, stream, datagrams }).await,
                     Ok(Err(error)) => tracing::debug!(edge = peer.name(), "not a call: {error}"),
                     Err(_) => tracing::debug!(edge = peer.name(), "no call came"),

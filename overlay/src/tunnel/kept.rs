@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
 use super::{CallError, Tunnel};
-use crate::link::Link;
+use crate::link::{Link, code};
 
 /// Tunnels to one edge of one class. There is one, unless it is full, or another one has a better way.
 const MOST: usize = 8;
@@ -16,6 +16,9 @@ const MOST: usize = 8;
 const IDLE: Duration = Duration::from_secs(300);
 /// How often it is looked whether it has one.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
+
+/// The same once the other edge wants no more calls in it.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// An edge, and the class of traffic.
 pub(super) type Key = (String, u8);
@@ -45,8 +48,17 @@ impl Kept {
         best.or_else(any).cloned()
     }
 
+    /// Keeps one more. If there are too many, none of which is of use for new calls, the oldest ends: the other edge must not fill our links with those that
+    /// it wants to be left.
     pub(super) fn add(&self, key: Key, attempt: Attempt) {
-        self.0.borrow_mut().entry(key).or_default().push(attempt);
+        let mut kept = self.0.borrow_mut();
+        let attempts = kept.entry(key).or_default();
+        attempts.push(attempt);
+        if attempts.len() > MOST
+            && let Some(Ok(tunnel)) = &*attempts.remove(0).borrow()
+        {
+            tunnel.link.close(code::OVERLOADED, "too many tunnels");
+        }
     }
 
     pub(super) fn remove(&self, key: &Key, attempt: &Attempt) {
@@ -60,17 +72,32 @@ impl Kept {
     }
 }
 
-/// Returns when a tunnel has ended, or nobody has used it for long.
+/// Returns when a tunnel has ended, or nobody has used it for long, or nobody uses it any more and it takes no more calls.
 pub(super) async fn is_unused(link: &Link) {
     let (mut opened, mut used) = (0, Instant::now());
     while used.elapsed() < IDLE {
+        if link.end().is_some() {
+            return;
+        }
+        if link.is_leaving() {
+            return is_left(link).await;
+        }
         tokio::select! {
-            _ = link.ended() => return,
+            () = link.left() => continue,
             () = sleep(LOOK_EVERY) => {}
         }
         let before = std::mem::replace(&mut opened, link.streams_opened());
         if link.stream_count() > 0 || opened != before {
             used = Instant::now();
+        }
+    }
+}
+
+async fn is_left(link: &Link) {
+    while link.end().is_none() && link.stream_count() > 0 {
+        tokio::select! {
+            _ = link.ended() => {}
+            () = sleep(LOOK_AGAIN) => {}
         }
     }
 }
