@@ -154,8 +154,11 @@ impl Announcement {
     }
 }
 
-/// What is wrong with an address that other edges are to dial.
-fn check_address(address: &str) -> Result<(), &'static str> {
+/// Whether other edges could dial an address.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn check_address(address: &str) -> Result<(), &'static str> {
     if let Ok(address) = address.parse::<SocketAddr>() {
         let can_be_dialled = address.port() != 0 && !address.ip().is_unspecified() && !address.ip().is_multicast();
         return if can_be_dialled { Ok(()) } else { Err("is no address that can be dialled") };
