@@ -1,6 +1,6 @@
 //! How edges reach each other.
 //!
-//! Edges dial out to hubs, or to each other, over *links* ([`link`]). A [`node`] has links, and *streams* ([`stream`]) to other edges, which hubs relay.
+//! Edges dial out to hubs, and to other edges that can be dialled, over *links* ([`link`]). A [`node`] has links, and *streams* ([`stream`]) to other edges, which hubs relay.
 //! A stream outlives the links that carry it; datagrams ([`datagram`]) go beside it. Nothing here knows of HTTP or of the mesh.
 
 pub mod catalogue;

@@ -46,7 +46,7 @@ pub enum TransportError {
     #[error(transparent)]
     Identity(#[from] IdentityError),
     /// It is another one than the one that is wanted.
-    #[error("{0:?} answered, which is not what was dialled")]
+    #[error("{0} answered, which is not what was dialled")]
     Other(Peer),
 }
 
@@ -84,7 +84,8 @@ pub enum Accepted {
     Renew(Peer, Box<TlsStream<TcpStream>>),
 }
 
-/// Takes a connection that somebody has dialled, and says when a ClientHello has come. If it becomes a link, the first words on it are `hello`.
+/// Takes a connection that somebody has dialled, and says when a ClientHello has come. If it becomes a link, the first words on it are `hello`. Unless this
+/// node `enrols` others there are no certificates to be had.
 ///
 /// # Errors
 /// As [`TransportError`] says.
@@ -92,6 +93,7 @@ pub async fn accept(
     identity: &Identity,
     stream: TcpStream,
     hello: Vec<u8>,
+    enrols: bool,
     heard: impl FnOnce(),
 ) -> Result<Accepted, TransportError> {
     prepare(&stream);
@@ -100,7 +102,7 @@ pub async fn accept(
     heard();
     let offers =
         |protocol: &[u8]| begun.client_hello().alpn().is_some_and(|mut offered| offered.any(|one| one == protocol));
-    let (wants_to_join, wants_to_renew) = (offers(JOIN_PROTOCOL), offers(RENEW_PROTOCOL));
+    let (wants_to_join, wants_to_renew) = (enrols && offers(JOIN_PROTOCOL), enrols && offers(RENEW_PROTOCOL));
     let config = match (wants_to_join, wants_to_renew) {
         (true, _) => identity.join_server()?,
         (false, true) => identity.server(RENEW_PROTOCOL)?,

@@ -1,19 +1,19 @@
 //! Tunnels: what two edges say to each other, unseen by the hubs between them.
 //!
 //! A tunnel is a [stream](crate::stream) with TLS inside, and in that a [link](crate::link) of its own: each connection of an application is a stream of
-//! it, and each [flow](crate::datagram) of datagrams has one. Tunnels are kept per edge and class of traffic, and opened when they are first needed.
+//! it, and each [flow](crate::datagram) of datagrams has one. Tunnels are kept per edge and class of traffic, opened when they are first needed, and ended
+//! when nobody has used them for some minutes.
 
 mod error;
 mod incoming;
+mod kept;
 mod leaving;
 mod opened;
 mod silent;
 
-use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use hashbrown::HashMap;
 use overlay_wire::call::{Call, Outcome};
 use overlay_wire::mux::{Limits, Side};
 use rustls::pki_types::ServerName;
@@ -26,15 +26,17 @@ pub use self::error::CallError;
 use self::error::TunnelError;
 pub use self::incoming::Incoming;
 use self::incoming::take_call;
+use self::kept::{Attempt, Kept, Key};
 use self::leaving::{Leaving, TAKEN_OVER};
 use self::opened::Tunnel;
 use self::silent::Silent;
 use crate::datagram::{Channel, Flow, Seals};
 use crate::identity::{Current, IdentityError, TUNNEL_PROTOCOL};
 use crate::link::{Driver, Link, LinkStream, Served, Timing, code};
-use crate::node::{Node, Peer, count};
+use crate::node::{Node, Peer, Tally, count};
 use crate::stream::OverlayStream;
-use crate::uplink::REVOKED;
+use crate::strangers::{Seldom, quoted};
+use crate::uplink::{NOT_USED, REVOKED};
 
 /// Time for the handshake of a tunnel, the way to the other edge included.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -42,6 +44,8 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 const CALL: Duration = Duration::from_secs(10);
 /// Calls of other edges that nobody has taken yet.
 const MOST_WAITING: usize = 256;
+/// Calls of one edge that have not said yet what they are for.
+const MOST_BEGINNINGS: usize = 512;
 /// A tunnel sits on a stream that is given up by itself: it need not ask often.
 const TIMING: Timing = Timing {
     ping_every: Duration::from_secs(10),
@@ -50,17 +54,18 @@ const TIMING: Timing = Timing {
     silence: Duration::from_secs(60),
 };
 
-type Attempt = watch::Receiver<Option<Result<Tunnel, CallError>>>;
-
 /// The tunnels of a node.
 #[derive(Debug)]
 pub struct Tunnels {
     node: Rc<Node>,
     identity: Current,
-    tunnels: RefCell<HashMap<(String, u8), Attempt>>,
+    kept: Kept,
     silent: Silent,
     leaving: Leaving,
     calls: mpsc::Sender<Incoming>,
+    refusals: Seldom,
+    /// Streams of other edges that have not said yet what is called.
+    beginnings_of: Rc<Tally<Peer>>,
 }
 
 impl Tunnels {
@@ -75,10 +80,12 @@ impl Tunnels {
         let tunnels = Rc::new(Self {
             node,
             identity,
-            tunnels: RefCell::default(),
+            kept: Kept::default(),
             silent: Silent::default(),
             leaving: Leaving::default(),
             calls,
+            refusals: Seldom::default(),
+            beginnings_of: Rc::default(),
         });
         let taker = tunnels.clone();
         let run = async move {
@@ -138,11 +145,12 @@ impl Tunnels {
         Ok((tunnel, answered?))
     }
 
-    /// The tunnel to an edge, which is opened if there is none. Where others have just waited in vain nobody waits: the one attempt that goes on meanwhile,
+    /// The tunnel to an edge, which is opened if there is none, or none with room, or a way without a hub has come up: calls stay in the tunnel that they began in. Where others have just waited in vain nobody waits: the one attempt that goes on meanwhile,
     /// or the tunnel's own ping, finds out when the edge answers again.
     async fn tunnel(self: &Rc<Self>, edge: &str, class: u8) -> Result<Tunnel, CallError> {
         let key = (edge.to_owned(), class);
-        let known = self.tunnels.borrow().get(&key).filter(|attempt| is_usable(attempt)).cloned();
+        let has_direct = self.node.has_direct(edge);
+        let known = self.kept.choose(&key, |tunnel| !has_direct || self.node.is_direct(tunnel.way.link()));
         let mut attempt = known.unwrap_or_else(|| self.begin(key));
         if self.silent.contains(edge) && is_in_doubt(&attempt) {
             self.silent.add(edge);
@@ -154,10 +162,10 @@ impl Tunnels {
         opened.map_err(|_| no_tunnel("given up"))?.ok_or_else(|| no_tunnel("given up"))?
     }
 
-    fn begin(self: &Rc<Self>, key: (String, u8)) -> Attempt {
+    fn begin(self: &Rc<Self>, key: Key) -> Attempt {
         let (outcome, attempt) = watch::channel(None);
-        self.tunnels.borrow_mut().insert(key.clone(), attempt.clone());
-        let tunnels = self.clone();
+        self.kept.add(key.clone(), attempt.clone());
+        let (tunnels, kept) = (self.clone(), attempt.clone());
         spawn_local(async move {
             let opened =
                 timeout(HANDSHAKE, tunnels.open(&key.0, key.1)).await.unwrap_or(Err(CallError::Timeout(HANDSHAKE)));
@@ -167,8 +175,13 @@ impl Tunnels {
                 _ => tunnels.silent.heard(&key.0),
             }
             outcome.send_replace(Some(opened));
-            if let Some(tunnel) = tunnel {
-                tunnel.link.ended().await;
+            if let Some(Tunnel { link, .. }) = &tunnel {
+                kept::is_unused(link).await;
+            }
+            tunnels.kept.remove(&key, &kept);
+            // Nobody can find it any more, and nobody has a stream of it.
+            if let Some(Tunnel { link, .. }) = tunnel {
+                link.close(code::DONE, NOT_USED);
             }
         });
         attempt
@@ -192,7 +205,7 @@ impl Tunnels {
         let peer =
             identity.peer_of(tls.get_ref().1.peer_certificates()).map_err(|error| no_tunnel(error.to_string()))?;
         if peer != (Peer::Edge { name: edge.into(), tenant }) {
-            return Err(no_tunnel(format!("{peer:?} answered")));
+            return Err(no_tunnel(format!("{peer} answered")));
         }
         let seals = Seals::of(tls.get_ref().1, Side::Dialled).map_err(|error| no_tunnel(error.to_string()))?;
         let datagrams = Channel::new(beside, way.clone(), seals, self.node.counters().clone());
@@ -216,7 +229,9 @@ impl Tunnels {
             Err(_) => format!("no handshake in {HANDSHAKE:?}"),
         };
         count(&self.node.counters().tunnels_refused);
-        tracing::warn!(edge = from, "a tunnel is refused: {problem}");
+        if let Some(left_out) = self.refusals.happened() {
+            tracing::warn!(edge = from, left_out, "a tunnel is refused: {}", quoted(&problem));
+        }
     }
 
     async fn secure(&self, stream: OverlayStream) -> Result<(Peer, Link, Rc<Channel>), TunnelError> {
@@ -253,9 +268,16 @@ impl Tunnels {
     async fn take_calls(self: &Rc<Self>, peer: &Peer, link: &Link, datagrams: &Rc<Channel>) {
         while let Some(stream) = link.accept().await {
             self.silent.heard(peer.name());
+            let Some(beginning) = self.beginnings_of.take(peer.clone(), MOST_BEGINNINGS) else {
+                count(&self.node.counters().calls_refused);
+                stream.reset(code::OVERLOADED);
+                continue;
+            };
             let (tunnels, peer, datagrams) = (self.clone(), peer.clone(), datagrams.clone());
             spawn_local(async move {
-                match timeout(CALL, take_call(stream)).await {
+                let taken = timeout(CALL, take_call(stream)).await;
+                drop(beginning);
+                match taken {
                     Ok(Ok((call, stream))) => tunnels.take(Incoming { peer, call, stream, datagrams }).await,
                     Ok(Err(error)) => tracing::debug!(edge = peer.name(), "not a call: {error}"),
                     Err(_) => tracing::debug!(edge = peer.name(), "no call came"),
@@ -270,14 +292,6 @@ impl Tunnels {
             count(&self.node.counters().calls_refused);
             let _ = incoming.answer(Outcome::Overloaded, "too many calls wait").await;
         }
-    }
-}
-
-fn is_usable(attempt: &Attempt) -> bool {
-    match &*attempt.borrow() {
-        None => attempt.has_changed().is_ok(),
-        Some(Ok(Tunnel { link, way, .. })) => link.end().is_none() && !link.is_leaving() && !way.is_lost(),
-        Some(Err(_)) => false,
     }
 }
 

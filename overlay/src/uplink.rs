@@ -1,28 +1,28 @@
-//! Keeping links: an edge dials its hubs, again and again, and a hub takes who dials.
+//! Keeping links: an edge dials its hubs, again and again, and other edges that can be dialled; a hub, and such an edge, takes who dials.
 
+mod direct;
+mod listen;
 mod wanted;
 
 use std::fmt;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::pin::pin;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 
 use rand::Rng as _;
-use tokio::net::{TcpListener, lookup_host};
+use tokio::net::lookup_host;
 use tokio::task::spawn_local;
 use tokio::time::{Instant, sleep};
 
-use crate::enroll::EnrollServer;
-use crate::handshakes::Handshakes;
 use crate::identity::{Current, Identity};
 use crate::link::{Link, LinkEnd, code};
 use crate::node::{Node, Peer, count};
-use crate::strangers::{Seldom, quoted};
-use crate::transport::{self, Accepted, Linked, TransportError};
+use crate::transport::{self, Linked, TransportError};
 
+pub use self::direct::{DirectEdge, keep_direct};
+pub use self::listen::listen;
 pub use self::wanted::keep_wanted;
 
 /// Between two attempts, at first and at most, each with up to a half more at random, so that not all edges dial a hub that comes back at once.
@@ -34,8 +34,8 @@ const GOOD: Duration = Duration::from_secs(10);
 /// What a peer hears that is let in no longer.
 pub(crate) const REVOKED: &str = "revoked";
 
-/// What a hub hears when a link to it is not used any more.
-const NOT_USED: &str = "not used any more";
+/// What a node hears when a link to it is not used any more.
+pub(crate) const NOT_USED: &str = "not used any more";
 
 /// What a way is said to lack before it was tried.
 const FIRST_TRY: &str = "is being dialled";
@@ -68,7 +68,9 @@ pub async fn keep(node: Rc<Node>, identity: Current, uplink: Uplink) {
     loop {
         let current = identity.borrow().clone();
         let begun = Instant::now();
-        let problem = match dial(&node, &current, &uplink).await {
+        // A node that dials itself would find out that it is a hub.
+        let expects = |peer: &Peer| matches!(peer, Peer::Hub { name } if name != node.name());
+        let problem = match dial(&node, &current, &uplink.hub, uplink.local, expects).await {
             Err(error) => {
                 count(&node.counters().dials_failed);
                 format!("no link: {error}")
@@ -90,79 +92,21 @@ pub async fn keep(node: Rc<Node>, identity: Current, uplink: Uplink) {
 }
 
 /// Dials whatever addresses the name has, until one answers.
-async fn dial(node: &Node, identity: &Identity, uplink: &Uplink) -> Result<Linked, TransportError> {
-    // A node that dials itself would find out that it is a hub.
-    let expects = |peer: &Peer| matches!(peer, Peer::Hub { name } if name != node.name());
+async fn dial(
+    node: &Node,
+    identity: &Identity,
+    host: &str,
+    local: Option<IpAddr>,
+    expects: impl Fn(&Peer) -> bool,
+) -> Result<Linked, TransportError> {
     let mut failure = TransportError::Connect(io::Error::new(io::ErrorKind::NotFound, "the name has no address"));
-    for address in lookup_host(&uplink.hub).await.map_err(TransportError::Connect)? {
-        match transport::dial(identity, address, uplink.local, node.hello(), expects).await {
+    for address in lookup_host(host).await.map_err(TransportError::Connect)? {
+        match transport::dial(identity, address, local, node.hello(), &expects).await {
             Ok(linked) => return Ok(linked),
             Err(error) => failure = error,
         }
     }
     Err(failure)
-}
-
-/// Takes the links that others dial, and those who want certificates, for as long as it runs.
-///
-/// # Errors
-/// The socket is of no use.
-pub async fn listen(
-    node: Rc<Node>,
-    identity: Current,
-    enrolling: EnrollServer,
-    listener: TcpListener,
-) -> io::Result<()> {
-    let mut handshakes: Handshakes<Result<Accepted, TransportError>> = Handshakes::default();
-    let refusals = Seldom::default();
-    loop {
-        tokio::select! {
-            accepted = listener.accept(), if handshakes.has_room() => {
-                let (stream, from) = match accepted {
-                    Ok(accepted) => accepted,
-                    Err(error) if is_permanent(&error) => return Err(error),
-                    Err(error) => {
-                        tracing::warn!("cannot accept: {error}");
-                        sleep(FIRST_PAUSE).await;
-                        continue;
-                    }
-                };
-                let (current, hello) = (identity.borrow().clone(), node.hello());
-                let is_full = handshakes.begin(from, |heard| async move {
-                    transport::accept(&current, stream, hello, || heard.set(true)).await
-                });
-                if is_full {
-                    count(&node.counters().handshakes_closed);
-                }
-            }
-            done = handshakes.next() => match done {
-                Ok((from, Ok(accepted))) => {
-                    spawn_local(take(node.clone(), identity.borrow().clone(), enrolling.clone(), from, accepted));
-                }
-                Ok((from, Err(error))) => {
-                    count(&node.counters().handshakes_refused);
-                    if let Some(left_out) = refusals.happened() {
-                        tracing::warn!(%from, left_out, "not let in: {}", quoted(&error));
-                    }
-                }
-                Err(error) => tracing::error!("a handshake: {error}"),
-            }
-        }
-    }
-}
-
-async fn take(node: Rc<Node>, identity: Arc<Identity>, enrolling: EnrollServer, from: SocketAddr, accepted: Accepted) {
-    let enrolled = match accepted {
-        Accepted::Link(linked) => {
-            let (peer, end) = serve(&node, &identity, *linked).await;
-            return tracing::info!(peer, "the link has ended: {end}");
-        }
-        Accepted::Join(stream) => enrolling.join(from, stream).await,
-        Accepted::Renew(peer, stream) => enrolling.renew(&peer, from, stream).await,
-    };
-    if let Err(error) = enrolled {
-        enrolling.not_answered(from, &error);
-    }
 }
 
 /// Uses a link for as long as it lives, or until its peer is let in no longer.
@@ -189,8 +133,4 @@ impl Drop for Open {
     fn drop(&mut self) {
         self.0.close(code::GOING_AWAY, NOT_USED);
     }
-}
-
-fn is_permanent(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::InvalidInput)
 }

@@ -1,6 +1,7 @@
 //! What an edge says of itself.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -11,6 +12,8 @@ use crate::identity::is_name;
 const MOST_SERVICES: usize = 10_000;
 const MOST_PORTS: usize = 64;
 const MOST_LABELS: usize = 64;
+/// The most addresses at which an edge can be dialled.
+const MOST_ADDRESSES: usize = 8;
 /// The longest label and host, bytes (Kubernetes' and DNS' own bounds are below).
 const LONGEST: usize = 253;
 
@@ -24,6 +27,9 @@ pub struct Announcement {
     /// Where it is: region, zone and sub-zone with `/` between them, as Istio writes it; may be empty.
     #[serde(default)]
     pub locality: String,
+    /// Where other edges can dial it, as `host:port`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub addresses: Vec<String>,
     /// What it offers.
     pub services: Vec<Service>,
 }
@@ -129,6 +135,12 @@ impl Announcement {
         if self.locality.len() > LONGEST {
             return Err(field("locality".into(), &self.locality, "is too long"));
         }
+        if self.addresses.len() > MOST_ADDRESSES {
+            return Err(field("addresses".into(), &self.addresses.len().to_string(), "are too many"));
+        }
+        for (at, address) in self.addresses.iter().enumerate() {
+            check_address(address).map_err(|problem| field(format!("addresses[{at}]"), address, problem))?;
+        }
         let mut hosts = std::collections::HashSet::new();
         for (at, service) in self.services.iter().enumerate() {
             service
@@ -140,6 +152,23 @@ impl Announcement {
         }
         Ok(())
     }
+}
+
+/// Whether other edges could dial an address.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn check_address(address: &str) -> Result<(), &'static str> {
+    if let Ok(address) = address.parse::<SocketAddr>() {
+        let can_be_dialled = address.port() != 0 && !address.ip().is_unspecified() && !address.ip().is_multicast();
+        return if can_be_dialled { Ok(()) } else { Err("is no address that can be dialled") };
+    }
+    let Some((host, port)) = address.rsplit_once(':') else { return Err("is not host:port") };
+    let is_port = port.parse::<u16>().is_ok_and(|port| port != 0);
+    if !is_port || host.len() > LONGEST || !host.split('.').all(is_name) {
+        return Err("is not host:port");
+    }
+    Ok(())
 }
 
 impl Service {
@@ -204,7 +233,7 @@ mod tests {
     }
 
     fn announcement(service: Service) -> Announcement {
-        Announcement { epoch: 1, sequence: 2, locality: "r1/z1".into(), services: vec![service] }
+        Announcement { epoch: 1, sequence: 2, locality: "r1/z1".into(), services: vec![service], ..Announcement::default() }
     }
 
     #[test]
@@ -236,5 +265,15 @@ mod tests {
         let twice = Announcement { services: vec![service(), service()], ..Announcement::default() };
         assert!(Announcement::parse(&twice.to_bytes()).unwrap_err().to_string().contains("is there twice"));
         assert!(matches!(Announcement::parse(b"{"), Err(AnnouncementError::Unreadable(_))));
+        let at = |addresses: &[&str]| {
+            let addresses = addresses.iter().map(|address| (*address).to_owned()).collect();
+            Announcement::parse(&Announcement { addresses, ..Announcement::default() }.to_bytes())
+        };
+        assert!(at(&["203.0.113.7:7444", "[2001:db8::7]:7444", "edge-b.example.com:7444"]).is_ok());
+        for wrong in ["edge-b", "edge-b:0", "a b:1", "0.0.0.0:7444", "[::]:7444", "224.0.0.1:1", ":1", "a:70000"] {
+            let problem = at(&["a:1", wrong]).unwrap_err().to_string();
+            assert!(problem.starts_with(&format!("addresses[1]: {wrong:?} is no")), "{problem}");
+        }
+        assert_eq!(at(&["a:1"; 9]).unwrap_err().to_string(), "addresses: \"9\" are too many");
     }
 }

@@ -30,6 +30,8 @@ use crate::strangers::{Seldom, quoted};
 pub struct Offer {
     /// Where it is, as Istio writes it: region/zone/sub-zone.
     pub locality: String,
+    /// Where other edges can dial it, as `host:port`.
+    pub addresses: Vec<String>,
     /// Its services.
     pub services: Vec<Service>,
 }
@@ -120,8 +122,8 @@ impl Directory {
         let identity = self.identity.borrow().clone();
         let Peer::Edge { name, tenant } = identity.peer().clone() else { return Ok(()) };
         let stamp = Stamp { sequence: self.own.get().sequence + 1, ..self.own.get() };
-        let Offer { locality, services } = offer.clone();
-        let announcement = Announcement { epoch: stamp.epoch, sequence: stamp.sequence, locality, services };
+        let Offer { locality, addresses, services } = offer.clone();
+        let announcement = Announcement { epoch: stamp.epoch, sequence: stamp.sequence, locality, addresses, services };
         let payload = announcement.to_bytes();
         let signature = identity.sign(ANNOUNCEMENT, &payload)?;
         let message = Message::Announce(Signed { payload, signature }).to_bytes();

@@ -4,6 +4,6 @@ mod announcement;
 mod exchange;
 mod message;
 
-pub use self::announcement::{Announcement, AnnouncementError, Port, Protocol, Service};
+pub use self::announcement::{Announcement, AnnouncementError, Port, Protocol, Service, check_address};
 pub use self::exchange::{Directory, Offer};
 pub use overlay_wire::catalogue::LIFETIME;

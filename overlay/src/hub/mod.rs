@@ -195,7 +195,7 @@ impl Hub {
         let (desk, address) = (self.desk.clone(), self.address);
         let enrolling = EnrollServer::new(desk.authority.clone(), desk.node.counters().clone());
         self.vital.run_fallible("accepting", async move {
-            let accepting = uplink::listen(desk.node.clone(), desk.identity.clone(), enrolling, listener);
+            let accepting = uplink::listen(desk.node.clone(), desk.identity.clone(), Some(enrolling), listener);
             accepting.await.map_err(|error| HubError::Listen(address, error))
         });
     }

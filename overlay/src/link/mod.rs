@@ -44,7 +44,7 @@ struct Shared {
     incoming: RefCell<Waiting<StreamId>>,
     hello: RefCell<Option<Vec<u8>>>,
     driver: RefCell<Option<Waker>>,
-    /// Who waits for the hello, the end, or suspicion.
+    /// Who waits for the hello, the end, suspicion, or that the other side leaves.
     watchers: RefCell<Vec<Waker>>,
     leaving: Cell<bool>,
     round_trip: Cell<Option<Duration>>,
@@ -146,6 +146,28 @@ impl Link {
         self.0.leaving.get()
     }
 
+    /// Returns when the other side [wants no more streams](Self::is_leaving), or the link has ended.
+    pub(crate) async fn left(&self) {
+        poll_fn(|context| {
+            if self.is_leaving() || self.0.end.get().is_some() {
+                return Poll::Ready(());
+            }
+            self.watch(context);
+            Poll::Pending
+        })
+        .await;
+    }
+
+    /// Streams that were opened here, from the beginning.
+    pub(crate) fn streams_opened(&self) -> u64 {
+        self.0.mux.borrow().streams_opened()
+    }
+
+    /// Whether no stream can be opened before another one ends.
+    pub(crate) fn is_full(&self) -> bool {
+        self.0.mux.borrow().is_full()
+    }
+
     /// Ends the link, and tells the other side why.
     pub fn close(&self, code: Code, reason: &str) {
         self.0.mux.borrow_mut().close(code, reason);
@@ -184,7 +206,7 @@ impl Link {
         self.0.mux.borrow().stream_count()
     }
 
-    /// Wakes a task when the link is suspected, no longer suspected, or ends.
+    /// Wakes a task when the link is suspected, no longer suspected, left by the other side, or ends.
     pub fn watch(&self, context: &Context<'_>) {
         let mut watchers = self.0.watchers.borrow_mut();
         if !watchers.iter().any(|waker| waker.will_wake(context.waker())) {
@@ -238,7 +260,10 @@ impl Link {
                 }
             }
             Event::MayOpen => self.0.openers.take().into_iter().for_each(Waker::wake),
-            Event::GoAway => self.0.leaving.set(true),
+            Event::GoAway => {
+                self.0.leaving.set(true);
+                self.wake_watchers();
+            }
             Event::Pong(_) | Event::Closed(..) => {} // the driver's
         }
     }

@@ -41,6 +41,8 @@ counters! {
     links_total,
     /// Links that were dialled and did not come about.
     dials_failed,
+    /// Links to other edges that were dialled and did not come about: they are reached by hubs.
+    direct_dials_failed,
     /// Whoever has dialled this node and was not let in: its certificate is not good, or it was revoked, or it says nothing.
     handshakes_refused,
     /// Connections that were closed before they became anything, because too many, of their source or of all, were about to: the oldest that had said nothing, or the

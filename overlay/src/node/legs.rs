@@ -15,6 +15,7 @@ use super::tally::Place;
 use super::{Arrival, LinkId, Node, Peer, Role};
 use crate::link::{Link, LinkStream, code};
 use crate::stream::{Carry, Opened};
+use crate::strangers::quoted;
 
 /// A link that streams come over.
 struct Source {
@@ -49,7 +50,7 @@ impl Node {
             Ok(Ok(First::Leg(open, rest))) => {
                 self.take_leg(source, Opened { open, stream, link: source.link, rest }).await
             }
-            Ok(Ok(First::Catalogue)) => self.take_catalogue(source, stream),
+            Ok(Ok(First::Catalogue)) => self.take_catalogue(source, stream).await,
             Ok(Err(error)) => {
                 count(&self.counters.beginnings_failed);
                 tracing::debug!(peer = source.peer.name(), "a leg without a proper beginning: {error}");
@@ -61,13 +62,14 @@ impl Node {
         }
     }
 
-    fn take_catalogue(&self, source: &Source, stream: LinkStream) {
-        if source.has_announced.replace(true) {
+    async fn take_catalogue(&self, source: &Source, stream: LinkStream) {
+        let is_between_edges = self.role == Role::Edge && matches!(source.peer, Peer::Edge { .. });
+        if source.has_announced.replace(true) || is_between_edges {
             count(&self.counters.announcements_refused);
-            tracing::debug!(peer = source.peer.name(), "announcements come over a link that has brought some");
+            tracing::debug!(peer = source.peer.name(), "announcements come over a link that brings none, or has brought some");
             return stream.reset(code::PROTOCOL);
         }
-        self.arrive(Arrival::Catalogue(source.peer.clone(), stream));
+        self.arrive(Arrival::Catalogue(source.peer.clone(), stream)).await;
     }
 
     async fn take_leg(self: Rc<Self>, source: &Source, opened: Opened) {
@@ -76,7 +78,10 @@ impl Node {
             && (open.from != *name || open.tenant != *tenant)
         {
             count(&self.counters.forbidden);
-            tracing::warn!(peer = name, "says it is {:?} of tenant {:?}", open.from, open.tenant);
+            if let Some(left_out) = self.forgeries.happened() {
+                let claim = format!("{} of tenant {}", open.from, open.tenant);
+                tracing::warn!(peer = name, left_out, "says it is {}", quoted(&claim));
+            }
             let reason = "another edge or tenant than its certificate says";
             return self.refuse(opened.stream, RefuseCode::Forbidden, reason);
         }

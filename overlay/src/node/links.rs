@@ -136,6 +136,18 @@ impl Links {
         Some((best.id, best.link.clone()))
     }
 
+    /// Whether there is a good link to an edge without a hub between.
+    pub(crate) fn has_direct(&self, edge: &str) -> bool {
+        let is_good = |link: &Link| link.end().is_none() && !link.is_leaving() && !link.is_suspect();
+        self.entries.borrow().iter().any(|entry| entry.leads_to(edge, None) && is_good(&entry.link))
+    }
+
+    /// Whether a link is to an edge, not to a hub.
+    pub(crate) fn is_direct(&self, id: LinkId) -> bool {
+        let entries = self.entries.borrow();
+        entries.iter().any(|entry| entry.id == id && matches!(entry.peer, Peer::Edge { .. }))
+    }
+
     /// A link to the edge that a leg is for, of the leg's tenant, for who relays: to the shard that is named, or to the one with the fewest streams. Where
     /// the shard's process is not linked, another process of the edge is: it knows whether there is anything to wait for.
     pub(crate) fn direct(&self, open: &Open) -> Option<Link> {

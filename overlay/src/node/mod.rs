@@ -40,6 +40,7 @@ pub use self::tally::{Place, Tally};
 use self::transit::Transit;
 use crate::link::{Link, LinkEnd, LinkStream, Served, code};
 use crate::stream::{Carry, Opened, OverlayStream};
+use crate::strangers::Seldom;
 
 /// Links, and streams of announcements, that the directory has not looked at yet.
 const ARRIVALS_WAITING: usize = 256;
@@ -61,6 +62,8 @@ pub struct Node {
     role: Role,
     shard: u16,
     is_leaving: Cell<bool>,
+    /// Log lines about peers that claim to be others.
+    forgeries: Seldom,
     session: [u8; 16],
     limits: Limits,
     counters: Arc<Counters>,
@@ -113,6 +116,7 @@ impl Node {
             role,
             shard,
             is_leaving: Cell::new(false),
+            forgeries: Seldom::default(),
             session: rand::random(),
             links: Rc::new(Links::new(counters.clone())),
             counters,
@@ -235,8 +239,9 @@ impl Node {
         link.count_with(self.counters.clone());
         let _served = Served(link.clone());
         let added = self.links.add(peer.clone(), hello.shard, link.clone());
-        if matches!(peer, Peer::Hub { .. }) || shard::is_first(hello.shard) {
-            self.arrive(Arrival::Link(peer.clone(), link.clone()));
+        // Edges that are linked to each other hear of each other by hubs all the same.
+        if matches!(peer, Peer::Hub { .. }) || self.role == Role::Hub && shard::is_first(hello.shard) {
+            self.arrive(Arrival::Link(peer.clone(), link.clone())).await;
         }
         self.take_streams(&peer, added.id, &link).await;
         drop(added);
@@ -249,11 +254,10 @@ impl Node {
         Hello::parse(&hello.map_err(|end| end.to_string())?).map_err(|error| error.to_string())
     }
 
-    /// Where nobody asked for them there is no directory.
-    fn arrive(&self, arrival: Arrival) {
-        if self.arrived.borrow().is_none() && self.arriving.try_send(arrival).is_err() {
+    /// Where nobody asked for them there is no directory. However many come at once, each peer has few: they wait.
+    async fn arrive(&self, arrival: Arrival) {
+        if self.arrived.borrow().is_none() && self.arriving.send(arrival).await.is_err() {
             count(&self.counters.announcements_refused);
-            tracing::warn!("nobody looks after announcements");
         }
     }
 

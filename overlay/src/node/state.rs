@@ -2,7 +2,7 @@
 
 use overlay_wire::shard;
 
-use super::Node;
+use super::{LinkId, Node};
 
 impl Node {
     /// Ways to hubs over which there is no link, and why.
@@ -14,6 +14,16 @@ impl Node {
     pub fn leave(&self) {
         self.is_leaving.set(true);
         self.links.peers().iter().for_each(|(_, link)| link.go_away());
+    }
+
+    /// Whether there is a good link to an edge without a hub between.
+    pub(crate) fn has_direct(&self, edge: &str) -> bool {
+        self.links.has_direct(edge)
+    }
+
+    /// Whether a link is to an edge, not to a hub.
+    pub(crate) fn is_direct(&self, link: LinkId) -> bool {
+        self.links.is_direct(link)
     }
 
     /// Whether a shard of this edge is certainly that of a process which has ended.

@@ -182,8 +182,7 @@ impl Carry {
         if let Err(error) = &received {
             tracing::debug!(peer = self.shared.stream.borrow().route().to, "a leg is given up: {error}");
             if matches!(error, LegError::Refused(RefuseCode::NoRoute, _)) {
-                let since = self.shared.without_way.get().unwrap_or_else(Instant::now);
-                self.shared.without_way.set(Some(since));
+                self.shared.way.is_missing();
             }
         }
         received.is_ok()
@@ -210,7 +209,7 @@ impl Carry {
         }
         if self.shared.stream.borrow().current_leg().is_some() {
             self.pause = FIRST_PAUSE;
-            self.shared.without_way.set(None);
+            self.shared.way.is_found();
         }
     }
 
@@ -276,6 +275,7 @@ impl Carry {
         }
         let current = self.shared.stream.borrow().current_leg();
         let carrier = self.legs.iter().find(|carrier| Some(carrier.leg) == current);
+        self.shared.way.leads_over(carrier.map_or(LinkId::NONE, |carrier| carrier.link));
         self.shared.send_datagrams(carrier, self.links.counters());
         let sent_again = self.shared.stream.borrow().sent_again();
         let more = sent_again - std::mem::replace(&mut self.sent_again, sent_again);

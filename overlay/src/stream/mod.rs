@@ -8,7 +8,7 @@ mod carry;
 mod datagrams;
 mod way;
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::fmt;
 use std::io;
 use std::pin::Pin;
@@ -17,7 +17,6 @@ use std::task::{Context, Poll, Waker};
 
 use overlay_wire::stream::{self as wire, End, Route};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::Instant;
 
 pub(crate) use self::carry::{Carry, Opened};
 pub(crate) use self::datagrams::Datagrams;
@@ -30,8 +29,7 @@ const PIECE: usize = 16 * 1024;
 pub(crate) struct Shared {
     stream: RefCell<wire::Stream>,
     wakers: RefCell<Wakers>,
-    /// Hubs say that they have no way to the other edge, and there is no leg, since then.
-    without_way: Cell<Option<Instant>>,
+    way: Way,
     datagrams: RefCell<datagrams::Waiting>,
 }
 
@@ -50,7 +48,7 @@ impl Shared {
         Rc::new(Self {
             stream,
             wakers: RefCell::default(),
-            without_way: Cell::default(),
+            way: Way::default(),
             datagrams: RefCell::default(),
         })
     }
@@ -85,7 +83,7 @@ impl OverlayStream {
 
     /// Tells whether it has a way, whoever has the stream by then.
     pub(crate) fn way(&self) -> Way {
-        Way::of(&self.shared)
+        self.shared.way.clone()
     }
 
     /// What goes beside it, whoever has the stream by then.

@@ -61,6 +61,6 @@ pub(super) enum TunnelError {
     Identity(#[from] IdentityError),
     #[error(transparent)]
     Handshake(#[from] io::Error),
-    #[error("{0:?} came instead, or of another tenant")]
+    #[error("{0} came instead, or of another tenant")]
     Other(Peer),
 }

@@ -25,6 +25,11 @@ pub(super) struct Tunnel {
 }
 
 impl Tunnel {
+    /// Whether calls can be made in it.
+    pub(super) fn is_usable(&self) -> bool {
+        self.link.end().is_none() && !self.link.is_leaving() && !self.way.is_lost()
+    }
+
     pub(super) async fn call(&self, edge: &str, call: &Call) -> Result<LinkStream, CallError> {
         tokio::select! {
             biased;

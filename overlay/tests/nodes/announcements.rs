@@ -30,7 +30,7 @@ const LONG: Duration = Duration::from_secs(60);
 fn sign(identity: &Current, sequence: u64) -> (Vec<u8>, Signature) {
     let identity = identity.borrow();
     let services = vec![service(&format!("{}.global", identity.peer().name()))];
-    let payload = Announcement { epoch: 1, sequence, locality: String::new(), services }.to_bytes();
+    let payload = Announcement { epoch: 1, sequence, services, ..Announcement::default() }.to_bytes();
     let signature = identity.sign("selvedge announcement 1", &payload).unwrap();
     (payload, signature)
 }
@@ -121,7 +121,7 @@ async fn an_edge_that_floods_a_hub_over_its_sockets_does_not_silence_others() {
         });
         let counters = site.hub.shards().counters().remove(0);
         eventually("the flood", async || counters.announcements_delayed.get() > 0).await;
-        a.directory.offer(Offer { locality: String::new(), services: vec![service("a.global")] }).unwrap();
+        a.directory.offer(Offer { services: vec![service("a.global")], ..Offer::default() }).unwrap();
         eventually("the announcement", async || {
             let edges = b.directory.edges();
             edges.iter().any(|(edge, said)| edge == "a" && !said.services.is_empty())

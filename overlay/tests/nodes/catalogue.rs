@@ -52,7 +52,7 @@ impl Member {
 
     pub(crate) fn offers(&self, hosts: &[&str]) {
         let services = hosts.iter().map(|host| service(host)).collect();
-        self.directory.offer(Offer { locality: "r1/z1".into(), services }).unwrap();
+        self.directory.offer(Offer { locality: "r1/z1".into(), services, ..Offer::default() }).unwrap();
     }
 
     /// The number of the last change of an edge that it knows; 0 for an edge that it does not know.

@@ -7,6 +7,7 @@ mod bounds;
 mod catalogue;
 mod control;
 mod datagram;
+mod direct;
 mod enroll;
 mod folder;
 mod hostile;

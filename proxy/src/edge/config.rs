@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::callers::{CallerRule, DEFAULT_TRUST_DOMAIN, is_trust_domain};
 use super::datagram::{self, DatagramImport};
+use super::direct::DirectConfig;
 use super::terminate::Terminate;
 
 /// Addresses of the loopback range that stand for other edges, unless the file says others.
@@ -29,6 +30,8 @@ pub struct EdgeConfig {
     pub import_addresses: AddressRange,
     /// Addresses of this machine at which links begin, one to each hub from each of them. The one that the system chooses, if it is empty.
     pub uplinks: Vec<IpAddr>,
+    /// Where other edges can dial this one; `None` if they cannot.
+    pub direct: Option<DirectConfig>,
     /// The trust domain of our mesh, unless the mesh itself says so.
     pub trust_domain: String,
     /// For whom other edges may speak; `None` for our own trust domain.
@@ -68,6 +71,7 @@ impl Default for EdgeConfig {
             callers: None,
             terminate: None,
             uplinks: Vec::new(),
+            direct: None,
             datagrams: Vec::new(),
             kubernetes: KubernetesConfig::default(),
         }
@@ -136,6 +140,7 @@ impl EdgeConfig {
             return Err(format!("export[{at}].mergeWithLocal: only imports are merged"));
         }
         datagram::check(&config.datagrams)?;
+        config.direct.as_ref().map_or(Ok(()), DirectConfig::check)?;
         if config.uplinks.len() > MOST_UPLINKS {
             return Err(format!("uplinks: there may be {MOST_UPLINKS}"));
         }
@@ -189,10 +194,15 @@ impl EdgeConfig {
     /// # Errors
     /// Names the field that cannot change.
     pub(super) fn check_after(&self, before: &Self) -> Result<(), String> {
-        // All endpoints would move at once, and for a while the addresses of before would be dialled, where nobody is.
-        match self.import_addresses == before.import_addresses {
-            true => Ok(()),
-            false => Err("importAddresses: cannot change while the edge runs: start it again".to_owned()),
+        let listen = |config: &Self| config.direct.as_ref().map(|direct| direct.listen);
+        let fixed = [
+            // All endpoints would move at once, and for a while the addresses of before would be dialled, where nobody is.
+            ("importAddresses", self.import_addresses == before.import_addresses),
+            ("direct.listen", listen(self) == listen(before)),
+        ];
+        match fixed.iter().find(|(_, is_same)| !is_same) {
+            None => Ok(()),
+            Some((field, _)) => Err(format!("{field}: cannot change while the edge runs: start it again")),
         }
     }
 }

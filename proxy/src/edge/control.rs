@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use overlay::catalogue::Offer;
-use overlay::uplink::Uplink;
+use overlay::uplink::{DirectEdge, Uplink};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use xds_client::ca::SpiffeId;
@@ -16,6 +16,7 @@ use super::addresses::Addresses;
 use super::callers::Callers;
 use super::config::EdgeConfig;
 use super::datagram::{DatagramTables, Here};
+use super::direct::{DirectConfig, edges_to_dial};
 use super::export::{Exports, exports, idle_rules};
 use super::import::{Import, Imports, KnownEdges, Wanted, destinations, imports};
 use super::labels::IMPORTED_LABEL;
@@ -73,6 +74,7 @@ pub(super) struct Outputs {
     pub(super) offer: watch::Sender<Offer>,
     pub(super) tables: watch::Sender<Arc<Tables>>,
     pub(super) uplinks: watch::Sender<Arc<[Uplink]>>,
+    pub(super) direct: watch::Sender<Arc<[DirectEdge]>>,
 }
 
 /// Where imports are put.
@@ -124,7 +126,7 @@ impl EdgeControl {
                 config.terminate.as_ref().map(|terminate| Settings { terminate, trust_domain: &trust_domain });
             self.entrances.serve(&wanted, settings.as_ref()).await;
             if speaks {
-                self.dial(&config);
+                self.dial(&config, &edges);
                 if imported.as_ref() != Some(&wanted) {
                     imported = self.import(&wanted).then_some(wanted);
                 }
@@ -186,23 +188,19 @@ impl EdgeControl {
         let exported = exports(services, &config.export);
         let clusters = exported.clusters().map(|cluster| cluster.to_string()).collect();
         self.outputs.offered.send_replace(clusters);
-        let offer = Offer { locality: self.locality.clone(), services: exported.services.clone() };
-        self.outputs.offer.send_if_modified(|before| {
-            let changed = *before != offer;
-            *before = offer;
-            changed
-        });
+        let offer = Offer {
+            locality: self.locality.clone(),
+            addresses: config.direct.as_ref().map(DirectConfig::addresses).unwrap_or_default(),
+            services: exported.services.clone(),
+        };
+        replace(&self.outputs.offer, offer);
         exported
     }
 
-    /// Says over which links hubs are reached.
-    fn dial(&self, config: &EdgeConfig) {
-        let uplinks = uplinks(&self.hubs, &config.uplinks);
-        self.outputs.uplinks.send_if_modified(|before| {
-            let changed = *before != uplinks;
-            *before = uplinks;
-            changed
-        });
+    /// Says over which links hubs are reached, and other edges without them.
+    fn dial(&self, config: &EdgeConfig, edges: &KnownEdges) {
+        replace(&self.outputs.uplinks, uplinks(&self.hubs, &config.uplinks));
+        replace(&self.outputs.direct, edges_to_dial(&self.name, edges, &config.uplinks));
     }
 
     /// Workers know where an address leads before any endpoint has it.
@@ -215,11 +213,7 @@ impl EdgeControl {
             callers: Callers::new(config.callers.as_deref(), self.trust_domain(config)),
             reserved: config.import_addresses,
         };
-        self.outputs.tables.send_if_modified(|before| {
-            let changed = **before != tables;
-            *before = Arc::new(tables);
-            changed
-        });
+        replace(&self.outputs.tables, Arc::new(tables));
     }
 
     /// Whether it was done.
@@ -247,6 +241,15 @@ pub(super) async fn sleep_until(time: Option<Instant>) {
         Some(time) => tokio::time::sleep_until(time).await,
         None => std::future::pending().await,
     }
+}
+
+/// Whoever follows it hears of it if it is another one.
+fn replace<T: PartialEq>(output: &watch::Sender<T>, value: T) {
+    output.send_if_modified(|before| {
+        let changed = *before != value;
+        *before = value;
+        changed
+    });
 }
 
 /// Each hub from each address.

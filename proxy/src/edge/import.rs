@@ -148,7 +148,7 @@ mod tests {
     }
 
     fn edge(name: &str, services: Vec<Service>) -> (String, Arc<Announcement>) {
-        let announcement = Announcement { epoch: 1, sequence: 1, locality: format!("eu/{name}"), services };
+        let announcement = Announcement { epoch: 1, sequence: 1, locality: format!("eu/{name}"), services, ..Announcement::default() };
         (name.to_owned(), Arc::new(announcement))
     }
 

@@ -15,7 +15,7 @@ use overlay::node::{Limits, Node, Role, Tally};
 use overlay::shards::Shards;
 use overlay::status::Status;
 use overlay::tunnel::{CallError, Tunnels};
-use overlay::uplink::{self, Uplink};
+use overlay::uplink::{self, DirectEdge, Uplink};
 use overlay_wire::call::{Call, Outcome, Transport};
 use overlay_wire::shard::shard;
 use tokio::sync::{mpsc, watch};
@@ -26,6 +26,7 @@ use super::answer::answer;
 use super::callers::CallerRefusal;
 use super::counters::{EdgeCounters, Outgoing};
 use super::datagram::{self, Datagrams};
+use super::direct;
 use super::import::KnownEdges;
 use super::succession::Succession;
 use super::tables::{Destination, NoCluster, Tables, Way};
@@ -44,6 +45,10 @@ pub struct EdgeShare {
     pub identity: Current,
     /// The links that each worker keeps, as of now.
     pub uplinks: watch::Receiver<Arc<[Uplink]>>,
+    /// Other edges to which each worker keeps links, as of now.
+    pub direct: watch::Receiver<Arc<[DirectEdge]>>,
+    /// Where links of other edges are taken.
+    pub listens_at: Option<SocketAddr>,
     /// Greater than at each start before.
     pub epoch: u64,
     /// Which of the processes that follow each other this is.
@@ -110,6 +115,10 @@ impl EdgeNode {
         tasks.spawn_local(vital("hand-over", hand_over(share.succession.clone(), node.clone(), edge.tunnels.clone())));
         let links = uplink::keep_wanted(node.clone(), share.identity.clone(), share.uplinks.clone());
         tasks.spawn_local(vital("overlay", links));
+        let links = uplink::keep_direct(node.clone(), share.identity.clone(), share.direct.clone());
+        tasks.spawn_local(vital("links to other edges", links));
+        let listening = direct::listen(node.clone(), share.identity.clone(), share.listens_at);
+        tasks.spawn_local(vital("links of other edges", share.succession.clone().while_it_speaks(listening)));
         if index == FIRST {
             let (directory, exchange) = Directory::new(&node, share.identity.clone(), share.epoch);
             tasks.spawn_local(vital("announcements", exchange));

@@ -147,9 +147,12 @@ impl Edge {
         let (known, known_receiver) = watch::channel(KnownEdges::default());
         let (offered, offered_receiver) = watch::channel(BTreeSet::new());
         let (uplinks, uplinks_receiver) = watch::channel(Arc::default());
+        let (direct, direct_receiver) = watch::channel(Arc::default());
         let share = EdgeShare {
             identity: current,
             uplinks: uplinks_receiver,
+            direct: direct_receiver,
+            listens_at: config.current().borrow().direct.as_ref().map(|direct| direct.listen),
             epoch: folder.next_epoch()?,
             succession: succession.clone(),
             control_socket: folder.control_socket(),
@@ -178,7 +181,7 @@ impl Edge {
             known: known_receiver,
             memory: Memory::open(state),
             hubs,
-            outputs: Outputs { offered, offer, tables, uplinks },
+            outputs: Outputs { offered, offer, tables, uplinks, direct },
             entrances: Entrances::new(events),
             refusals: RefusalLog::default(),
         };

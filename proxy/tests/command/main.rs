@@ -5,6 +5,7 @@
 mod authority;
 mod control_plane;
 mod datagrams;
+mod direct;
 mod edge_config;
 mod edge_restart;
 mod edges;

@@ -3,6 +3,9 @@
 /// Bytes of a stream that may be sent before the other side has allowed any (version 1 of the protocol).
 pub(super) const FIRST_WINDOW: u64 = 64 * 1024;
 
+/// Frames that carry nothing and are forgotten with each question of ours: more than the other side has reason to send in between.
+pub(super) const IDLE_FRAMES_FORGOTTEN: u32 = 64;
+
 /// Bounds of one side. The other side hears of them as far as they concern it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {

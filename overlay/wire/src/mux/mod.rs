@@ -89,7 +89,7 @@ pub enum Event {
     Writable(StreamId),
     /// The other side does not want what is sent on a stream, or this side has no room for what comes. It was reset with the same code.
     Stopped(StreamId, Code),
-    /// Streams may be opened by who could not.
+    /// Streams may be opened by who could not; some of them at least.
     MayOpen,
     /// The answer to a ping.
     Pong(u64),
@@ -157,15 +157,25 @@ impl Mux {
         self.events.pop_front()
     }
 
-    /// Opens a stream; `None` while the other side allows no more, until [`Event::MayOpen`].
+    /// Opens a stream; `None` while the other side allows no more, or as many of ours are open as we would allow it, until [`Event::MayOpen`].
     pub fn open(&mut self, urgency: Urgency) -> Option<StreamId> {
-        if self.opened >= self.may_open {
+        if self.opened >= self.may_open || self.own_open() >= self.limits.streams {
             return None;
         }
         let id = StreamId(self.opened << 1 | u64::from(self.side == Side::Accepted));
         self.opened += 1;
         self.streams.insert(id, Stream::new(urgency, &self.limits));
         Some(id)
+    }
+
+    /// Streams that were opened here, from the beginning.
+    pub fn streams_opened(&self) -> u64 {
+        self.opened
+    }
+
+    /// Whether no stream can be opened now, because as many are open as may be.
+    pub fn is_full(&self) -> bool {
+        self.may_open > 0 && (self.opened >= self.may_open || self.own_open() >= self.limits.streams)
     }
 
     /// Lets go of a stream: what is not read is thrown away, and an end that was not sent becomes a reset with `code`.
@@ -186,7 +196,11 @@ impl Mux {
     }
 
     /// Asks the other side for an answer. An older question that was not sent is dropped.
+    ///
+    /// This is how time passes here: of frames that carry nothing some are forgotten with each question, so that a link on which nothing but questions and answers
+    /// go does not end by them.
     pub fn ping(&mut self, number: u64) {
+        self.idle_frames = self.idle_frames.saturating_sub(limits::IDLE_FRAMES_FORGOTTEN);
         self.link.ping = Some(number);
     }
 
@@ -207,6 +221,11 @@ impl Mux {
         self.closed || self.link.close.is_some()
     }
 
+    /// Streams that were opened here and are known still: the other side may have ended only one direction of them.
+    fn own_open(&self) -> u64 {
+        self.streams.len() as u64 - self.peer_open
+    }
+
     fn is_ours(&self, id: StreamId) -> bool {
         (id.0 & 1 == 1) == (self.side == Side::Accepted)
     }
@@ -217,13 +236,22 @@ impl Mux {
         }
         let Some(stream) = self.streams.remove(&id) else { return };
         self.extra_windows -= stream.receiving.window - limits::FIRST_WINDOW;
-        if !self.is_ours(id) {
-            self.peer_open -= 1;
-            let allowed = self.peer_opened + (self.limits.streams - self.peer_open);
-            // Not one frame for each stream.
-            if allowed - self.peer_may_open >= self.limits.streams.div_ceil(2) {
-                self.link.streams = true;
+        if self.is_ours(id) {
+            if self.own_open() + 1 == self.limits.streams {
+                self.events.push_back(Event::MayOpen);
             }
+        } else {
+            self.peer_open -= 1;
+            self.allow_streams();
+        }
+    }
+
+    /// Allows the other side what is free, not with one frame for each stream, unless it may soon open none: what is free must not be out of its reach.
+    fn allow_streams(&mut self) {
+        let allowed = self.peer_opened + (self.limits.streams - self.peer_open);
+        let (more, left) = (allowed - self.peer_may_open, self.peer_may_open - self.peer_opened);
+        if more >= self.limits.streams.div_ceil(2) || more > 0 && left < self.limits.streams / 4 {
+            self.link.streams = true;
         }
     }
 

@@ -259,6 +259,7 @@ impl Mux {
                 self.peer_open += 1;
             }
             self.peer_opened = index + 1;
+            self.allow_streams();
         }
         Ok(self.streams.get_mut(&id))
     }

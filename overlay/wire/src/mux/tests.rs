@@ -149,6 +149,59 @@ fn streams_are_opened_within_what_is_allowed_and_those_that_end_make_room() {
 }
 
 #[test]
+fn what_others_leave_free_can_be_opened_however_long_some_stay() {
+    let mut pair = Pair::new(Limits { streams: 64, ..Limits::default() });
+    let staying: Vec<_> = (0..33).map(|_| pair.open()).collect();
+    staying.iter().for_each(|id| pair.sides[0].finish(*id));
+    pair.settle();
+    for _ in 0..20 {
+        let mut ids = Vec::new();
+        while let Some(id) = pair.sides[0].open(Urgency::default()) {
+            pair.sides[0].finish(id);
+            pair.settle();
+            ids.push(id);
+        }
+        assert_eq!(ids.len(), 64 - staying.len());
+        for id in ids {
+            pair.sides.iter_mut().for_each(|side| side.release(id, WHY));
+            pair.settle();
+        }
+    }
+}
+
+#[test]
+fn who_never_ends_streams_of_the_other_side_gets_no_more_of_them() {
+    let mut near = Mux::new(Side::Dialled, Limits { streams: 8, ..Limits::default() }, Vec::new());
+    let tell = |near: &mut Mux, frame| {
+        let mut bytes = Vec::new();
+        crate::frame::put(&mut bytes, frame);
+        near.receive(&bytes).unwrap();
+    };
+    tell(&mut near, Frame::Hello(b""));
+    tell(&mut near, Frame::MaxStreams(1 << 40));
+    let ids: Vec<_> = std::iter::from_fn(|| near.open(Urgency::default())).take(100).collect();
+    ids.iter().for_each(|id| near.release(*id, WHY));
+    near.fill(&mut Vec::new(), usize::MAX);
+    assert_eq!((ids.len(), near.stream_count(), near.is_full()), (8, 8, true));
+    while near.next_event().is_some() {}
+    tell(&mut near, Frame::Stream { id: ids[3], bytes: b"", fin: true });
+    assert_eq!((near.next_event(), near.is_full()), (Some(Event::MayOpen), false));
+    assert!(near.open(Urgency::default()).is_some() && near.open(Urgency::default()).is_none());
+}
+
+#[test]
+fn questions_and_answers_alone_end_no_link() {
+    let mut pair = Pair::new(Limits::default());
+    for number in 0..5_000 {
+        pair.sides.iter_mut().for_each(|side| side.ping(number));
+        pair.settle();
+        for side in 0..2 {
+            assert_eq!(pair.event(side), Some(Event::Pong(number)));
+        }
+    }
+}
+
+#[test]
 fn a_reset_throws_away_what_was_not_read_and_a_stop_is_answered_with_one() {
     let mut pair = Pair::new(Limits::default());
     let (reset, stopped) = (pair.open(), pair.open());
