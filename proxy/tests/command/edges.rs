@@ -309,12 +309,12 @@ fn a_connection_that_comes_too_late_has_failed() {
     let in_time = "  trafficPolicy: {connectionPool: {tcp: {connectTimeout: 0.3s}, http: {maxRequestsPerConnection: 1}}}\n  subsets:";
     let (a, port) = importing_as(&overlay, "a", &ROUTES.replace("  subsets:", in_time));
     answers(&a, port, &[("/", "b")]);
-    assert_eq!(a.count("overlay.outgoing_failed"), 0);
+    let before = a.count("overlay.outgoing_failed");
     b.gateway.signal("STOP");
     let connection_timeout =
         |answer: String| answer.starts_with("HTTP/1.1 503") && answer.contains("connection timeout");
     a.gateway.eventually("a connection that is late", || get(port, "/").is_some_and(connection_timeout));
-    assert!(a.count("overlay.outgoing_failed") > 0);
+    assert!(a.count("overlay.outgoing_failed") > before);
     b.gateway.signal("CONT");
     answers(&a, port, &[("/", "b")]);
 }
