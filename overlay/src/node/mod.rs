@@ -61,6 +61,8 @@ pub struct Node {
     role: Role,
     shard: u16,
     is_leaving: Cell<bool>,
+    /// The process that this one has taken over from is no more.
+    has_outlived: Cell<bool>,
     session: [u8; 16],
     limits: Limits,
     counters: Arc<Counters>,
@@ -113,6 +115,7 @@ impl Node {
             role,
             shard,
             is_leaving: Cell::new(false),
+            has_outlived: Cell::new(false),
             session: rand::random(),
             links: Rc::new(Links::new(counters.clone())),
             counters,

@@ -6,6 +6,7 @@ mod authority;
 mod control_plane;
 mod datagrams;
 mod edge_config;
+mod edge_handover;
 mod edge_restart;
 mod edges;
 mod end;
