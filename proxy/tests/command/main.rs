@@ -12,6 +12,7 @@ mod edges;
 mod end;
 mod endpoint;
 mod entrance;
+mod forged;
 mod gateway;
 mod hub;
 mod overload;
