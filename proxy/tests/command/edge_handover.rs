@@ -4,6 +4,7 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
+use std::time::Instant;
 
 use super::datagrams::Client;
 use super::edge_restart::Site;
@@ -105,9 +106,10 @@ fn an_old_process_that_dies_while_it_drains_takes_nothing_else_with_it() {
     let (mut old, clients) = (site.start(2), site.clients());
     site.answers(&old, &clients);
     let mut streams = [site.incoming, site.outgoing].map(Stream::web_socket);
+    let begun = Instant::now();
     let new = site.restart(&old, 2);
     new.eventually("it has taken over", || has_taken_over(&new));
-    assert!(streams.iter_mut().all(Stream::echoes) && old.ended().is_none(), "{}", old.log());
+    assert!(streams.iter_mut().all(|stream| stream.lives(begun)), "{}", old.log());
     old.signal("KILL");
     old.wait();
     new.eventually("a line", || {
@@ -122,12 +124,13 @@ fn a_new_process_that_dies_when_it_has_taken_over_leaves_the_edge_to_the_next_on
     let (mut old, clients) = (site.start(2), site.clients());
     site.answers(&old, &clients);
     let mut streams = [site.incoming, site.outgoing].map(Stream::web_socket);
+    let begun = Instant::now();
     let mut new = site.restart(&old, 2);
     new.eventually("it has taken over", || has_taken_over(&new));
     let of_new = [site.incoming, site.outgoing].map(Stream::web_socket);
     new.signal("KILL");
     new.wait();
-    assert!(streams.iter_mut().all(Stream::echoes) && old.ended().is_none(), "{}", old.log());
+    assert!(streams.iter_mut().all(|stream| stream.lives(begun)), "{}", old.log());
     let third = site.restart(&new, 2);
     survives(&site, &third, &clients, of_new.into());
     assert!(old.wait().success(), "{}", old.log());
