@@ -60,10 +60,13 @@ func (t *trial) build(topology *network.Topology) *overlay {
 
 func (h *hub) address() string { return fmt.Sprintf("%s:%d", h.place.Address, hubPort) }
 
+// admin is where its metrics are.
+func (h *hub) admin() string { return "127.0.0.1:15000" }
+
 // start runs the hub and waits until it listens.
 func (h *hub) start() {
 	o := h.overlay
-	words := []string{"hub", "--state", h.directory, "--listen", fmt.Sprintf("0.0.0.0:%d", hubPort), "--advertise", h.address()}
+	words := []string{"hub", "--state", h.directory, "--listen", fmt.Sprintf("0.0.0.0:%d", hubPort), "--advertise", h.address(), "--admin", h.admin()}
 	if h == o.hubs[0] {
 		words = append(words, "--name", h.name, "--overlay", "mesh.example")
 		for _, other := range o.hubs[1:] {

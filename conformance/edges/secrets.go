@@ -17,6 +17,7 @@ var secretChecks = []check{
 	{"nothing of a site can be reached", ports},
 	{"a hub sees nothing of calls", secrets},
 	{"a token is good once", token},
+	{"a forged or replayed record is rejected", forgeries},
 	{"a revoked edge is cut", revocation},
 }
 

@@ -110,9 +110,17 @@ func identityIn(file string) (string, error) {
 	if block == nil {
 		return "", fmt.Errorf("%s has no certificate", file)
 	}
-	certificate, err := x509.ParseCertificate(block.Bytes)
-	if err != nil || len(certificate.URIs) != 1 {
-		return "", fmt.Errorf("%s: %w, %d names", file, err, len(certificate.URIs))
+	return identityOf(block.Bytes)
+}
+
+// identityOf is the URI of a certificate.
+func identityOf(der []byte) (string, error) {
+	certificate, err := x509.ParseCertificate(der)
+	if err != nil {
+		return "", err
+	}
+	if len(certificate.URIs) != 1 {
+		return "", fmt.Errorf("a certificate with %d names", len(certificate.URIs))
 	}
 	return certificate.URIs[0].String(), nil
 }

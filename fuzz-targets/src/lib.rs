@@ -31,6 +31,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("http1_response", http1::response),
     ("http2_client", http2::client),
     ("http2_server", http2::server),
+    ("overlay_announcement", overlay::announcement::run),
     ("overlay_call", overlay::call::run),
     ("overlay_datagram", overlay::datagram::run),
     ("overlay_leg", overlay::leg::run),

@@ -155,10 +155,12 @@ impl Gateway {
         let files = identity::files::serve(options.file_root, wanted_secrets.subscribe(), secret_sender.clone());
         tasks.spawn(vital("file secrets", files));
 
+        let has_outlived = watch::Sender::new(false);
         let succession = Succession {
             generation: place.epoch().number,
             phase: drain.subscribe(),
             drain: options.drain.drain_duration,
+            has_outlived: has_outlived.subscribe(),
         };
         let registry = &process.registry;
         let workers = options.workers;
@@ -255,7 +257,8 @@ impl Gateway {
         ports.serve(&admin, &mut tasks).context("cannot serve the admin interface")?;
         tasks.spawn(notify_when_ready(admin.clone()));
         let accept_loops = workers.accept_loops();
-        let estate = Estate { admin: admin.clone(), sockets, ports, accept_loops, events: waiting_events };
+        let events = waiting_events;
+        let estate = Estate { admin: admin.clone(), sockets, ports, accept_loops, events, has_outlived };
         let settings = options.drain;
         Ok(Self {
             admin,

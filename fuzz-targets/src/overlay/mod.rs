@@ -1,5 +1,6 @@
 //! The overlay: what is between two nodes of it, whatever the other one sends.
 
+pub mod announcement;
 pub mod call;
 pub mod datagram;
 pub mod leg;

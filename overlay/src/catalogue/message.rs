@@ -38,9 +38,11 @@ pub(super) enum Message {
 
 /// Bytes that somebody has signed, to be passed on as they are.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Signed {
-    pub(super) payload: Vec<u8>,
-    pub(super) signature: Signature,
+pub struct Signed {
+    /// What is signed.
+    pub payload: Vec<u8>,
+    /// Who says so.
+    pub signature: Signature,
 }
 
 /// The edge lives, and what it announced is good still.
@@ -115,7 +117,8 @@ impl Header {
 }
 
 impl Signed {
-    fn to_bytes(&self) -> Vec<u8> {
+    /// As bytes.
+    pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(self.payload.len() + 1024);
         for part in [&self.signature.certificate[..], &self.signature.bytes] {
             varint::put(&mut bytes, part.len() as u64);
@@ -125,7 +128,8 @@ impl Signed {
         bytes
     }
 
-    fn from_bytes(content: &[u8]) -> Option<Self> {
+    /// Of the content of a message; `None` if it is cut off. Whether it is believed is another question.
+    pub fn from_bytes(content: &[u8]) -> Option<Self> {
         let (certificate, rest) = take_part(content)?;
         let (bytes, payload) = take_part(rest)?;
         let certificate = CertificateDer::from(certificate.to_vec());

@@ -6,4 +6,5 @@ mod message;
 
 pub use self::announcement::{Announcement, AnnouncementError, Port, Protocol, Service, check_address};
 pub use self::exchange::{Directory, Offer};
+pub use self::message::Signed;
 pub use overlay_wire::catalogue::LIFETIME;

@@ -64,6 +64,8 @@ pub struct Node {
     is_leaving: Cell<bool>,
     /// Log lines about peers that claim to be others.
     forgeries: Seldom,
+    /// The process that this one has taken over from is no more.
+    has_outlived: Cell<bool>,
     session: [u8; 16],
     limits: Limits,
     counters: Arc<Counters>,
@@ -117,6 +119,7 @@ impl Node {
             shard,
             is_leaving: Cell::new(false),
             forgeries: Seldom::default(),
+            has_outlived: Cell::new(false),
             session: rand::random(),
             links: Rc::new(Links::new(counters.clone())),
             counters,

@@ -26,10 +26,16 @@ impl Node {
         self.links.is_direct(link)
     }
 
+    /// The process that this one has taken over from has ended, and with it whatever streams it had.
+    pub fn outlive(&self) {
+        self.has_outlived.set(true);
+    }
+
     /// Whether a shard of this edge is certainly that of a process which has ended.
     pub(super) fn has_ended(&self, other: u16) -> bool {
         let is_only_process = shard::is_alone(self.shard) && !self.is_leaving.get();
-        is_only_process && !shard::are_of_one_process(self.shard, other)
+        let is_outlived = self.has_outlived.get() && shard::has_taken_over_from(self.shard, other);
+        is_outlived || is_only_process && !shard::are_of_one_process(self.shard, other)
     }
 
     pub(crate) fn set_pending(&self, way: &str, why: &str) {

@@ -35,6 +35,15 @@ pub fn are_of_one_process(one: u16, other: u16) -> bool {
     one / WORKERS == other / WORKERS
 }
 
+/// Whether the process of the first has taken over from that of the other.
+pub fn has_taken_over_from(shard: u16, other: u16) -> bool {
+    match (u64::from(shard / WORKERS), u64::from(other / WORKERS)) {
+        (0, _) => false,
+        (1, before) => before == 0 || before == GENERATIONS,
+        (generation, before) => before + 1 == generation,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -47,6 +56,9 @@ mod tests {
             assert!(is_first(shard(generation, 0)) && !is_first(shard(generation, 1)));
             assert!(are_of_one_process(shard(generation, 0), shard(generation, 255)));
             assert!(!are_of_one_process(shard(generation, 9), shard(generation + 1, 9)));
+            assert!(has_taken_over_from(shard(generation + 1, 9), shard(generation, 8)));
+            assert!(!has_taken_over_from(shard(generation, 9), shard(generation, 8)));
+            assert!(!has_taken_over_from(shard(generation, 9), shard(generation + 1, 8)));
             assert_eq!(worker(shard(generation, 9)), 9);
             assert_eq!(is_alone(shard(generation, 255)), generation == 0);
         }

@@ -28,7 +28,8 @@ pub(super) fn page(status: &ConfigStatus, call: &Call) -> Reply {
     for listener in &status.listeners {
         let _ = write!(page, "{}::{}", listener.name, listener.address);
         let _ = match &listener.state {
-            ListenerState::Active => writeln!(page),
+            ListenerState::Active if listener.is_everywhere => writeln!(page),
+            ListenerState::Active => writeln!(page, " (not on all workers yet)"),
             ListenerState::WaitingForSecrets(secrets) => {
                 writeln!(page, " (waiting for secrets: {})", secrets.join(", "))
             }

@@ -299,7 +299,7 @@ impl Control {
             self.secrets.iter().map(|(reference, content)| secret_status(reference, content)).collect();
         secrets.sort_by(|left, right| left.name.cmp(&right.name));
         ConfigStatus {
-            listeners: self.listeners.status(),
+            listeners: self.listeners.status(&self.publisher.behind()),
             listener_failures: self.listeners.failures(),
             clusters: self.clusters.status(),
             route_tables,

@@ -148,12 +148,13 @@ impl Listeners {
         self.failures
     }
 
-    /// For people.
-    pub(super) fn status(&self) -> Vec<ListenerStatus> {
+    /// For people. Some workers do not serve those yet that are `behind`.
+    pub(super) fn status(&self, behind: &HashSet<Arc<str>>) -> Vec<ListenerStatus> {
         let status = |(name, entry): (&Arc<str>, &Entry)| ListenerStatus {
             name: name.to_string(),
             address: entry.snapshot.as_ref().map_or(entry.model.address, |snapshot| snapshot.sockets.address()),
             state: entry.state.clone(),
+            is_everywhere: !behind.contains(name),
         };
         self.known.iter().map(status).collect()
     }

@@ -5,7 +5,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use route::RouteTable;
 use tokio::sync::Notify;
 
@@ -32,15 +32,23 @@ impl Changes {
 /// Where one worker picks up its changes.
 #[derive(Debug, Default)]
 pub struct Mailbox {
-    pending: Mutex<Changes>,
+    content: Mutex<Content>,
     arrived: Notify,
 }
 
+#[derive(Debug, Default)]
+struct Content {
+    pending: Changes,
+    /// Listeners that the worker has taken and may not serve yet.
+    applying: Vec<Arc<str>>,
+}
+
 impl Mailbox {
-    /// Waits until there are changes and takes all of them.
+    /// Waits until there are changes and takes all of them. Whoever asks has applied those of before.
     pub async fn take(&self) -> Changes {
+        self.lock().applying.clear();
         loop {
-            let changes = std::mem::take(&mut *self.lock());
+            let changes = self.try_take();
             if !changes.is_empty() {
                 return changes;
             }
@@ -48,9 +56,16 @@ impl Mailbox {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Changes> {
+    fn try_take(&self) -> Changes {
+        let mut content = self.lock();
+        let changes = std::mem::take(&mut content.pending);
+        content.applying.extend(changes.listeners.keys().cloned());
+        changes
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Content> {
         // A panic while the lock is held cannot leave the maps half-written.
-        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+        self.content.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -81,10 +96,42 @@ impl Publisher {
         self.each(|changes| drop(changes.listeners.insert(name.clone(), listener.cloned())));
     }
 
+    /// Listeners that some worker does not serve yet as they were published last.
+    pub fn behind(&self) -> HashSet<Arc<str>> {
+        let mut behind = HashSet::new();
+        for mailbox in self.mailboxes.iter() {
+            let content = mailbox.lock();
+            behind.extend(content.pending.listeners.keys().chain(&content.applying).cloned());
+        }
+        behind
+    }
+
     fn each(&self, mut change: impl FnMut(&mut Changes)) {
         for mailbox in self.mailboxes.iter() {
-            change(&mut mailbox.lock());
+            change(&mut mailbox.lock().pending);
             mailbox.arrived.notify_one();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_listener_is_behind_until_every_worker_has_applied_it() {
+        let mailboxes = [Arc::<Mailbox>::default(), Arc::default()];
+        let publisher = Publisher::new(mailboxes.iter().cloned());
+        let name: Arc<str> = "web".into();
+        assert!(publisher.behind().is_empty());
+        publisher.listener(&name, None);
+        for mailbox in &mailboxes {
+            assert!(publisher.behind().contains(&name));
+            assert_eq!(mailbox.take().await.listeners.len(), 1);
+            assert!(publisher.behind().contains(&name), "it is taken, and may not be applied");
+            // Nothing more comes.
+            assert!(tokio::time::timeout(std::time::Duration::ZERO, mailbox.take()).await.is_err());
+        }
+        assert!(publisher.behind().is_empty());
     }
 }

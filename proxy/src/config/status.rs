@@ -47,6 +47,8 @@ pub struct ListenerStatus {
     pub address: SocketAddr,
     /// Whether it serves.
     pub state: ListenerState,
+    /// Whether all workers do so. For a moment some of them may go by what was before.
+    pub is_everywhere: bool,
 }
 
 /// Whether a listener serves.

@@ -113,6 +113,7 @@ impl EdgeNode {
         tasks.spawn_local(vital("datagrams", speaking.while_it_speaks(listening)));
         tasks.spawn_local(vital("flows of datagrams", datagram::supervise(worker.clone(), edge.clone())));
         tasks.spawn_local(vital("hand-over", hand_over(share.succession.clone(), node.clone(), edge.tunnels.clone())));
+        tasks.spawn_local(vital("hand-over", outlive(share.succession.clone(), node.clone())));
         let links = uplink::keep_wanted(node.clone(), share.identity.clone(), share.uplinks.clone());
         tasks.spawn_local(vital("overlay", links));
         let links = uplink::keep_direct(node.clone(), share.identity.clone(), share.direct.clone());
@@ -196,6 +197,12 @@ async fn hand_over(mut succession: Succession, node: Rc<Node>, tunnels: Rc<Tunne
     node.leave();
     // A little before the end of the process, so that other edges hear of it.
     tunnels.leave(Instant::now() + succession.drain * 9 / 10);
+}
+
+/// Whoever asks for streams of the process before hears that they have ended, instead of waiting for it.
+async fn outlive(mut succession: Succession, node: Rc<Node>) {
+    succession.outlives().await;
+    node.outlive();
 }
 
 /// Answers those who ask how it is doing, once it speaks for the edge.

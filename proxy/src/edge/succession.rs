@@ -18,6 +18,8 @@ pub struct Succession {
     pub phase: watch::Receiver<Phase>,
     /// How long it goes on after it has handed over.
     pub drain: Duration,
+    /// Whether the process that this one has taken over from has ended.
+    pub has_outlived: watch::Receiver<bool>,
 }
 
 impl Succession {
@@ -38,6 +40,13 @@ impl Succession {
         tokio::select! {
             () = task => {}
             () = self.ends() => {}
+        }
+    }
+
+    /// Returns when the process before has ended.
+    pub(super) async fn outlives(&mut self) {
+        if self.has_outlived.wait_for(|has_outlived| *has_outlived).await.is_err() {
+            std::future::pending().await
         }
     }
 

@@ -9,6 +9,7 @@ use std::net::Shutdown;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::Path;
 
+use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, SocketAddrUnix, SocketFlags, SocketType,
@@ -132,6 +133,19 @@ impl Channel {
     pub(super) async fn gone(&self) {
         // What it may say before does not matter.
         while self.receive().await.is_ok() {}
+    }
+
+    /// Returns when the other process has ended, and not only said that it says no more.
+    pub(super) async fn ended(&self) {
+        let look = || {
+            let mut ends = [PollFd::new(&self.stream, PollFlags::empty())];
+            rustix::event::poll(&mut ends, Some(&Timespec::default()))?;
+            if ends[0].revents().contains(PollFlags::HUP) { Ok(()) } else { Err(io::ErrorKind::WouldBlock.into()) }
+        };
+        // That it cannot be looked at is no end: a process that waits for one waits on.
+        if self.stream.async_io(Interest::WRITABLE, look).await.is_err() {
+            std::future::pending().await
+        }
     }
 
     /// Returns when the other process has closed its end, or says anything more.

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use hashbrown::HashSet;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, timeout};
 use xds_client::Event;
 
@@ -46,6 +46,8 @@ pub struct Estate {
     pub accept_loops: Arc<AtomicU64>,
     /// What control has not taken yet.
     pub events: mpsc::WeakSender<Vec<Event>>,
+    /// Told when the process that this one has taken over from has ended.
+    pub has_outlived: watch::Sender<bool>,
 }
 
 /// The next process serves.

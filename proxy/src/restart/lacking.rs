@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 
 use crate::config::{ConfigStatus, ListenerState};
 
-/// Listeners that cannot be served in their newest version, secrets that are missing, clusters whose endpoints are not known.
+/// Listeners that cannot be served in their newest version, or not by all workers yet, secrets that are missing, clusters whose endpoints are not known.
 pub(super) fn lacking(status: &ConfigStatus) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     for listener in &status.listeners {
         match &listener.state {
-            ListenerState::Active => {}
+            ListenerState::Active if listener.is_everywhere => {}
+            ListenerState::Active => drop(names.insert(format!("listener {} on all workers", listener.name))),
             ListenerState::WaitingForSecrets(secrets) => {
                 names.extend(secrets.iter().map(|secret| format!("secret {secret} of listener {}", listener.name)));
             }

@@ -129,22 +129,32 @@ impl Predecessor {
     }
 
     /// Holds what the other process has left for as long as it is of use: sockets whose listeners have not come yet, and the channel,
-    /// by which a process that is ending sees that this one serves.
+    /// by which a process that is ending sees that this one serves, and this one when the other has ended.
     pub(super) async fn outlive(self, parting: Parting, estate: &Estate) -> Infallible {
-        match parting {
-            // It waits for the end of the channel.
-            Parting::Stopped => drop(self),
-            Parting::Unclear => return pending().await,
-            Parting::Ended => {
-                if let Err(error) = self.become_ready(estate).await {
-                    let pid = self.channel.peer.pid;
-                    tracing::warn!("{error:#}; sockets of process {pid} that are not in use are closed");
-                }
-                drop((estate.sockets.take_unused(), estate.ports.take_unused()));
-                return pending().await;
+        let holds_sockets = async {
+            match parting {
+                // It waits for this.
+                Parting::Stopped => self.channel.say_no_more(),
+                Parting::Unclear => {}
+                Parting::Ended => self.hold_sockets(estate).await,
             }
-        }
+        };
+        let has_ended = async {
+            self.channel.ended().await;
+            tracing::info!("process {}, from which this one took over, has ended", self.channel.peer.pid);
+            estate.has_outlived.send_replace(true);
+        };
+        tokio::join!(holds_sockets, has_ended);
+        drop(self);
         pending().await
+    }
+
+    async fn hold_sockets(&self, estate: &Estate) {
+        if let Err(error) = self.become_ready(estate).await {
+            let pid = self.channel.peer.pid;
+            tracing::warn!("{error:#}; sockets of process {pid} that are not in use are closed");
+        }
+        drop((estate.sockets.take_unused(), estate.ports.take_unused()));
     }
 
     async fn become_ready(&self, estate: &Estate) -> anyhow::Result<()> {

@@ -15,7 +15,7 @@ use super::gateway_yaml;
 const PATIENCE: Duration = Duration::from_millis(500);
 
 /// A UDP service that sends back what comes, its own letter in the place of the first byte. Its thread ends with the test process.
-fn echo(letter: u8) -> u16 {
+pub(crate) fn echo(letter: u8) -> u16 {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     let port = socket.local_addr().unwrap().port();
     thread::spawn(move || {
@@ -29,9 +29,13 @@ fn echo(letter: u8) -> u16 {
 }
 
 fn dns(offered: &str, port: u16) -> String {
+    udp_service("dns", offered, port)
+}
+
+pub(crate) fn udp_service(name: &str, offered: &str, port: u16) -> String {
     format!(
-        "apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {{name: dns, namespace: shop, labels: {{offered: '{offered}'}}}}\nspec:\n  \
-         hosts: [dns.shop.example]\n  location: MESH_INTERNAL\n  resolution: STATIC\n  ports: [{{number: 53, name: udp-dns, protocol: UDP}}]\n  \
+        "apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {{name: {name}, namespace: shop, labels: {{offered: '{offered}'}}}}\nspec:\n  \
+         hosts: [{name}.shop.example]\n  location: MESH_INTERNAL\n  resolution: STATIC\n  ports: [{{number: 53, name: udp-dns, protocol: UDP}}]\n  \
          endpoints: [{{address: 127.0.0.1, ports: {{udp-dns: {port}}}}}]\n"
     )
 }
@@ -43,7 +47,7 @@ fn offering(overlay: &Overlay, name: &str, letter: u8) -> Edge {
     Edge::start(state, &[("gateway.yaml", &gateway), ("dns.yaml", &dns)])
 }
 
-fn taking(host: &str, listen: u16) -> String {
+pub(crate) fn taking(host: &str, listen: u16) -> String {
     format!("datagrams: [{{host: {host}, port: 53, listen: '127.0.0.1:{listen}'}}]\n")
 }
 
@@ -54,10 +58,10 @@ fn importing(overlay: &Overlay) -> (Edge, u16) {
     (Edge::start(state, &[("gateway.yaml", &gateway_yaml(free_port()))]), port)
 }
 
-struct Client(UdpSocket);
+pub(crate) struct Client(UdpSocket);
 
 impl Client {
-    fn of(port: u16) -> Self {
+    pub(crate) fn of(port: u16) -> Self {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
         socket.connect(("127.0.0.1", port)).unwrap();
@@ -74,7 +78,7 @@ impl Client {
     }
 
     /// Who answers.
-    fn letter(&self) -> Option<u8> {
+    pub(crate) fn letter(&self) -> Option<u8> {
         self.ask(b"?").and_then(|answer| answer.first().copied())
     }
 

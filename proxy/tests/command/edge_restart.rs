@@ -1,10 +1,12 @@
 //! One process of an edge takes over from another.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use serde_json::Value;
 use tempfile::TempDir;
 
+use super::datagrams::{Client, echo, taking, udp_service};
 use super::edges::{Edge, Overlay, service, status, word};
 use super::gateway::{Gateway, folder, free_port};
 use super::gateway_yaml;
@@ -22,37 +24,60 @@ fn routes(host: &str) -> String {
     )
 }
 
-/// Each edge offers a service, and its gateway leads to that of the other. Processes of edge `b` take over from each other.
-struct Site {
+/// Each edge offers a service, and its gateway leads to that of the other; the same by UDP. Processes of edge `b` take over from each other.
+pub(super) struct Site {
     _overlay: Overlay,
     _backends: [Backend; 2],
     _a: Edge,
     /// The gateway of edge `a`: what comes in to `b`.
-    incoming: u16,
+    pub(super) incoming: u16,
     /// That of edge `b`: what goes out from it.
-    outgoing: u16,
-    state: TempDir,
-    config: TempDir,
+    pub(super) outgoing: u16,
+    /// The same two ways for datagrams.
+    flows: [u16; 2],
+    pub(super) state: TempDir,
+    pub(super) config: TempDir,
     other: TempDir,
 }
 
 impl Site {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let (overlay, backends) = (Overlay::start(), [Backend::start(), Backend::start()]);
-        let (incoming, outgoing) = (free_port(), free_port());
-        let files = |port: u16, to: &str, offers: &str, backend: &Backend| {
+        let (incoming, outgoing, flows) = (free_port(), free_port(), [free_port(), free_port()]);
+        let files = |port: u16, to: &str, offers: &str, backend: &Backend, letter: u8| {
+            let dns = udp_service(&format!("dns-{}", letter as char), "yes", echo(letter));
             [
                 ("gateway.yaml", gateway_yaml(port)),
                 ("routes.yaml", routes(to)),
                 ("services.yaml", service(offers, "offered: 'yes'", backend.http)),
+                ("dns.yaml", dns),
             ]
         };
-        let of_a = files(incoming, "ratings", "orders", &backends[0]);
-        let of_b = files(outgoing, "orders", "ratings", &backends[1]);
-        let a = Edge::start(overlay.join("a", CONFIG), &of_a.each_ref().map(|(name, text)| (*name, text.as_str())));
-        let state = overlay.join("b", CONFIG);
+        let of_a = files(incoming, "ratings", "orders", &backends[0], b'a');
+        let of_b = files(outgoing, "orders", "ratings", &backends[1], b'b');
+        let takes = |host: &str, port: u16| format!("{CONFIG}{}", taking(host, port));
+        let state = overlay.join("a", &takes("dns-b.shop.example", flows[0]));
+        let a = Edge::start(state, &of_a.each_ref().map(|(name, text)| (*name, text.as_str())));
+        let state = overlay.join("b", &takes("dns-a.shop.example", flows[1]));
         let config = folder(&of_b.each_ref().map(|(name, text)| (*name, text.as_str())));
-        Self { _overlay: overlay, _backends: backends, _a: a, incoming, outgoing, state, config, other: folder(&[]) }
+        let other = folder(&[]);
+        Self { _overlay: overlay, _backends: backends, _a: a, incoming, outgoing, flows, state, config, other }
+    }
+
+    /// Clients of both UDP services, and who must answer them.
+    pub(super) fn clients(&self) -> [(Client, u8); 2] {
+        let [to_b, to_a] = self.flows.map(Client::of);
+        [(to_b, b'b'), (to_a, b'a')]
+    }
+
+    /// Waits until each way has an answer, for connections and for these clients.
+    pub(super) fn answers(&self, gateway: &Gateway, clients: &[(Client, u8)]) {
+        for port in [self.incoming, self.outgoing] {
+            gateway.eventually("an answer", || word(port, "/").as_deref() == Some("one"));
+        }
+        for (client, letter) in clients {
+            gateway.eventually("a datagram's answer", || client.letter() == Some(*letter));
+        }
     }
 
     fn socket(&self) -> PathBuf {
@@ -68,20 +93,22 @@ impl Site {
         ]
     }
 
-    fn start(&self, workers: usize) -> Gateway {
+    pub(super) fn start(&self, workers: usize) -> Gateway {
         let gateway = Gateway::run(self.config.path(), &self.arguments(workers).each_ref().map(String::as_str));
-        for port in [self.incoming, self.outgoing] {
-            gateway.eventually("an answer", || word(port, "/").as_deref() == Some("one"));
-        }
+        self.answers(&gateway, &[]);
         gateway
     }
 
-    fn restart(&self, before: &Gateway, workers: usize) -> Gateway {
-        before.next(self.config.path(), &self.arguments(workers).each_ref().map(String::as_str))
+    pub(super) fn restart(&self, before: &Gateway, workers: usize) -> Gateway {
+        self.restart_with(before, workers, self.config.path())
+    }
+
+    pub(super) fn restart_with(&self, before: &Gateway, workers: usize, config: &Path) -> Gateway {
+        before.next(config, &self.arguments(workers).each_ref().map(String::as_str))
     }
 
     /// Links of the process that answers for the edge.
-    fn links(&self) -> usize {
+    pub(super) fn links(&self) -> usize {
         status(self.state.path())["links"].as_array().map_or(0, Vec::len)
     }
 
@@ -101,20 +128,17 @@ fn restarts_of_an_edge_under_load_lose_no_call_in_either_direction() {
     for workers in [2, 3, 1] {
         let mut streams = [site.incoming, site.outgoing].map(Stream::web_socket);
         assert!(streams.iter_mut().all(Stream::echoes), "{}", old.log());
+        let begun = Instant::now();
         let new = site.restart(&old, workers);
         new.eventually("it has taken over", || has_taken_over(&new));
         for (direction, stream) in ["in", "out"].iter().zip(&mut streams) {
-            assert!(
-                old.ended().is_none() && stream.echoes(),
-                "{direction}: it lives until the deadline: {}",
-                old.log()
-            );
+            assert!(stream.lives(begun), "{direction}: it lives until the deadline: {}", old.log());
         }
         new.eventually("it answers for the edge", || site.links() == workers);
         let incoming = || new.admin_get("/stats?filter=overlay.incoming_total");
         new.eventually("calls of the other edge", || incoming().is_some_and(|page| !page.ends_with(": 0\n")));
         go_on();
-        assert!(streams.iter_mut().all(Stream::echoes), "{}", old.log());
+        assert!(streams.iter_mut().all(|stream| stream.lives(begun)), "{}", old.log());
         streams.into_iter().for_each(Stream::closes);
         assert!(old.wait().success(), "{}", old.log());
         go_on();

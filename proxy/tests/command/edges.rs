@@ -108,7 +108,7 @@ impl Edge {
         Self::run_with(state, folder, &[])
     }
 
-    fn run_with(state: &TempDir, folder: &TempDir, arguments: &[&str]) -> Gateway {
+    pub(crate) fn run_with(state: &TempDir, folder: &TempDir, arguments: &[&str]) -> Gateway {
         let arguments = [&["--overlay", state.path().to_str().unwrap()], arguments].concat();
         Gateway::run(folder.path(), &arguments)
     }
@@ -137,11 +137,15 @@ impl Edge {
         (Self { gateway, state, folder }, backend)
     }
 
-    /// The sum of a counter over its workers.
     pub(crate) fn count(&self, counter: &str) -> u64 {
-        let page = self.gateway.admin_get(&format!("/stats?filter={counter}")).unwrap_or_default();
-        page.rsplit_once(": ").and_then(|(_, value)| value.trim().parse().ok()).unwrap_or_default()
+        count(&self.gateway, counter)
     }
+}
+
+/// The sum of a counter over the workers of a gateway.
+pub(crate) fn count(gateway: &Gateway, counter: &str) -> u64 {
+    let page = gateway.admin_get(&format!("/stats?filter={counter}")).unwrap_or_default();
+    page.rsplit_once(": ").and_then(|(_, value)| value.trim().parse().ok()).unwrap_or_default()
 }
 
 pub(crate) fn service(name: &str, labels: &str, port: u16) -> String {

@@ -3,6 +3,7 @@
 
 mod hbone;
 mod mesh;
+mod restart;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -44,6 +45,11 @@ impl Site {
 
     /// Of a service that is at this port.
     fn of(port: u16, of_a: &str, of_b: &str) -> Self {
+        Self::run(port, of_a, of_b, &[])
+    }
+
+    /// With arguments for edge `a`.
+    fn run(port: u16, of_a: &str, of_b: &str, arguments: &[&str]) -> Self {
         static NEXT: AtomicU8 = AtomicU8::new(1);
         let (overlay, mesh) = (Overlay::start(), Mesh::new());
         let service = format!(
@@ -68,7 +74,8 @@ impl Site {
         let mut files: Vec<(&str, &str)> = files.iter().map(|(name, text)| (*name, text.as_str())).collect();
         let gateway = gateway_yaml(free_port());
         files.push(("gateway.yaml", &gateway));
-        let a = Edge::start(a, &files);
+        let folder = super::folder(&files);
+        let a = Edge { gateway: Edge::run_with(&a, &folder, arguments), state: a, folder };
         let site = Self { mesh, a, b, address: format!("{network}.1"), _overlay: overlay };
         site.a.gateway.eventually("a way in", || site.is_ready());
         site

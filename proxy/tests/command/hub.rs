@@ -27,7 +27,7 @@ pub(crate) struct Hub {
     process: Child,
     log: Arc<Mutex<String>>,
     directory: TempDir,
-    port: u16,
+    pub(crate) port: u16,
 }
 
 impl Hub {
@@ -35,7 +35,7 @@ impl Hub {
         Self::start(tempfile::tempdir().unwrap(), free_port(), &["--name=h1", "--overlay=mesh.example"])
     }
 
-    fn start(directory: TempDir, port: u16, arguments: &[&str]) -> Self {
+    pub(crate) fn start(directory: TempDir, port: u16, arguments: &[&str]) -> Self {
         let mut process = Command::new(super::SELVEDGE)
             .args(["hub", &format!("--listen=127.0.0.1:{port}"), "--state"])
             .arg(directory.path().join("state"))
@@ -73,7 +73,7 @@ impl Hub {
         self.directory.path().join("state")
     }
 
-    fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         self.log.lock().unwrap().clone()
     }
 

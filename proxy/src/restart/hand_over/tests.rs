@@ -35,6 +35,7 @@ fn estate() -> (Estate, mpsc::Receiver<oneshot::Sender<ConfigStatus>>) {
         ports: Ports::default(),
         accept_loops: Arc::default(),
         events: mpsc::channel(1).0.downgrade(),
+        has_outlived: watch::Sender::new(false),
     };
     (estate, asked)
 }
@@ -65,4 +66,25 @@ async fn accept_loops_that_do_not_end_are_counted() {
     assert_eq!(stop(&estate, HashSet::new()).await, 0);
     estate.accept_loops.store(2, Ordering::Relaxed);
     assert_eq!(stop(&estate, HashSet::new()).await, 2);
+}
+
+#[tokio::test]
+async fn a_process_that_says_no_more_has_not_ended() {
+    let (ours, theirs) = channel();
+    theirs.say_no_more();
+    ours.gone().await;
+    let mut ended = Box::pin(ours.ended());
+    assert!(timeout(Duration::from_millis(50), &mut ended).await.is_err());
+    drop(theirs);
+    ended.await;
+}
+
+#[tokio::test]
+async fn the_end_of_a_process_is_seen_by_one_that_says_no_more() {
+    let (ours, theirs) = channel();
+    ours.say_no_more();
+    let mut ended = Box::pin(ours.ended());
+    assert!(timeout(Duration::from_millis(50), &mut ended).await.is_err());
+    drop(theirs);
+    ended.await;
 }

@@ -16,6 +16,8 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 type Client = fn(u16, &Shared, &AtomicUsize) -> io::Result<()>;
 
 const PATIENCE: Duration = Duration::from_secs(20);
+/// How long a process that serves a folder goes on when it has handed over; connections over the overlay end before the others.
+pub(crate) const DRAINED: Duration = Duration::from_millis(4500);
 
 /// Running clients.
 pub(crate) struct Load {
@@ -199,6 +201,11 @@ impl Stream {
     pub(crate) fn echoes(&mut self) -> bool {
         let mut bytes = [0; 5];
         self.0.write_all(b"hello").is_ok() && self.0.read_exact(&mut bytes).is_ok() && &bytes == b"hello"
+    }
+
+    /// Whether it is alive, as it must be until its process has drained since it was about to hand over.
+    pub(crate) fn lives(&mut self, since: Instant) -> bool {
+        self.echoes() || since.elapsed() >= DRAINED
     }
 
     /// Waits until the gateway closes it.

@@ -1,0 +1,5 @@
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| {
+    selvedge_fuzz_targets::overlay::announcement::run(input);
+});
