@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::identity::is_name;
+use crate::identity::is_label;
 
 /// The most services of one edge, ports of one service and labels of one service.
 const MOST_SERVICES: usize = 10_000;
@@ -146,7 +146,8 @@ impl Announcement {
             service
                 .find_problem()
                 .map_err(|(name, value, problem)| field(format!("services[{at}].{name}"), &value, problem))?;
-            if !hosts.insert((&service.host, &service.namespace)) {
+            // In another namespace as well: an edge would be an endpoint of it for each.
+            if !hosts.insert(&service.host) {
                 return Err(field(format!("services[{at}].host"), &service.host, "is there twice"));
             }
         }
@@ -183,10 +184,10 @@ impl Service {
     fn find_problem(&self) -> Result<(), (String, String, &'static str)> {
         let wrong = |field: &str, value: &str, problem| Err((field.to_owned(), value.to_owned(), problem));
         // Each part is a label of DNS (RFC 1035); what is not would become part of configuration.
-        if self.host.len() > LONGEST || !self.host.split('.').all(is_name) {
+        if self.host.len() > LONGEST || !self.host.split('.').all(is_label) {
             return wrong("host", &self.host, "is no host name");
         }
-        if !is_name(&self.namespace) {
+        if !is_label(&self.namespace) {
             return wrong("namespace", &self.namespace, "is no namespace");
         }
         if self.ports.is_empty() || self.ports.len() > MOST_PORTS {
@@ -202,7 +203,7 @@ impl Service {
             if port.number == 0 || self.ports[..at].iter().any(is_same) {
                 return wrong("ports", &port.number.to_string(), "is 0 or there twice");
             }
-            if !is_name(&port.name) {
+            if !is_label(&port.name) {
                 return wrong("ports", &port.name, "is no name of a port");
             }
         }
@@ -255,6 +256,15 @@ mod tests {
         assert_eq!(changed(&|service| service.host = "a b".into()), "services[0].host: \"a b\" is no host name");
         assert_eq!(changed(&|service| service.host = "a..b".into()), "services[0].host: \"a..b\" is no host name");
         assert_eq!(changed(&|service| service.namespace = "A".into()), "services[0].namespace: \"A\" is no namespace");
+        // In a cluster it would be refused with the ServiceEntry of all edges that have the service.
+        assert_eq!(
+            changed(&|service| service.namespace = "a.b".into()),
+            "services[0].namespace: \"a.b\" is no namespace"
+        );
+        assert_eq!(
+            changed(&|service| service.ports[0].name = "a.b".into()),
+            "services[0].ports: \"a.b\" is no name of a port"
+        );
         assert_eq!(changed(&|service| service.ports.clear()), "services[0].ports: \"0\" are too few or too many");
         assert_eq!(changed(&|service| service.ports[0].number = 0), "services[0].ports: \"0\" is 0 or there twice");
         let also = |number, name: &str, protocol| {
@@ -262,7 +272,8 @@ mod tests {
         };
         assert_eq!(also(80, "again", Protocol::Tcp), "services[0].ports: \"80\" is 0 or there twice");
         assert_eq!(also(81, "http", Protocol::Udp), "services[0].ports: \"81\" is 0 or there twice");
-        let twice = Announcement { services: vec![service(), service()], ..Announcement::default() };
+        let elsewhere = Service { namespace: "other".into(), ..service() };
+        let twice = Announcement { services: vec![service(), elsewhere], ..Announcement::default() };
         assert!(Announcement::parse(&twice.to_bytes()).unwrap_err().to_string().contains("is there twice"));
         assert!(matches!(Announcement::parse(b"{"), Err(AnnouncementError::Unreadable(_))));
         let at = |addresses: &[&str]| {

@@ -21,6 +21,7 @@ use super::export::{Exports, exports, idle_rules};
 use super::import::{Import, Imports, KnownEdges, Wanted, destinations, imports};
 use super::labels::IMPORTED_LABEL;
 use super::memory::Memory;
+use super::news::News;
 use super::refusals::RefusalLog;
 use super::sink_files::FileSink;
 use super::succession::Succession;
@@ -57,7 +58,7 @@ pub(super) struct EdgeControl {
     pub(super) addresses: Addresses,
     pub(super) services: watch::Receiver<Services>,
     pub(super) sink: Sink,
-    pub(super) known: watch::Receiver<KnownEdges>,
+    pub(super) news: News,
     pub(super) memory: Memory,
     pub(super) hubs: Vec<String>,
     pub(super) outputs: Outputs,
@@ -112,14 +113,13 @@ impl EdgeControl {
                     }
                 }
             }
-            let heard = self.known.borrow_and_update().clone();
+            let heard = self.news.heard();
             let edges = if speaks { self.memory.with(&heard) } else { self.memory.remembered() };
             let taken_hosts = self.taken_hosts(&services.known);
             let (own, domain) = (&self.name, &self.domain);
             let wanted = Wanted { own, rules: &config.import, taken_hosts: &taken_hosts, domain };
             let Imports { services: wanted, refused } = imports(&edges, &wanted, &mut self.addresses);
             let say_again = self.refusals.say(&refused.and(&exported.refused));
-            self.addresses.settle();
             self.publish(&exported, &wanted, &edges, &config);
             let trust_domain = self.trust_domain(&config).to_owned();
             let settings =
@@ -134,7 +134,7 @@ impl EdgeControl {
             tokio::select! {
                 changed = self.services.changed() => if changed.is_err() { return },
                 Ok(()) = self.config.changed() => {}
-                Ok(()) = self.known.changed() => {}
+                () = self.news.changed() => {}
                 Ok(()) = self.succession.phase.changed() => {}
                 () = self.memory.fades(), if speaks => {}
                 () = sleep_until(say_again) => {}
@@ -155,9 +155,6 @@ impl EdgeControl {
         match Addresses::open(&self.state.join(ADDRESSES), self.config.borrow().import_addresses) {
             Ok(addresses) => self.addresses = addresses,
             Err(error) => tracing::error!("{ADDRESSES} stays as it was read at the start: {error}"),
-        }
-        if let Sink::Folder(files) = &mut self.sink {
-            files.look_again();
         }
     }
 
@@ -220,7 +217,7 @@ impl EdgeControl {
     fn import(&mut self, imported: &[Import]) -> bool {
         // An address that is forgotten would stand for another edge after the next start, for which nobody would be asked.
         let saved = self.addresses.save().map_err(|error| format!("{ADDRESSES}: {error}"));
-        let written = saved.and_then(|()| match &mut self.sink {
+        let written = saved.and_then(|()| match &self.sink {
             Sink::Folder(files) => files.put(imported).map_err(|error| format!("{}: {error}", files.path().display())),
             Sink::Cluster(imports) => {
                 imports.send_replace(Some(imported.to_vec()));

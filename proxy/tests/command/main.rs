@@ -15,6 +15,7 @@ mod endpoint;
 mod entrance;
 mod forged;
 mod gateway;
+mod hostile_edges;
 mod hub;
 mod overload;
 mod restart;
