@@ -34,8 +34,8 @@ use crate::datagram::{Channel, Flow, Seals};
 use crate::identity::{Current, IdentityError, TUNNEL_PROTOCOL};
 use crate::link::{Driver, Link, LinkStream, Served, Timing, code};
 use crate::node::{Node, Peer, Tally, count};
-use crate::stream::OverlayStream;
 use crate::strangers::{Seldom, quoted};
+use crate::stream::OverlayStream;
 use crate::uplink::{NOT_USED, REVOKED};
 
 /// Time for the handshake of a tunnel, the way to the other edge included.

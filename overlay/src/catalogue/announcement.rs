@@ -166,7 +166,7 @@ pub fn check_address(address: &str) -> Result<(), &'static str> {
     }
     let Some((host, port)) = address.rsplit_once(':') else { return Err("is not host:port") };
     let is_port = port.parse::<u16>().is_ok_and(|port| port != 0);
-    if !is_port || host.len() > LONGEST || !host.split('.').all(is_name) {
+    if !is_port || host.len() > LONGEST || !host.split('.').all(is_label) {
         return Err("is not host:port");
     }
     Ok(())
@@ -234,7 +234,13 @@ mod tests {
     }
 
     fn announcement(service: Service) -> Announcement {
-        Announcement { epoch: 1, sequence: 2, locality: "r1/z1".into(), services: vec![service], ..Announcement::default() }
+        Announcement {
+            epoch: 1,
+            sequence: 2,
+            locality: "r1/z1".into(),
+            services: vec![service],
+            ..Announcement::default()
+        }
     }
 
     #[test]

@@ -14,8 +14,8 @@ use super::counters::count;
 use super::tally::Place;
 use super::{Arrival, LinkId, Node, Peer, Role};
 use crate::link::{Link, LinkStream, code};
-use crate::stream::{Carry, Opened};
 use crate::strangers::quoted;
+use crate::stream::{Carry, Opened};
 
 /// A link that streams come over.
 struct Source {
@@ -66,7 +66,10 @@ impl Node {
         let is_between_edges = self.role == Role::Edge && matches!(source.peer, Peer::Edge { .. });
         if source.has_announced.replace(true) || is_between_edges {
             count(&self.counters.announcements_refused);
-            tracing::debug!(peer = source.peer.name(), "announcements come over a link that brings none, or has brought some");
+            tracing::debug!(
+                peer = source.peer.name(),
+                "announcements come over a link that brings none, or has brought some"
+            );
             return stream.reset(code::PROTOCOL);
         }
         self.arrive(Arrival::Catalogue(source.peer.clone(), stream)).await;

@@ -39,8 +39,8 @@ use self::parts::{Part, Parts};
 pub use self::tally::{Place, Tally};
 use self::transit::Transit;
 use crate::link::{Link, LinkEnd, LinkStream, Served, code};
-use crate::stream::{Carry, Opened, OverlayStream};
 use crate::strangers::Seldom;
+use crate::stream::{Carry, Opened, OverlayStream};
 
 /// Links, and streams of announcements, that the directory has not looked at yet.
 const ARRIVALS_WAITING: usize = 256;

@@ -45,12 +45,7 @@ struct Wakers {
 impl Shared {
     fn new(stream: wire::Stream) -> Rc<Self> {
         let stream = RefCell::new(stream);
-        Rc::new(Self {
-            stream,
-            wakers: RefCell::default(),
-            way: Way::default(),
-            datagrams: RefCell::default(),
-        })
+        Rc::new(Self { stream, wakers: RefCell::default(), way: Way::default(), datagrams: RefCell::default() })
     }
 
     fn wake_task(&self) {

@@ -106,7 +106,8 @@ async fn who_says_nothing_is_not_waited_for_for_long() {
     let _silent = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
     let (stream, _) = listener.accept().await.unwrap();
     let identity = Signer::new().identity(&hub("h")).borrow().clone();
-    let refused = transport::accept(&identity, stream, Vec::new(), true, || panic!("it has said nothing")).await.unwrap_err();
+    let refused =
+        transport::accept(&identity, stream, Vec::new(), true, || panic!("it has said nothing")).await.unwrap_err();
     assert_eq!(refused.to_string(), "no answer in 3s");
 }
 

@@ -40,7 +40,7 @@ fn announcement(sequence: u64) -> Announcement {
         healthy: true,
     };
     // Newer than whatever the edge has said.
-    Announcement { epoch: 1 << 40, sequence, locality: String::new(), services: vec![service] }
+    Announcement { epoch: 1 << 40, sequence, services: vec![service], ..Announcement::default() }
 }
 
 /// One byte is another one: the number of the announcement.

@@ -114,7 +114,16 @@ mod tests {
             healthy,
         };
         let locality = locality.to_owned();
-        (name.to_owned(), Arc::new(Announcement { epoch: 1, sequence: 1, locality, services: vec![service], ..Announcement::default() }))
+        (
+            name.to_owned(),
+            Arc::new(Announcement {
+                epoch: 1,
+                sequence: 1,
+                locality,
+                services: vec![service],
+                ..Announcement::default()
+            }),
+        )
     }
 
     #[test]

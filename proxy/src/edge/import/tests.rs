@@ -9,7 +9,8 @@ fn service(host: &str, port: u16, healthy: bool) -> Service {
 }
 
 fn edge(name: &str, services: Vec<Service>) -> (String, Arc<Announcement>) {
-    let announcement = Announcement { epoch: 1, sequence: 1, locality: format!("eu/{name}"), services };
+    let announcement =
+        Announcement { epoch: 1, sequence: 1, locality: format!("eu/{name}"), services, ..Announcement::default() };
     (name.to_owned(), Arc::new(announcement))
 }
 
