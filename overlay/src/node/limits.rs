@@ -33,7 +33,10 @@ pub struct Limits {
     pub legs_per_edge: usize,
     /// The same of all edges of a tenant.
     pub legs_per_tenant: usize,
-    /// Bytes on their way through a hub, of a tenant. A leg whose bytes find no room is given up; the edges, which have them still, open another.
+    /// Bytes on their way through a hub that one edge has sent, or is sent in answer. It has no more of them than it leaves of its tenant's, nor has the tenant of all.
+    /// A leg whose bytes find no room is given up; the edges, which have them still, open another.
+    pub held_per_edge: usize,
+    /// The same of all edges of a tenant.
     pub held_per_tenant: usize,
     /// The same of all tenants.
     pub held: usize,
@@ -56,6 +59,7 @@ impl Default for Limits {
             streams_waiting: 256,
             legs_per_edge: 4096,
             legs_per_tenant: 16 * 1024,
+            held_per_edge: 8 * 1024 * 1024,
             held_per_tenant: 64 * 1024 * 1024,
             held: 256 * 1024 * 1024,
             catalogue: catalogue::Limits::default(),
@@ -113,6 +117,7 @@ mod tests {
             streams_waiting,
             legs_per_edge,
             legs_per_tenant,
+            held_per_edge,
             held_per_tenant,
             held,
             catalogue: _,
@@ -129,6 +134,7 @@ mod tests {
             ("streams_waiting", streams_waiting.to_string()),
             ("legs_per_edge", legs_per_edge.to_string()),
             ("legs_per_tenant", legs_per_tenant.to_string()),
+            ("held_per_edge", bytes(held_per_edge)),
             ("held_per_tenant", bytes(held_per_tenant)),
             ("held", bytes(held)),
         ]
