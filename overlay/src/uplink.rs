@@ -13,7 +13,7 @@ use std::time::Duration;
 use rand::Rng as _;
 use tokio::net::{TcpListener, lookup_host};
 use tokio::task::spawn_local;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::enroll::EnrollServer;
 use crate::handshakes::Handshakes;
@@ -135,6 +135,7 @@ pub async fn listen(
                     count(&node.counters().handshakes_closed);
                 }
             }
+            () = sleep_until(handshakes.room_at()), if !handshakes.has_room() => {}
             done = handshakes.next() => match done {
                 Ok((from, Ok(accepted))) => {
                     spawn_local(take(node.clone(), identity.borrow().clone(), enrolling.clone(), from, accepted));

@@ -21,5 +21,6 @@ mod rotation;
 mod shards;
 mod site;
 mod status;
+mod strangers;
 mod stuck;
 mod tunnel;
