@@ -71,7 +71,7 @@ pub struct Node {
     incoming: mpsc::Sender<OverlayStream>,
     accepted: RefCell<Option<mpsc::Receiver<OverlayStream>>>,
     /// By which hub an edge is reached that is not linked here.
-    ways: RefCell<HashMap<String, String>>,
+    ways: RefCell<HashMap<String, Way>>,
     /// Ways over which there is no link, and why.
     pending: RefCell<BTreeMap<String, String>>,
     arriving: mpsc::Sender<Arrival>,
@@ -90,6 +90,12 @@ pub enum Arrival {
     Link(Peer, Link),
     /// A peer tells what it knows.
     Catalogue(Peer, LinkStream),
+}
+
+/// How an edge is reached that is not linked here.
+struct Way {
+    tenant: String,
+    hub: String,
 }
 
 /// A stream that ends here.
@@ -178,9 +184,9 @@ impl Node {
         self.accepted.borrow_mut().take()
     }
 
-    /// An edge that is not linked here is reached by this hub.
-    pub fn learn_way(&self, edge: &str, hub: &str) {
-        self.ways.borrow_mut().insert(edge.into(), hub.into());
+    /// An edge of a tenant that is not linked here is reached by this hub.
+    pub fn learn_way(&self, edge: &str, tenant: &str, hub: &str) {
+        self.ways.borrow_mut().insert(edge.into(), Way { tenant: tenant.into(), hub: hub.into() });
     }
 
     /// The edge is not heard of any more.

@@ -68,16 +68,16 @@ impl Directory {
         let announcement = Announcement::parse(&signed.payload)
             .map_err(|error| io::Error::other(format!("of {}: {error}", origin.edge)))?;
         let from_hub = matches!(peer, Peer::Hub { .. });
-        if self.merge(&origin, announcement, message.to_bytes().into(), from_hub) == Merge::New {
-            self.learn_way(&origin.edge, peer);
+        if self.merge(&origin, announcement, message, from_hub) == Merge::New {
+            self.learn_way(&origin, peer);
         }
         Ok(())
     }
 
     /// Whoever tells the newest of an edge is on the way to it.
-    fn learn_way(&self, edge: &str, peer: &Peer) {
+    fn learn_way(&self, Origin { edge, tenant }: &Origin, peer: &Peer) {
         if let Peer::Hub { name } = peer {
-            self.node.learn_way(edge, name);
+            self.node.learn_way(edge, tenant, name);
         }
     }
 
@@ -89,8 +89,8 @@ impl Directory {
             return Ok(());
         }
         self.verify(CONFIRMATION, signed)?;
-        self.confirm(&origin, &confirmation, message.to_bytes().into(), matches!(peer, Peer::Hub { .. }));
-        self.learn_way(&origin.edge, peer);
+        self.confirm(&origin, &confirmation, Passed::new(message.to_bytes(), None), matches!(peer, Peer::Hub { .. }));
+        self.learn_way(&origin, peer);
         Ok(())
     }
 
