@@ -162,6 +162,8 @@ mod tests {
             announcement,
             announced_per_tenant,
             announced,
+            edges_in_any_case,
+            announced_in_any_case,
             lifetime,
             memory,
         } = catalogue::Limits::default();
@@ -172,6 +174,8 @@ mod tests {
             ("announcement", bytes(announcement)),
             ("announced_per_tenant", bytes(announced_per_tenant)),
             ("announced", bytes(announced)),
+            ("edges_in_any_case", edges_in_any_case.to_string()),
+            ("announced_in_any_case", bytes(announced_in_any_case)),
             ("lifetime", time(lifetime)),
             ("memory", time(memory)),
         ]

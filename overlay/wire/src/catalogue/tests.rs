@@ -7,6 +7,8 @@ const LIMITS: Limits = Limits {
     announcement: 100,
     announced_per_tenant: 150,
     announced: 180,
+    edges_in_any_case: 0,
+    announced_in_any_case: 0,
     lifetime: Duration::from_secs(60),
     memory: Duration::from_secs(600),
 };
@@ -104,6 +106,18 @@ fn a_tenant_cannot_take_the_room_of_others() {
     assert_eq!(known.hears_of("greedy", "b", 0, 0), Merge::Known);
     assert_eq!(known.hears("x", stamp(1, 2), "", 100, 0), Merge::New);
     assert_eq!(known.0.tenants.len(), 2);
+}
+
+#[test]
+fn a_tenant_has_some_room_whatever_others_have() {
+    let limits = Limits { edges_in_any_case: 1, announced_in_any_case: 20, ..LIMITS };
+    let mut known = Known(Catalogue::new(limits));
+    for (tenant, edge, size) in [("greedy", "a", 100), ("greedy", "b", 50), ("other", "x", 30), ("other", "y", 0)] {
+        assert_eq!(known.hears_of(tenant, edge, size, 0), Merge::New);
+    }
+    assert_eq!(known.hears_of("third", "m", 21, 0), Merge::NoRoom("all edges announce too much"));
+    assert_eq!(known.hears_of("third", "m", 20, 0), Merge::New);
+    assert_eq!(known.hears_of("third", "n", 0, 0), Merge::NoRoom("too many edges"));
 }
 
 #[test]
