@@ -107,6 +107,10 @@ counters! {
     announcements_known,
     /// How often a peer that tells too much was read later.
     announcements_delayed,
+    /// How often an edge was read later, because its tenant tells too much, or because there is no room for what it announces.
+    tenant_delayed,
+    /// Links that were closed because their peer did not take announcements.
+    announcements_not_taken,
     /// Announcements that there was no room for.
     announcements_without_room,
     /// Calls in tunnels that nobody took in time.

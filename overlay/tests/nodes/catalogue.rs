@@ -161,6 +161,23 @@ async fn a_hub_tells_one_shard_of_each_edge() {
 }
 
 #[tokio::test]
+async fn a_hub_keeps_of_services_no_more_than_their_hosts() {
+    let test = async {
+        let signer = Signer::new();
+        let [a, b] = ["a", "b"].map(|name| Member::new(&signer, &edge(name), 1));
+        let h = Member::new(&signer, &hub("h"), 1);
+        let _wires = (a.wire(&h), b.wire(&h));
+        let offered = Service { labels: BTreeMap::from([("app".into(), "a".into())]), ..service("a.global") };
+        a.directory.offer(Offer { services: vec![offered.clone()], ..Offer::default() }).unwrap();
+        b.knows(&[("a", &["a.global"])]).await;
+        let of = |member: &Member| member.directory.edges()[0].1.services.clone();
+        let kept = Service { namespace: String::new(), ports: Vec::new(), labels: BTreeMap::new(), ..offered.clone() };
+        assert_eq!((of(&b), of(&h)), (vec![offered], vec![kept]));
+    };
+    timeout(LONG, LocalSet::new().run_until(test)).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_node_without_a_directory_takes_no_announcements() {
     let test = async {
         let node = Node::new("b", Role::Edge, 1, Limits::default());

@@ -8,6 +8,7 @@ mod catalogue;
 mod control;
 mod datagram;
 mod enroll;
+mod floods;
 mod folder;
 mod hostile;
 mod hub;

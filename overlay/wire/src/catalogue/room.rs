@@ -18,6 +18,8 @@ pub struct Limits {
     pub announcement: usize,
     /// Bytes of all announcements of a tenant.
     pub announced_per_tenant: usize,
+    /// Bytes of those of a tenant that are being read, or were replaced while others were being told.
+    pub under_way_per_tenant: usize,
     /// Bytes of all of them.
     pub announced: usize,
     /// A tenant may have so many edges however many others have.
@@ -38,6 +40,7 @@ impl Default for Limits {
             services_per_tenant: 100_000,
             announcement: 4 * 1024 * 1024,
             announced_per_tenant: 64 * 1024 * 1024,
+            under_way_per_tenant: 16 * 1024 * 1024,
             announced: 256 * 1024 * 1024,
             edges_in_any_case: 50,
             announced_in_any_case: 1024 * 1024,

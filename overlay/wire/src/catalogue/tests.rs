@@ -6,6 +6,7 @@ const LIMITS: Limits = Limits {
     services_per_tenant: 5,
     announcement: 100,
     announced_per_tenant: 150,
+    under_way_per_tenant: 0,
     announced: 180,
     edges_in_any_case: 0,
     announced_in_any_case: 0,
@@ -40,7 +41,7 @@ impl Known {
     /// Edge, and whether it was announced.
     fn changes(&self, number: u64, tenant: Option<&str>) -> Vec<(String, bool)> {
         let changes = self.0.changes_after(number, tenant);
-        changes.map(|change| (change.edge.to_string(), change.is_announced)).collect()
+        changes.map(|change| (change.edge.to_string(), change.announced_at > number)).collect()
     }
 }
 
