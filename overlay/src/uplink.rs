@@ -114,7 +114,7 @@ pub async fn listen(
     listener: TcpListener,
 ) -> io::Result<()> {
     let mut handshakes: Handshakes<Result<Accepted, TransportError>> = Handshakes::default();
-    let refusals = Seldom::default();
+    let (refusals, failures) = (Seldom::default(), Seldom::default());
     loop {
         tokio::select! {
             accepted = listener.accept(), if handshakes.has_room() => {
@@ -122,7 +122,9 @@ pub async fn listen(
                     Ok(accepted) => accepted,
                     Err(error) if is_permanent(&error) => return Err(error),
                     Err(error) => {
-                        tracing::warn!("cannot accept: {error}");
+                        if let Some(left_out) = failures.happened() {
+                            tracing::warn!(left_out, "cannot accept: {error}");
+                        }
                         sleep(FIRST_PAUSE).await;
                         continue;
                     }

@@ -46,7 +46,7 @@ counters! {
     /// Connections that were closed before they became anything, because too many, of their source or of all, were about to: the oldest that had said nothing, or the
     /// last one.
     handshakes_closed,
-    /// Links beyond those that one peer may have.
+    /// Links beyond those that one peer, or the edges of one tenant, may have.
     links_refused,
     /// Links whose first words did not come, or were not understood.
     hellos_refused,

@@ -19,6 +19,8 @@ pub struct Limits {
     pub undelivered: Duration,
     /// Links with one peer.
     pub links_per_peer: usize,
+    /// Links with all edges of a tenant.
+    pub links_per_tenant: usize,
     /// Time for the first words of a link.
     pub hello_within: Duration,
     /// Streams of the links with one peer of which nobody knows yet what they are.
@@ -52,6 +54,7 @@ impl Default for Limits {
             kept_per_edge: 4 * 1024 * 1024,
             undelivered: Duration::from_secs(300),
             links_per_peer: 64,
+            links_per_tenant: 4096,
             hello_within: Duration::from_secs(5),
             beginnings_per_peer: 512,
             begin_within: Duration::from_secs(10),
@@ -110,6 +113,7 @@ mod tests {
             kept_per_edge,
             undelivered,
             links_per_peer,
+            links_per_tenant,
             hello_within,
             beginnings_per_peer,
             begin_within,
@@ -127,6 +131,7 @@ mod tests {
             ("kept_per_edge", bytes(kept_per_edge)),
             ("undelivered", time(undelivered)),
             ("links_per_peer", links_per_peer.to_string()),
+            ("links_per_tenant", links_per_tenant.to_string()),
             ("hello_within", time(hello_within)),
             ("beginnings_per_peer", beginnings_per_peer.to_string()),
             ("begin_within", time(begin_within)),

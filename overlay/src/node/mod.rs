@@ -77,6 +77,7 @@ pub struct Node {
     arriving: mpsc::Sender<Arrival>,
     arrived: RefCell<Option<mpsc::Receiver<Arrival>>>,
     links_of: Rc<Tally<Peer>>,
+    links_of_tenants: Rc<Tally<String>>,
     beginnings_of: Rc<Tally<Peer>>,
     streams_of: Rc<Tally<String>>,
     kept: Rc<Parts>,
@@ -131,6 +132,7 @@ impl Node {
             arriving,
             arrived: RefCell::new(Some(arrived)),
             links_of: Rc::default(),
+            links_of_tenants: Rc::default(),
             beginnings_of: Rc::default(),
             streams_of: Rc::default(),
             kept: Parts::new(limits.kept.clone(), limits.kept_per_edge),
@@ -221,10 +223,13 @@ impl Node {
 
     /// Uses a link for as long as it lives, and takes what comes over it.
     pub async fn serve(self: Rc<Self>, peer: Peer, link: Link) -> LinkEnd {
-        let Some(_place) = self.links_of.take(peer.clone(), self.limits.links_per_peer) else {
-            count(&self.counters.links_refused);
-            link.close(code::OVERLOADED, "too many links");
-            return link.ended().await;
+        let _places = match self.places_of(&peer) {
+            Ok(places) => places,
+            Err(problem) => {
+                count(&self.counters.links_refused);
+                link.close(code::OVERLOADED, problem);
+                return link.ended().await;
+            }
         };
         let hello = match self.hello_of(&link).await {
             Ok(hello) => hello,
@@ -247,6 +252,14 @@ impl Node {
         self.take_streams(&peer, added.id, &link).await;
         drop(added);
         link.ended().await
+    }
+
+    /// Those of another link of a peer, and of its tenant.
+    fn places_of(&self, peer: &Peer) -> Result<(Place<Peer>, Option<Place<String>>), &'static str> {
+        let of_peer = self.links_of.take(peer.clone(), self.limits.links_per_peer).ok_or("too many links")?;
+        let Peer::Edge { tenant, .. } = peer else { return Ok((of_peer, None)) };
+        let of_tenant = self.links_of_tenants.take(tenant.clone(), self.limits.links_per_tenant);
+        Ok((of_peer, Some(of_tenant.ok_or("too many links of its tenant")?)))
     }
 
     async fn hello_of(&self, link: &Link) -> Result<Hello, String> {
