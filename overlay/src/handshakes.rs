@@ -1,16 +1,19 @@
-//! Who has dialled a hub and has not shaken hands yet. There are so many places, and a source has a part of them; whoever has not even said what it wants
-//! makes room for others.
+//! Who has dialled a hub and has not shaken hands yet. There are so many places, and a source has a part of them; whoever has not even said what it wants,
+//! or takes long to answer, makes room for others.
 
 use std::cell::Cell;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::rc::Rc;
 
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
+use tokio::time::{Duration, Instant};
 
 /// Handshakes under way at a time.
 const MOST: usize = 256;
-/// Those of one source: an IPv4 address, or a network of IPv6 (/64).
+/// Those of one source: an IPv4 address, or what one site has of IPv6 (/56, RFC 6177).
 const MOST_OF_SOURCE: usize = 64;
+/// Who has sent a ClientHello has its place for so long at least.
+const UNDISTURBED: Duration = Duration::from_secs(1);
 
 /// Set as soon as a ClientHello has come.
 pub(crate) type Heard = Rc<Cell<bool>>;
@@ -27,6 +30,7 @@ pub(crate) struct Handshakes<T> {
 struct UnderWay {
     source: IpAddr,
     heard: Heard,
+    begun: Instant,
     task: AbortHandle,
 }
 
@@ -37,12 +41,18 @@ impl<T: 'static> Default for Handshakes<T> {
 }
 
 impl<T: 'static> Handshakes<T> {
-    /// Whether one more can begin. Otherwise who dials waits in the kernel.
+    /// Whether one more can begin. Otherwise who dials waits in the kernel, until one is done or [`Self::room_at`].
     pub(crate) fn has_room(&self) -> bool {
-        self.under_way.len() < MOST || self.oldest_silent(|_| true).is_some()
+        self.under_way.len() < MOST || self.least_promising(|_| true).is_some()
     }
 
-    /// Begins one. Where there is no place for it another one is closed, which has said nothing, or this one; whether that was so.
+    /// When one makes room at the latest.
+    pub(crate) fn room_at(&self) -> Instant {
+        self.under_way.first().map_or_else(Instant::now, |oldest| oldest.begun + UNDISTURBED)
+    }
+
+    /// Begins one. Where there is no place for it another one is closed, the oldest that has said nothing or else the oldest that takes long, or this one; whether that
+    /// was so.
     #[must_use]
     pub(crate) fn begin<F>(&mut self, from: SocketAddr, handshake: impl FnOnce(Heard) -> F) -> bool
     where
@@ -53,13 +63,13 @@ impl<T: 'static> Handshakes<T> {
         let is_full = of_source >= MOST_OF_SOURCE || self.under_way.len() >= MOST;
         if is_full {
             let is_candidate = |one: &UnderWay| of_source < MOST_OF_SOURCE || one.source == source;
-            let Some(oldest) = self.oldest_silent(is_candidate) else { return true };
-            self.under_way.remove(oldest).task.abort();
+            let Some(other) = self.least_promising(is_candidate) else { return true };
+            self.under_way.remove(other).task.abort();
         }
         let heard = Heard::default();
         let outcome = handshake(heard.clone());
         let task = self.tasks.spawn_local(async move { (from, outcome.await) });
-        self.under_way.push(UnderWay { source, heard, task });
+        self.under_way.push(UnderWay { source, heard, begun: Instant::now(), task });
         is_full
     }
 
@@ -81,8 +91,11 @@ impl<T: 'static> Handshakes<T> {
         }
     }
 
-    fn oldest_silent(&self, is_candidate: impl Fn(&UnderWay) -> bool) -> Option<usize> {
-        self.under_way.iter().position(|one| !one.heard.get() && is_candidate(one))
+    fn least_promising(&self, is_candidate: impl Fn(&UnderWay) -> bool) -> Option<usize> {
+        let oldest = |is_wanted: &dyn Fn(&UnderWay) -> bool| {
+            self.under_way.iter().position(|one| is_wanted(one) && is_candidate(one))
+        };
+        oldest(&|one| !one.heard.get()).or_else(|| oldest(&|one| one.begun.elapsed() >= UNDISTURBED))
     }
 
     fn forget(&mut self, task: Id) {
@@ -90,9 +103,10 @@ impl<T: 'static> Handshakes<T> {
     }
 }
 
-fn source(from: SocketAddr) -> IpAddr {
+/// Who is counted as one stranger.
+pub(crate) fn source(from: SocketAddr) -> IpAddr {
     match from.ip().to_canonical() {
-        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64)).into(),
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 72)).into(),
         address => address,
     }
 }
@@ -164,14 +178,22 @@ mod tests {
         LocalSet::new().run_until(test).await;
     }
 
-    #[tokio::test]
-    async fn where_all_have_said_something_nobody_makes_room() {
+    #[tokio::test(start_paused = true)]
+    async fn where_all_have_said_something_the_oldest_that_takes_long_makes_room() {
         let test = async {
             let mut handshakes = Handshakes::default();
+            let mut stalled = Vec::new();
             for number in 0..MOST {
-                assert!(handshakes.has_room() && !stall(&mut handshakes, at(number as u8), true).1);
+                assert!(handshakes.has_room());
+                stalled.push(stall(&mut handshakes, at(number as u8), true));
             }
-            assert!(!handshakes.has_room());
+            assert!(!handshakes.has_room() && stalled.iter().all(|(_, is_full)| !is_full));
+            assert!(handshakes.begin(at(1), |_| pending()));
+            tokio::time::sleep_until(handshakes.room_at()).await;
+            assert!(handshakes.has_room() && gets_through(&mut handshakes, at(1)).await);
+            let is_there = |(one, _): &(Rc<()>, bool)| Rc::strong_count(one) == 2;
+            let left: Vec<bool> = stalled.iter().map(is_there).collect();
+            assert!(!left[0] && left[1..].iter().all(|left| *left));
         };
         LocalSet::new().run_until(test).await;
     }
@@ -180,7 +202,8 @@ mod tests {
     fn a_network_of_ipv6_is_one_source() {
         let source = |text: &str| source(text.parse().unwrap());
         assert_eq!(source("[2001:db8::1]:1"), source("[2001:db8::ffff:2]:2"));
-        assert_ne!(source("[2001:db8::1]:1"), source("[2001:db8:0:1::1]:1"));
+        assert_eq!(source("[2001:db8::1]:1"), source("[2001:db8:0:ff::1]:1"));
+        assert_ne!(source("[2001:db8::1]:1"), source("[2001:db8:0:100::1]:1"));
         assert_eq!(source("[::ffff:192.0.2.1]:1"), source("192.0.2.1:2"));
         assert_ne!(source("192.0.2.1:1"), source("192.0.2.2:1"));
     }

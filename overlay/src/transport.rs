@@ -21,6 +21,8 @@ use crate::node::Peer;
 const CONNECT: Duration = Duration::from_secs(10);
 /// Time for the first words of who has dialled.
 const CLIENT_HELLO: Duration = Duration::from_secs(3);
+/// Time for what it says to our answer.
+const CLIENT_FINISHED: Duration = Duration::from_secs(3);
 /// What the kernel may hold that is not under way yet: else a ping, or what is urgent, waits behind it.
 const NOT_SENT: u32 = 128 * 1024;
 /// Holds its rate on links that lose packets, where cubic falls to a fraction. If the kernel does not allow it, its default stays.
@@ -108,7 +110,9 @@ pub async fn accept(
         (false, true) => identity.server(RENEW_PROTOCOL)?,
         (false, false) => identity.server(LINK_PROTOCOL)?,
     };
-    let tls = within(begun.into_stream(config)).await?.map_err(TransportError::Handshake)?;
+    let finished = timeout(CLIENT_FINISHED, begun.into_stream(config));
+    let tls =
+        finished.await.map_err(|_| TransportError::Timeout(CLIENT_FINISHED))?.map_err(TransportError::Handshake)?;
     if wants_to_join {
         return Ok(Accepted::Join(Box::new(TlsStream::Server(tls))));
     }

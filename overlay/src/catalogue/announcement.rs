@@ -126,6 +126,19 @@ impl Announcement {
         Ok(announcement)
     }
 
+    /// Without what takes much memory: of services no more than their hosts.
+    pub(super) fn hosts_only(self) -> Self {
+        let host = |service: Service| Service {
+            namespace: String::new(),
+            ports: Vec::new(),
+            labels: BTreeMap::new(),
+            ..service
+        };
+        let mut services: Vec<_> = self.services.into_iter().map(host).collect();
+        services.shrink_to_fit();
+        Self { services, ..self }
+    }
+
     fn check(&self) -> Result<(), AnnouncementError> {
         let field =
             |field: String, value: &str, problem| AnnouncementError::Field { field, value: value.into(), problem };

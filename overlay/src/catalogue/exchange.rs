@@ -3,7 +3,9 @@
 mod notices;
 mod pace;
 mod receiving;
+mod room;
 mod sending;
+mod turns;
 mod upkeep;
 
 use std::cell::{Cell, RefCell};
@@ -19,9 +21,12 @@ use tokio::time::Instant;
 
 use self::notices::Notices;
 use self::pace::Paces;
+use self::room::{Passed, Rooms};
+use self::turns::TenantTurns;
 use super::announcement::{Announcement, Service};
 use super::message::{ANNOUNCEMENT, Message, Signed};
 use crate::identity::Current;
+use crate::link::code;
 use crate::node::{Arrival, Node, Peer, count};
 use crate::strangers::{Seldom, quoted};
 
@@ -51,6 +56,8 @@ pub struct Directory {
     /// For those who pass it on: confirmations, too.
     notices: Notices,
     paces: Paces,
+    turns: TenantTurns,
+    rooms: Rooms,
     refusals: Seldom,
     /// Log lines about announcements that there is no room for.
     full: Seldom,
@@ -69,8 +76,8 @@ struct Known {
     tenant: String,
     announcement: Arc<Announcement>,
     /// To be passed on.
-    message: Rc<[u8]>,
-    confirmation: Option<(u64, Rc<[u8]>)>,
+    message: Rc<Passed>,
+    confirmation: Option<(u64, Rc<Passed>)>,
     /// A hub was the last to say so: other hubs have it from there.
     from_hub: bool,
 }
@@ -90,6 +97,8 @@ impl Directory {
             changes,
             notices: Notices::default(),
             paces: Paces::default(),
+            turns: TenantTurns::default(),
+            rooms: Rooms::new(&node.catalogue_limits()),
             refusals: Seldom::default(),
             full: Seldom::default(),
             epoch: Instant::now(),
@@ -129,19 +138,19 @@ impl Directory {
         let message = Message::Announce(Signed { payload, signature }).to_bytes();
         self.own.set(stamp);
         self.offered.replace(Some(offer));
-        self.merge(&Origin { edge: name, tenant }, announcement, message.into(), false);
+        self.merge(&Origin { edge: name, tenant }, announcement, Passed::new(message, None), false);
         Ok(())
     }
 
     /// Takes what an edge announces, unless it is old, or there is no room for it.
-    fn merge(&self, origin: &Origin, announcement: Announcement, message: Rc<[u8]>, from_hub: bool) -> Merge {
+    fn merge(&self, origin: &Origin, announcement: Announcement, message: Passed, from_hub: bool) -> Merge {
         let Origin { edge, tenant } = origin;
         let stamp = Stamp { epoch: announcement.epoch, sequence: announcement.sequence };
-        let (size, services) = (message.len(), announcement.services.len());
+        let (size, services) = (message.bytes().len(), announcement.services.len());
         let value = Known {
             tenant: tenant.clone(),
             announcement: Arc::new(announcement),
-            message,
+            message: Rc::new(message),
             confirmation: None,
             from_hub,
         };
@@ -163,7 +172,7 @@ impl Directory {
         merged
     }
 
-    /// What edges announce, by name.
+    /// What edges announce, by name. A hub knows no more than the hosts of their services.
     pub fn edges(&self) -> Vec<(String, Arc<Announcement>)> {
         let catalogue = self.catalogue.borrow();
         let mut edges: Vec<_> =
@@ -198,6 +207,10 @@ impl Directory {
                 self.confirm_own();
                 if let Err(error) = self.send(&peer, &link).await {
                     tracing::debug!(peer = peer.name(), "announcements are sent no more: {error}");
+                    if error.kind() == io::ErrorKind::TimedOut {
+                        count(&self.node.counters().announcements_not_taken);
+                        link.close(code::OVERLOADED, "announcements are not taken");
+                    }
                 }
             }
             Arrival::Catalogue(peer, mut stream) => {

@@ -86,6 +86,11 @@ pub(super) struct Header {
 }
 
 impl Header {
+    /// Whether it says no more than that the edge lives.
+    pub(super) fn is_confirmation(self) -> bool {
+        self.kind == kind::CONFIRM
+    }
+
     /// Of the next message; `None` at the end of the stream.
     ///
     /// # Errors

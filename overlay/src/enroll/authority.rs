@@ -23,7 +23,7 @@ use time::OffsetDateTime;
 pub use self::error::AuthorityError;
 use self::names::check_name;
 pub use self::roots::Rotation;
-pub(crate) use self::tokens::MOST_TOKENS;
+pub(crate) use self::tokens::{LONGEST_VALID, MOST_TOKENS};
 use super::store::Store;
 use crate::node::Peer;
 use crate::strangers::quoted;

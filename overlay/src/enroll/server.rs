@@ -2,10 +2,10 @@
 
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -16,11 +16,16 @@ use tokio::time::timeout;
 
 use super::authority::{Authority, AuthorityError, Issued};
 use super::exchange::{Join, LONGEST, PATIENCE, Renew, Reply};
-use crate::node::{Counters, Peer, count};
+use crate::handshakes::source;
+use crate::node::{Counters, Peer, Place, Tally, count};
 use crate::strangers::{Seldom, quoted};
 
 /// Questions of each kind that are answered at a time; who asks beyond is closed, and asks again.
 const MOST_ASKING: usize = 256;
+/// Of those who want to join and have not said so yet, from one source.
+const MOST_SILENT: usize = 16;
+/// Time for the question.
+const QUESTION: Duration = Duration::from_secs(3);
 
 /// Answers who wants a certificate.
 #[derive(Clone, Debug)]
@@ -31,6 +36,8 @@ struct Inner {
     authority: Option<Rc<Authority>>,
     /// Anybody may take these.
     places_to_join: Semaphore,
+    /// Who has one of them and has asked nothing yet.
+    silent: Rc<Tally<IpAddr>>,
     /// Only nodes may take these.
     places_to_renew: Semaphore,
     counters: Arc<Counters>,
@@ -44,6 +51,7 @@ impl EnrollServer {
         Self(Rc::new(Inner {
             authority,
             places_to_join: places(),
+            silent: Rc::default(),
             places_to_renew: places(),
             counters,
             refusals: Seldom::default(),
@@ -55,7 +63,8 @@ impl EnrollServer {
     /// # Errors
     /// The connection broke, nothing came in time, or too many ask.
     pub async fn join(&self, from: SocketAddr, stream: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<()> {
-        self.serve(&self.0.places_to_join, from, stream, async |authority, question: Join| {
+        let silent = self.0.silent.take(source(from), MOST_SILENT).ok_or_else(|| self.too_many())?;
+        self.serve(&self.0.places_to_join, Some(silent), from, stream, async |authority, question: Join| {
             let request = decode(&question.request)?;
             let issued = authority.redeem(&question.token, &question.proof, &request, unix_now()).await?;
             tracing::info!(token = question.token, "{} has joined", issued.peer);
@@ -74,7 +83,7 @@ impl EnrollServer {
         from: SocketAddr,
         stream: impl AsyncRead + AsyncWrite + Unpin,
     ) -> io::Result<()> {
-        self.serve(&self.0.places_to_renew, from, stream, async |authority, question: Renew| {
+        self.serve(&self.0.places_to_renew, None, from, stream, async |authority, question: Renew| {
             let issued = authority.renew(peer, &decode(&question.request)?, unix_now()).await?;
             tracing::info!("{peer} has a new certificate");
             Ok(issued)
@@ -92,22 +101,27 @@ impl EnrollServer {
     async fn serve<Q: DeserializeOwned>(
         &self,
         places: &Semaphore,
+        silent: Option<Place<IpAddr>>,
         from: SocketAddr,
         mut stream: impl AsyncRead + AsyncWrite + Unpin,
         answer: impl AsyncFn(&Authority, Q) -> Result<Issued, AuthorityError>,
     ) -> io::Result<()> {
-        let Ok(_place) = places.try_acquire() else {
-            count(&self.0.counters.certificates_refused);
-            return Err(io::Error::other("too many ask"));
-        };
+        let _place = places.try_acquire().map_err(|_| self.too_many())?;
         let answered = timeout(PATIENCE, async {
             let mut question = Vec::new();
-            (&mut stream).take(LONGEST).read_to_end(&mut question).await?;
+            let asked = (&mut stream).take(LONGEST);
+            timeout(QUESTION, { asked }.read_to_end(&mut question)).await.map_err(|_| io::ErrorKind::TimedOut)??;
+            drop(silent);
             let reply = self.reply(from, &question, answer).await;
             stream.write_all(&serde_json::to_vec(&reply)?).await?;
             stream.shutdown().await
         });
         answered.await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+    }
+
+    fn too_many(&self) -> io::Error {
+        count(&self.0.counters.certificates_refused);
+        io::Error::other("too many ask")
     }
 
     async fn reply<Q: DeserializeOwned>(
@@ -146,12 +160,13 @@ fn unreadable(error: &dyn fmt::Display) -> AuthorityError {
     AuthorityError::Request(quoted(error))
 }
 
-/// Whoever guesses learns neither which tokens there are, nor anything of the store.
+/// Whoever guesses learns neither which tokens there are, nor anything of the store, and who joins not whose a name is.
 fn for_strangers(error: &AuthorityError) -> Reply {
     match error {
         AuthorityError::UnknownToken(id) | AuthorityError::WrongSecret(id) => {
             Reply::Refused(format!("token {id} is not good"))
         }
+        AuthorityError::Taken(name, _) => Reply::Refused(format!("the name {name} is that of another node")),
         AuthorityError::Store(_)
         | AuthorityError::Record(..)
         | AuthorityError::NotFounded(_)
@@ -167,6 +182,9 @@ pub(crate) fn unix_now() -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use tokio::task::{LocalSet, spawn_local};
+    use tokio::time::Instant;
+
     use super::*;
     use crate::enroll::RedbStore;
 
@@ -181,6 +199,46 @@ mod tests {
         let mut answer = Vec::new();
         ours.read_to_end(&mut answer).await.unwrap();
         serde_json::from_slice(&answer).unwrap()
+    }
+
+    /// What becomes of somebody at a host who asks nothing, and says that this was all or does not.
+    async fn join_without_words(server: &EnrollServer, host: u8, ends: bool) -> io::Result<()> {
+        let (mut ours, theirs) = tokio::io::duplex(4096);
+        if ends {
+            ours.shutdown().await?;
+        }
+        server.join(SocketAddr::from(([192, 0, 2, host], 1)), theirs).await
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_asks_nothing_has_few_places_and_not_for_long() {
+        let test = async {
+            let server = EnrollServer::new(None, Arc::default());
+            let begun = Instant::now();
+            let silent: Vec<_> = (0..MOST_SILENT)
+                .map(|_| {
+                    let server = server.clone();
+                    spawn_local(async move { join_without_words(&server, 1, false).await })
+                })
+                .collect();
+            tokio::task::yield_now().await;
+            assert!(join_without_words(&server, 1, true).await.is_err());
+            assert!(join_without_words(&server, 2, true).await.is_ok());
+            assert_eq!(begun.elapsed(), Duration::ZERO);
+            for one in silent {
+                assert_eq!(one.await.unwrap().unwrap_err().kind(), io::ErrorKind::TimedOut);
+            }
+            assert!(begun.elapsed() < 2 * QUESTION, "{:?}", begun.elapsed());
+            assert!(join_without_words(&server, 1, true).await.is_ok());
+        };
+        LocalSet::new().run_until(test).await;
+    }
+
+    #[test]
+    fn who_joins_does_not_hear_whose_a_name_is() {
+        let taken = AuthorityError::Taken("a".into(), "spiffe://mesh/tenant/secret/edge/a".into());
+        let Reply::Refused(reason) = for_strangers(&taken) else { panic!("{taken}") };
+        assert_eq!(reason, "the name a is that of another node");
     }
 
     #[tokio::test]

@@ -48,7 +48,7 @@ counters! {
     /// Connections that were closed before they became anything, because too many, of their source or of all, were about to: the oldest that had said nothing, or the
     /// last one.
     handshakes_closed,
-    /// Links beyond those that one peer may have.
+    /// Links beyond those that one peer, or the edges of one tenant, may have.
     links_refused,
     /// Links whose first words did not come, or were not understood.
     hellos_refused,
@@ -109,6 +109,10 @@ counters! {
     announcements_known,
     /// How often a peer that tells too much was read later.
     announcements_delayed,
+    /// How often an edge was read later, because its tenant tells too much, or because there is no room for what it announces.
+    tenant_delayed,
+    /// Links that were closed because their peer did not take announcements.
+    announcements_not_taken,
     /// Announcements that there was no room for.
     announcements_without_room,
     /// Calls in tunnels that nobody took in time.

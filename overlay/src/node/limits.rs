@@ -19,6 +19,8 @@ pub struct Limits {
     pub undelivered: Duration,
     /// Links with one peer.
     pub links_per_peer: usize,
+    /// Links with all edges of a tenant.
+    pub links_per_tenant: usize,
     /// Time for the first words of a link.
     pub hello_within: Duration,
     /// Streams of the links with one peer of which nobody knows yet what they are.
@@ -33,7 +35,10 @@ pub struct Limits {
     pub legs_per_edge: usize,
     /// The same of all edges of a tenant.
     pub legs_per_tenant: usize,
-    /// Bytes on their way through a hub, of a tenant. A leg whose bytes find no room is given up; the edges, which have them still, open another.
+    /// Bytes on their way through a hub that one edge has sent, or is sent in answer. It has no more of them than it leaves of its tenant's, nor has the tenant of all.
+    /// A leg whose bytes find no room is given up; the edges, which have them still, open another.
+    pub held_per_edge: usize,
+    /// The same of all edges of a tenant.
     pub held_per_tenant: usize,
     /// The same of all tenants.
     pub held: usize,
@@ -49,6 +54,7 @@ impl Default for Limits {
             kept_per_edge: 4 * 1024 * 1024,
             undelivered: Duration::from_secs(300),
             links_per_peer: 128,
+            links_per_tenant: 4096,
             hello_within: Duration::from_secs(5),
             beginnings_per_peer: 512,
             begin_within: Duration::from_secs(10),
@@ -56,6 +62,7 @@ impl Default for Limits {
             streams_waiting: 256,
             legs_per_edge: 4096,
             legs_per_tenant: 16 * 1024,
+            held_per_edge: 8 * 1024 * 1024,
             held_per_tenant: 64 * 1024 * 1024,
             held: 256 * 1024 * 1024,
             catalogue: catalogue::Limits::default(),
@@ -106,6 +113,7 @@ mod tests {
             kept_per_edge,
             undelivered,
             links_per_peer,
+            links_per_tenant,
             hello_within,
             beginnings_per_peer,
             begin_within,
@@ -113,6 +121,7 @@ mod tests {
             streams_waiting,
             legs_per_edge,
             legs_per_tenant,
+            held_per_edge,
             held_per_tenant,
             held,
             catalogue: _,
@@ -122,6 +131,7 @@ mod tests {
             ("kept_per_edge", bytes(kept_per_edge)),
             ("undelivered", time(undelivered)),
             ("links_per_peer", links_per_peer.to_string()),
+            ("links_per_tenant", links_per_tenant.to_string()),
             ("hello_within", time(hello_within)),
             ("beginnings_per_peer", beginnings_per_peer.to_string()),
             ("begin_within", time(begin_within)),
@@ -129,6 +139,7 @@ mod tests {
             ("streams_waiting", streams_waiting.to_string()),
             ("legs_per_edge", legs_per_edge.to_string()),
             ("legs_per_tenant", legs_per_tenant.to_string()),
+            ("held_per_edge", bytes(held_per_edge)),
             ("held_per_tenant", bytes(held_per_tenant)),
             ("held", bytes(held)),
         ]
@@ -155,7 +166,10 @@ mod tests {
             services_per_tenant,
             announcement,
             announced_per_tenant,
+            under_way_per_tenant,
             announced,
+            edges_in_any_case,
+            announced_in_any_case,
             lifetime,
             memory,
         } = catalogue::Limits::default();
@@ -165,7 +179,10 @@ mod tests {
             ("services_per_tenant", services_per_tenant.to_string()),
             ("announcement", bytes(announcement)),
             ("announced_per_tenant", bytes(announced_per_tenant)),
+            ("under_way_per_tenant", bytes(under_way_per_tenant)),
             ("announced", bytes(announced)),
+            ("edges_in_any_case", edges_in_any_case.to_string()),
+            ("announced_in_any_case", bytes(announced_in_any_case)),
             ("lifetime", time(lifetime)),
             ("memory", time(memory)),
         ]

@@ -76,12 +76,13 @@ pub struct Node {
     incoming: mpsc::Sender<OverlayStream>,
     accepted: RefCell<Option<mpsc::Receiver<OverlayStream>>>,
     /// By which hub an edge is reached that is not linked here.
-    ways: RefCell<HashMap<String, String>>,
+    ways: RefCell<HashMap<String, Way>>,
     /// Ways over which there is no link, and why.
     pending: RefCell<BTreeMap<String, String>>,
     arriving: mpsc::Sender<Arrival>,
     arrived: RefCell<Option<mpsc::Receiver<Arrival>>>,
     links_of: Rc<Tally<Peer>>,
+    links_of_tenants: Rc<Tally<String>>,
     beginnings_of: Rc<Tally<Peer>>,
     streams_of: Rc<Tally<String>>,
     kept: Rc<Parts>,
@@ -95,6 +96,12 @@ pub enum Arrival {
     Link(Peer, Link),
     /// A peer tells what it knows.
     Catalogue(Peer, LinkStream),
+}
+
+/// How an edge is reached that is not linked here.
+struct Way {
+    tenant: String,
+    hub: String,
 }
 
 /// A stream that ends here.
@@ -132,6 +139,7 @@ impl Node {
             arriving,
             arrived: RefCell::new(Some(arrived)),
             links_of: Rc::default(),
+            links_of_tenants: Rc::default(),
             beginnings_of: Rc::default(),
             streams_of: Rc::default(),
             kept: Parts::new(limits.kept.clone(), limits.kept_per_edge),
@@ -185,9 +193,9 @@ impl Node {
         self.accepted.borrow_mut().take()
     }
 
-    /// An edge that is not linked here is reached by this hub.
-    pub fn learn_way(&self, edge: &str, hub: &str) {
-        self.ways.borrow_mut().insert(edge.into(), hub.into());
+    /// An edge of a tenant that is not linked here is reached by this hub.
+    pub fn learn_way(&self, edge: &str, tenant: &str, hub: &str) {
+        self.ways.borrow_mut().insert(edge.into(), Way { tenant: tenant.into(), hub: hub.into() });
     }
 
     /// The edge is not heard of any more.
@@ -222,10 +230,13 @@ impl Node {
 
     /// Uses a link for as long as it lives, and takes what comes over it.
     pub async fn serve(self: Rc<Self>, peer: Peer, link: Link) -> LinkEnd {
-        let Some(_place) = self.links_of.take(peer.clone(), self.limits.links_per_peer) else {
-            count(&self.counters.links_refused);
-            link.close(code::OVERLOADED, "too many links");
-            return link.ended().await;
+        let _places = match self.places_of(&peer) {
+            Ok(places) => places,
+            Err(problem) => {
+                count(&self.counters.links_refused);
+                link.close(code::OVERLOADED, problem);
+                return link.ended().await;
+            }
         };
         let hello = match self.hello_of(&link).await {
             Ok(hello) => hello,
@@ -249,6 +260,14 @@ impl Node {
         self.take_streams(&peer, added.id, &link).await;
         drop(added);
         link.ended().await
+    }
+
+    /// Those of another link of a peer, and of its tenant.
+    fn places_of(&self, peer: &Peer) -> Result<(Place<Peer>, Option<Place<String>>), &'static str> {
+        let of_peer = self.links_of.take(peer.clone(), self.limits.links_per_peer).ok_or("too many links")?;
+        let Peer::Edge { tenant, .. } = peer else { return Ok((of_peer, None)) };
+        let of_tenant = self.links_of_tenants.take(tenant.clone(), self.limits.links_per_tenant);
+        Ok((of_peer, Some(of_tenant.ok_or("too many links of its tenant")?)))
     }
 
     async fn hello_of(&self, link: &Link) -> Result<Hello, String> {

@@ -11,6 +11,7 @@ use overlay_wire::budget::Budget;
 pub(super) struct Parts {
     whole: Budget,
     each: usize,
+    is_fair: bool,
     /// And how many users they have.
     parts: RefCell<HashMap<String, (usize, Budget)>>,
 }
@@ -25,7 +26,12 @@ pub(super) struct Part {
 
 impl Parts {
     pub(super) fn new(whole: Budget, each: usize) -> Rc<Self> {
-        Rc::new(Self { whole, each, parts: RefCell::default() })
+        Rc::new(Self { whole, each, is_fair: false, parts: RefCell::default() })
+    }
+
+    /// No owner has more of them than it leaves for others.
+    pub(super) fn fair(whole: Budget, each: usize) -> Rc<Self> {
+        Rc::new(Self { whole, each, is_fair: true, parts: RefCell::default() })
     }
 
     pub(super) fn whole(&self) -> &Budget {
@@ -33,8 +39,14 @@ impl Parts {
     }
 
     pub(super) fn of(self: &Rc<Self>, owner: &str) -> Part {
+        self.within(&self.whole, owner)
+    }
+
+    /// The part that an owner has of a part of the whole, which has to be the same one each time.
+    pub(super) fn within(self: &Rc<Self>, whole: &Budget, owner: &str) -> Part {
+        let part = || if self.is_fair { whole.fair_part(self.each) } else { whole.part(self.each) };
         let mut parts = self.parts.borrow_mut();
-        let (users, budget) = parts.entry(owner.to_owned()).or_insert_with(|| (0, self.whole.part(self.each)));
+        let (users, budget) = parts.entry(owner.to_owned()).or_insert_with(|| (0, part()));
         *users += 1;
         Part { parts: self.clone(), owner: owner.to_owned(), budget: budget.clone() }
     }

@@ -18,7 +18,7 @@ impl Node {
                 return self.refuse(near, RefuseCode::Overloaded, &format!("too many legs of {who}"));
             }
         };
-        let Some(link) = self.links.direct(&open).or_else(|| self.by_another_hub(peer, &open.to)) else {
+        let Some(link) = self.links.direct(&open).or_else(|| self.by_another_hub(peer, &open)) else {
             count(&self.counters.no_route);
             let shard = open.to_shard.map(|shard| format!(", shard {shard}")).unwrap_or_default();
             return self.refuse(near, RefuseCode::NoRoute, &format!("no link to {}{shard}", open.to));
@@ -47,11 +47,13 @@ impl Node {
     }
 
     /// The hub that an edge is linked to. What comes from a hub goes to none: two that are wrong about each other would send it to and fro.
-    fn by_another_hub(&self, peer: &Peer, edge: &str) -> Option<Link> {
+    fn by_another_hub(&self, peer: &Peer, open: &Open) -> Option<Link> {
         if matches!(peer, Peer::Hub { .. }) {
             return None;
         }
-        let hub = self.ways.borrow().get(edge).cloned()?;
-        self.links.to_hub(&hub)
+        let ways = self.ways.borrow();
+        // That there is an edge of another tenant is nobody's business.
+        let way = ways.get(&open.to).filter(|way| way.tenant == open.tenant)?;
+        self.links.to_hub(&way.hub)
     }
 }

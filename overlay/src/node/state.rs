@@ -48,6 +48,6 @@ impl Node {
 
     /// The hub by which an edge is reached that is not linked here.
     pub fn way(&self, edge: &str) -> Option<String> {
-        self.ways.borrow().get(edge).cloned()
+        self.ways.borrow().get(edge).map(|way| way.hub.clone())
     }
 }

@@ -13,20 +13,27 @@ use super::tally::{Place, Tally};
 pub(super) struct Transit {
     edges: Rc<Tally<String>>,
     tenants: Rc<Tally<String>>,
-    held: Rc<Parts>,
+    held_by_tenants: Rc<Parts>,
+    held_by_edges: Rc<Parts>,
 }
 
 /// The place of one leg, until it is dropped.
 #[derive(Debug)]
 pub(super) struct Passage {
+    edge: Part,
     tenant: Part,
     _places: [Place<String>; 2],
 }
 
 impl Transit {
     pub(super) fn new(limits: &Limits) -> Self {
-        let held = Parts::new(Budget::new(limits.held), limits.held_per_tenant);
-        Self { edges: Rc::default(), tenants: Rc::default(), held }
+        let held = Budget::new(limits.held);
+        Self {
+            edges: Rc::default(),
+            tenants: Rc::default(),
+            held_by_tenants: Parts::fair(held.clone(), limits.held_per_tenant),
+            held_by_edges: Parts::fair(held, limits.held_per_edge),
+        }
     }
 
     /// Lets a leg of an edge of a tenant in.
@@ -38,12 +45,15 @@ impl Transit {
         let of_edge = of_edge.ok_or_else(|| format!("edge {edge}"))?;
         let of_tenant = self.tenants.take(tenant.to_owned(), limits.legs_per_tenant);
         let of_tenant = of_tenant.ok_or_else(|| format!("tenant {tenant}"))?;
-        Ok(Passage { tenant: self.held.of(tenant), _places: [of_edge, of_tenant] })
+        let held_by_tenant = self.held_by_tenants.of(tenant);
+        // Hubs say of others' edges what those are called, and whose they are.
+        let held = self.held_by_edges.within(held_by_tenant.budget(), &format!("{tenant}/{edge}"));
+        Ok(Passage { edge: held, tenant: held_by_tenant, _places: [of_edge, of_tenant] })
     }
 
     /// Bytes on their way through.
     pub(super) fn held(&self) -> &Budget {
-        self.held.whole()
+        self.held_by_tenants.whole()
     }
 }
 
@@ -55,7 +65,7 @@ impl Passage {
 
     /// What its bytes are taken of.
     pub(super) fn held(&self) -> &Budget {
-        self.tenant.budget()
+        self.edge.budget()
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use tokio::net::TcpListener;
 use tokio::task::spawn_local;
-use tokio::time::sleep;
+use tokio::time::{sleep, sleep_until};
 
 use super::{FIRST_PAUSE, serve};
 use crate::enroll::EnrollServer;
@@ -30,7 +30,7 @@ pub async fn listen(
     listener: TcpListener,
 ) -> io::Result<()> {
     let mut handshakes: Handshakes<Result<Accepted, TransportError>> = Handshakes::default();
-    let refusals = Seldom::default();
+    let (refusals, failures) = (Seldom::default(), Seldom::default());
     loop {
         tokio::select! {
             accepted = listener.accept(), if handshakes.has_room() => {
@@ -38,7 +38,9 @@ pub async fn listen(
                     Ok(accepted) => accepted,
                     Err(error) if is_permanent(&error) => return Err(error),
                     Err(error) => {
-                        tracing::warn!("cannot accept: {error}");
+                        if let Some(left_out) = failures.happened() {
+                            tracing::warn!(left_out, "cannot accept: {error}");
+                        }
                         sleep(FIRST_PAUSE).await;
                         continue;
                     }
@@ -51,6 +53,7 @@ pub async fn listen(
                     count(&node.counters().handshakes_closed);
                 }
             }
+            () = sleep_until(handshakes.room_at()), if !handshakes.has_room() => {}
             done = handshakes.next() => match done {
                 Ok((from, Ok(accepted))) => {
                     spawn_local(take(node.clone(), identity.borrow().clone(), enrolling.clone(), from, accepted));

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use overlay::catalogue::{Announcement, Offer};
+use overlay::catalogue::{Announcement, Offer, Service};
 use overlay::folder::Folder;
 use overlay::identity::{Current, Signature};
 use overlay::link::{Link, LinkStream};
@@ -27,16 +27,19 @@ use crate::site::{JoinedEdge, Site, eventually, join_folder};
 const LONG: Duration = Duration::from_secs(60);
 
 /// An announcement of one service, and its signature.
-fn sign(identity: &Current, sequence: u64) -> (Vec<u8>, Signature) {
-    let identity = identity.borrow();
-    let services = vec![service(&format!("{}.global", identity.peer().name()))];
+pub(crate) fn sign(identity: &Current, sequence: u64) -> (Vec<u8>, Signature) {
+    let host = format!("{}.global", identity.borrow().peer().name());
+    sign_services(identity, sequence, vec![service(&host)])
+}
+
+pub(crate) fn sign_services(identity: &Current, sequence: u64, services: Vec<Service>) -> (Vec<u8>, Signature) {
     let payload = Announcement { epoch: 1, sequence, services, ..Announcement::default() }.to_bytes();
-    let signature = identity.sign("selvedge announcement 1", &payload).unwrap();
+    let signature = identity.borrow().sign("selvedge announcement 1", &payload).unwrap();
     (payload, signature)
 }
 
 /// As it goes over a link: kind, length, certificate, signature, payload.
-fn message((payload, Signature { certificate, bytes }): &(Vec<u8>, Signature)) -> Vec<u8> {
+pub(crate) fn message((payload, Signature { certificate, bytes }): &(Vec<u8>, Signature)) -> Vec<u8> {
     let mut content = Vec::new();
     for part in [&certificate[..], bytes] {
         varint::put(&mut content, part.len() as u64);
@@ -50,7 +53,7 @@ fn message((payload, Signature { certificate, bytes }): &(Vec<u8>, Signature)) -
     message
 }
 
-async fn begin(link: &Link) -> LinkStream {
+pub(crate) async fn begin(link: &Link) -> LinkStream {
     let mut stream = link.open(Urgency::default()).await.unwrap();
     send(&mut stream, &LegFrame::Catalogue).await;
     stream

@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::task::LocalSet;
 use tokio::time::timeout;
 
-use crate::kit::{echo, edge};
+use crate::kit::{echo, edge, hub};
 use crate::player::{Answer, answer, everything_is_done, linked, open, opening, play, send, taken};
 
 const LONG: Duration = Duration::from_secs(60);
@@ -115,6 +115,27 @@ async fn a_peer_has_so_many_links() {
         linked(&node, 2).await;
         let _again = play(&node, edge("m"), Vec::new());
         linked(&node, 3).await;
+        assert_eq!((node.counters().links_refused.get(), second.end().is_none()), (1, true));
+    };
+    timeout(LONG, LocalSet::new().run_until(test)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_tenant_has_so_many_links_and_others_have_theirs() {
+    let test = async {
+        let node = Node::new("h", Role::Hub, 0, Limits { links_per_tenant: 2, ..Limits::default() });
+        let [first, second, third] = ["a", "b", "c"].map(|name| play(&node, edge(name), Vec::new()));
+        let end = third.ended().await;
+        assert!(
+            matches!(&end, LinkEnd::Closed { code: code::OVERLOADED, reason } if reason == "too many links of its tenant"),
+            "{end}"
+        );
+        let _others = [other_tenant("x"), hub("h2")].map(|peer| play(&node, peer, Vec::new()));
+        linked(&node, 4).await;
+        first.close(code::DONE, "");
+        linked(&node, 3).await;
+        let _again = play(&node, edge("c"), Vec::new());
+        linked(&node, 4).await;
         assert_eq!((node.counters().links_refused.get(), second.end().is_none()), (1, true));
     };
     timeout(LONG, LocalSet::new().run_until(test)).await.unwrap();

@@ -15,7 +15,7 @@ use tokio::task::{LocalSet, spawn_local};
 use tokio::time::timeout;
 
 use crate::kit::{Signer, Wire, echo, edge, hub};
-use crate::player::{everything_is_done, linked, play, send};
+use crate::player::{everything_is_done, linked, open, opening, play, send};
 
 const LONG: Duration = Duration::from_secs(60);
 
@@ -161,6 +161,23 @@ async fn a_hub_tells_one_shard_of_each_edge() {
 }
 
 #[tokio::test]
+async fn a_hub_keeps_of_services_no_more_than_their_hosts() {
+    let test = async {
+        let signer = Signer::new();
+        let [a, b] = ["a", "b"].map(|name| Member::new(&signer, &edge(name), 1));
+        let h = Member::new(&signer, &hub("h"), 1);
+        let _wires = (a.wire(&h), b.wire(&h));
+        let offered = Service { labels: BTreeMap::from([("app".into(), "a".into())]), ..service("a.global") };
+        a.directory.offer(Offer { services: vec![offered.clone()], ..Offer::default() }).unwrap();
+        b.knows(&[("a", &["a.global"])]).await;
+        let of = |member: &Member| member.directory.edges()[0].1.services.clone();
+        let kept = Service { namespace: String::new(), ports: Vec::new(), labels: BTreeMap::new(), ..offered.clone() };
+        assert_eq!((of(&b), of(&h)), (vec![offered], vec![kept]));
+    };
+    timeout(LONG, LocalSet::new().run_until(test)).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_node_without_a_directory_takes_no_announcements() {
     let test = async {
         let node = Node::new("b", Role::Edge, 1, Limits::default());
@@ -190,6 +207,31 @@ async fn tenants_do_not_hear_of_each_other() {
         b.knows(&[("a", &["same.global"])]).await;
     };
     LocalSet::new().run_until(test).await;
+}
+
+#[tokio::test]
+async fn who_asks_for_an_edge_of_another_tenant_hears_what_is_said_of_one_that_there_is_not() {
+    let test = async {
+        let signer = Signer::new();
+        let (near, far) = (Member::new(&signer, &hub("h1"), 1), Member::new(&signer, &hub("h2"), 1));
+        let other = Peer::Edge { name: "secret".into(), tenant: "other".into() };
+        let (a, x) = (Member::new(&signer, &edge("a"), 1), Member::new(&signer, &other, 1));
+        let _wires = (near.wire(&far), a.wire(&far), x.wire(&far));
+        a.offers(&["a.global"]);
+        x.offers(&["x.global"]);
+        near.knows(&[("a", &["a.global"]), ("secret", &["x.global"])]).await;
+        let link = play(&near.node, edge("m"), Vec::new());
+        linked(&near.node, 2).await;
+        for (number, to) in ["secret", "nobody"].into_iter().enumerate() {
+            let mut leg = open(&link, opening("m", to, number as u64)).await;
+            let mut answer = Vec::new();
+            leg.read_to_end(&mut answer).await.unwrap();
+            let answer = String::from_utf8_lossy(&answer).replace(to, "...");
+            assert!(answer.contains("h1: no link to ..."), "{answer}");
+        }
+        assert_eq!((near.node.counters().legs_relayed.get(), far.node.counters().no_route.get()), (0, 0));
+    };
+    timeout(LONG, LocalSet::new().run_until(test)).await.unwrap();
 }
 
 #[tokio::test]

@@ -198,6 +198,19 @@ async fn there_are_no_more_tokens_than_there_may_be() {
 }
 
 #[tokio::test]
+async fn a_token_is_good_for_a_year_at_most() {
+    let lab = Lab::new().await;
+    let year = Duration::from_hours(24 * 365);
+    let create =
+        async |valid| lab.authority.create_token(TokenRequest { peer: edge("a"), valid, hubs: Vec::new() }, NOW).await;
+    assert_eq!(create(year).await.unwrap().expires, NOW + year.as_secs());
+    for too_long in [year + Duration::from_secs(1), Duration::from_secs(u64::MAX)] {
+        let error = create(too_long).await.unwrap_err();
+        assert_eq!(error.to_string(), "a token is good for 365 days at most");
+    }
+}
+
+#[tokio::test]
 async fn a_token_makes_a_hub_if_it_is_for_one() {
     let lab = Lab::new().await;
     let token = lab.try_token(hub("h")).await.unwrap();

@@ -52,11 +52,11 @@ async fn is_unharmed(stream: OverlayStream, bytes: usize) {
     assert!(echoed == vec![7; bytes], "{} of {bytes} bytes", echoed.len());
 }
 
-/// Opens legs through a hub to an edge that reads none of them, and writes on all of them.
-async fn stall(near: &Link, far: &Link) -> (Vec<Rc<Cell<usize>>>, Vec<LinkStream>) {
+/// Opens legs of edge `from` through a hub to an edge that reads none of them, and writes on all of them.
+async fn stall(near: &Link, from: &str, far: &Link) -> (Vec<Rc<Cell<usize>>>, Vec<LinkStream>) {
     let (mut legs, mut unread) = (Vec::new(), Vec::new());
     for number in 0..STALLED {
-        legs.push(open(near, opening("m", "b", number as u64)).await);
+        legs.push(open(near, opening(from, "b", number as u64)).await);
         unread.push(far.accept().await.unwrap());
     }
     (legs.into_iter().map(write_on).collect(), unread)
@@ -102,7 +102,7 @@ async fn what_an_edge_does_not_take_stays_with_its_sender_but_for_a_window_at_th
         let between = Node::new("h", Role::Hub, 0, Limits::default());
         let [near, far] = ["m", "b"].map(|name| play(&between, edge(name), Vec::new()));
         linked(&between, 2).await;
-        let (written, _unread) = stall(&near, &far).await;
+        let (written, _unread) = stall(&near, "m", &far).await;
         everything_is_done().await;
         // A window at the far edge, one at the hub that has grown once while it was taken from, and what waits at the sender.
         let each: Vec<usize> = written.iter().map(|written| written.get()).collect();
@@ -117,7 +117,7 @@ async fn what_an_edge_does_not_take_stays_with_its_sender_but_for_a_window_at_th
 #[tokio::test]
 async fn a_tenant_has_so_many_bytes_on_their_way_and_others_have_theirs() {
     let test = async {
-        let limits = Limits { held_per_tenant: 3 * WINDOW, ..Limits::default() };
+        let limits = Limits { held_per_tenant: 8 * WINDOW, ..Limits::default() };
         let between = Node::new("h", Role::Hub, 0, limits);
         let [greedy, stuck] = ["m", "b"].map(|name| play(&between, edge(name), Vec::new()));
         let other = |name: &str| overlay::node::Peer::Edge { name: name.into(), tenant: "other".into() };
@@ -125,16 +125,42 @@ async fn a_tenant_has_so_many_bytes_on_their_way_and_others_have_theirs() {
         echo(&nodes[1]);
         let _wires = nodes.each_ref().map(|node| Wire::new((node, other(node.name())), (&between, hub("h"))));
         linked(&between, 4).await;
-        let (_written, _unread) = stall(&greedy, &stuck).await;
+        let (_written, _unread) = stall(&greedy, "m", &stuck).await;
         let mut most = 0;
         for _ in 0..100 {
             everything_is_done().await;
             most = most.max(between.held().used());
         }
-        assert!((WINDOW..=3 * WINDOW).contains(&most), "the hub held {most} bytes");
+        assert!((WINDOW..=4 * WINDOW).contains(&most), "the hub held {most} bytes");
         let given_up = between.counters().legs_given_up.get();
         assert!(given_up > 0 && between.held().refusals() >= given_up, "{given_up} legs were given up");
         is_unharmed(nodes[0].open("y", "other", 0), 4 << 20).await;
+    };
+    timeout(LONG, LocalSet::new().run_until(test)).await.unwrap();
+}
+
+#[tokio::test]
+async fn edges_that_stall_leave_room_for_others_of_their_tenant() {
+    let test = async {
+        // Four edges that stall would take all of it.
+        let limits = Limits { held_per_tenant: 4 * STALLED * WINDOW, ..Limits::default() };
+        let between = Node::new("h", Role::Hub, 0, limits);
+        let greedy = ["j", "k", "l", "m"].map(|name| (name, play(&between, edge(name), Vec::new())));
+        let stuck = play(&between, edge("b"), Vec::new());
+        let nodes = ["x", "y"].map(|name| Node::new(name, Role::Edge, 0, Limits::default()));
+        echo(&nodes[1]);
+        let _wires = nodes.each_ref().map(|node| Wire::new((node, edge(node.name())), (&between, hub("h"))));
+        linked(&between, 7).await;
+        let mut stalled = Vec::new();
+        for (name, link) in greedy.iter().chain(&greedy) {
+            stalled.push(stall(link, name, &stuck).await);
+        }
+        everything_is_done().await;
+        let given_up = between.counters().legs_given_up.get();
+        let held = between.held().used();
+        assert!(given_up > 0 && held > 3 * WINDOW, "{held} bytes, {given_up} legs given up");
+        is_unharmed(nodes[0].open("y", "acme", 0), 8 << 20).await;
+        assert_eq!(between.counters().legs_given_up.get(), given_up, "legs of others were given up");
     };
     timeout(LONG, LocalSet::new().run_until(test)).await.unwrap();
 }

@@ -13,27 +13,36 @@ struct Shared {
     used: AtomicUsize,
     refusals: AtomicU64,
     whole: Option<Budget>,
+    /// It leaves as much of the whole for others as it has itself.
+    is_fair: bool,
 }
 
 impl Budget {
     /// One of which nothing is used.
     pub fn new(most: usize) -> Self {
-        Self::with(most, None)
+        Self::with(most, None, false)
     }
 
     /// A part of this one, with a bound of its own: what is taken of it is taken of both.
     pub fn part(&self, most: usize) -> Self {
-        Self::with(most, Some(self.clone()))
+        Self::with(most, Some(self.clone()), false)
     }
 
-    fn with(most: usize, whole: Option<Self>) -> Self {
-        Self(Arc::new(Shared { most, used: AtomicUsize::new(0), refusals: AtomicU64::new(0), whole }))
+    /// As [`Self::part`]; besides it never has more than it leaves of this one. So however many take as much as they can, there is room for one more (the dynamic
+    /// threshold of Choudhury and Hahne, IEEE/ACM Transactions on Networking 6 (2), 1998).
+    pub fn fair_part(&self, most: usize) -> Self {
+        Self::with(most, Some(self.clone()), true)
+    }
+
+    fn with(most: usize, whole: Option<Self>, is_fair: bool) -> Self {
+        Self(Arc::new(Shared { most, used: AtomicUsize::new(0), refusals: AtomicU64::new(0), whole, is_fair }))
     }
 
     /// Takes bytes if there are so many left, else none of them.
     pub fn try_take(&self, bytes: usize) -> bool {
+        let most = self.0.most.min(self.fair_share());
         let taken = self.0.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| {
-            used.checked_add(bytes).filter(|used| *used <= self.0.most)
+            used.checked_add(bytes).filter(|used| *used <= most)
         });
         if taken.is_err() {
             self.refuse();
@@ -75,8 +84,16 @@ impl Budget {
 
     /// Bytes that are left.
     pub fn left(&self) -> usize {
-        let own = self.0.most.saturating_sub(self.used());
+        let own = self.0.most.min(self.fair_share()).saturating_sub(self.used());
         self.0.whole.as_ref().map_or(own, |whole| own.min(whole.left()))
+    }
+
+    /// What it may have at most as others are.
+    fn fair_share(&self) -> usize {
+        match &self.0.whole {
+            Some(whole) if self.0.is_fair => self.used().saturating_add(whole.left()) / 2,
+            _ => usize::MAX,
+        }
     }
 
     /// Bytes that are used.
@@ -121,6 +138,18 @@ mod tests {
         assert_eq!((one.left(), other.left(), whole.used()), (10, 0, 90));
         other.give_back(90);
         assert_eq!((whole.used(), whole.left(), one.left()), (0, 100, 80));
+    }
+
+    #[test]
+    fn a_fair_part_leaves_as_much_as_it_has() {
+        let whole = Budget::new(120);
+        let parts = [(); 3].map(|()| whole.fair_part(100));
+        assert_eq!((parts[0].left(), parts[0].try_take(61), parts[0].try_take(60)), (60, false, true));
+        assert!(!parts[1].try_take(31) && parts[1].try_take(30) && parts[2].try_take(15));
+        assert_eq!((parts[0].left(), parts[1].left(), whole.used()), (0, 0, 105));
+        // Who gives back makes room for all.
+        parts[0].give_back(60);
+        assert_eq!((parts[1].left(), parts[2].left(), whole.fair_part(10).left()), (22, 30, 10));
     }
 
     #[test]

@@ -97,8 +97,10 @@ pub struct Change<'a, T> {
     pub stamp: Stamp,
     /// What it announces now.
     pub value: &'a T,
-    /// Whether that was announced since. Otherwise it was confirmed.
-    pub is_announced: bool,
+    /// The number of the change by which that was announced.
+    pub announced_at: u64,
+    /// The number of this change: the same, or else it was confirmed since.
+    pub number: u64,
 }
 
 impl<T> Entry<T> {
@@ -243,7 +245,8 @@ impl<T> Catalogue<T> {
         changes.into_iter().flat_map(move |changes| changes.range(after)).filter_map(move |(_, edge)| {
             let entry = self.entries.get(edge)?;
             let value = &entry.announced.as_ref()?.value;
-            Some(Change { edge, stamp: entry.stamp, value, is_announced: entry.announced_at > number })
+            let Entry { stamp, announced_at, changed_at, .. } = *entry;
+            Some(Change { edge, stamp, value, announced_at, number: changed_at })
         })
     }
 

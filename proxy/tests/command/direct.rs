@@ -1,7 +1,5 @@
 //! An edge that others can dial: they call each other without a hub between.
 
-use serde_json::Value;
-
 use super::edges::{Edge, Overlay, answers, service, status, word};
 use super::gateway::{Backend, free_port};
 use super::gateway_yaml;
@@ -31,7 +29,7 @@ fn start(overlay: &Overlay, name: &'static str, direct: &str, offers: &str, call
 fn is_linked(edge: &Edge, other: &str) -> bool {
     let status = status(edge.state.path());
     let links = status["links"].as_array().cloned().unwrap_or_default();
-    links.iter().any(|link| link["peer"]["edge"]["name"] == Value::from(other))
+    links.iter().any(|link| link["peer"]["edge"]["name"] == other)
 }
 
 #[test]

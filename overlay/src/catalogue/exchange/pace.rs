@@ -6,19 +6,31 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use hashbrown::HashMap;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, sleep_until};
 
+use super::room::is_long;
+use super::turns::LastTurns;
 use crate::node::Peer;
 
 /// What a peer may use at once; afterwards it has as much as passes.
 const BURST: Duration = Duration::from_secs(10);
 
+/// Long messages of a peer that are read at a time: one link that hangs does not keep the other from being read.
+const LONG_AT_A_TIME: usize = 2;
+
 /// What a message costs.
 #[derive(Clone, Copy, Debug)]
-struct Price {
-    message: Duration,
+pub(super) struct Price {
+    pub(super) message: Duration,
     /// Of each MiB.
-    size: Duration,
+    pub(super) size: Duration,
+}
+
+impl Price {
+    pub(super) fn of(self, bytes: u64) -> Duration {
+        self.message + self.size.mul_f64(bytes as f64 / f64::from(1 << 20))
+    }
 }
 
 /// An edge tells of itself: 100 messages at once, then 10 in a second; of long ones 5 MiB at once, then 512 KiB in a second.
@@ -32,12 +44,16 @@ pub(super) struct Pace {
     price: Price,
     /// When all that was told will be paid for.
     paid: Cell<Instant>,
+    long: Semaphore,
+    /// Among the edges of its tenant.
+    pub(super) last_turns: LastTurns,
 }
 
 impl Pace {
     fn of(peer: &Peer) -> Self {
         let price = if matches!(peer, Peer::Hub { .. }) { OF_HUB } else { OF_EDGE };
-        Self { price, paid: Cell::new(Instant::now()) }
+        let long = Semaphore::new(LONG_AT_A_TIME);
+        Self { price, paid: Cell::new(Instant::now()), long, last_turns: LastTurns::default() }
     }
 
     /// Waits until a message of so many bytes may be read; whether it had to.
@@ -48,9 +64,14 @@ impl Pace {
             waited = true;
             sleep_until(self.paid.get() - BURST).await;
         }
-        let cost = self.price.message + self.price.size.mul_f64(bytes as f64 / f64::from(1 << 20));
-        self.paid.set(self.paid.get().max(Instant::now()) + cost);
+        self.paid.set(self.paid.get().max(Instant::now()) + self.price.of(bytes));
         waited
+    }
+
+    /// Waits until a message of so many bytes may be begun, of which few long ones are read at a time.
+    pub(super) async fn begin(&self, bytes: u64) -> Option<SemaphorePermit<'_>> {
+        // Nobody closes it.
+        if is_long(bytes) { self.long.acquire().await.ok() } else { None }
     }
 
     fn is_paid(&self) -> bool {

@@ -10,7 +10,11 @@ use std::time::SystemTime;
 use overlay_wire::catalogue::{Merge, Stamp};
 use rustls::pki_types::UnixTime;
 use serde::Deserialize;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::{Duration, Instant, timeout};
 
+use super::pace::Pace;
+use super::room::{Passed, patience};
 use super::{Directory, Known, Origin};
 use crate::catalogue::announcement::Announcement;
 use crate::catalogue::message::{ANNOUNCEMENT, CONFIRMATION, Confirmation, Header, Message, Signed};
@@ -31,8 +35,11 @@ impl Directory {
             if pace.wait(header.length).await {
                 count(&self.node.counters().announcements_delayed);
             }
-            let Some(message) = header.message(stream).await? else { continue };
-            match self.take_message(peer, &message) {
+            let _begun = pace.begin(header.length).await;
+            let room = self.wait_for_tenant(peer, &pace, header).await;
+            let read = timeout(patience(header.length), header.message(stream)).await;
+            let Some(message) = read.map_err(|_| io::ErrorKind::TimedOut)?? else { continue };
+            match self.take_message(peer, &message, room) {
                 Ok(()) => {}
                 // A hub passes on what others say: not all of it is lost for one of them.
                 Err(error) if matches!(peer, Peer::Hub { .. }) => {
@@ -45,9 +52,21 @@ impl Directory {
         Ok(())
     }
 
-    fn take_message(&self, peer: &Peer, message: &Message) -> io::Result<()> {
+    /// Waits until a message of an edge may be read, as its tenant is. What a hub passes on has waited there.
+    async fn wait_for_tenant(&self, peer: &Peer, pace: &Pace, header: Header) -> Option<OwnedSemaphorePermit> {
+        let Peer::Edge { tenant, .. } = peer else { return None };
+        let begun = Instant::now();
+        self.turns.of(tenant).wait(pace, header).await;
+        let room = self.rooms.take(tenant, header.length).await;
+        if begun.elapsed() > Duration::ZERO {
+            count(&self.node.counters().tenant_delayed);
+        }
+        room
+    }
+
+    fn take_message(&self, peer: &Peer, message: &Message, room: Option<OwnedSemaphorePermit>) -> io::Result<()> {
         match message {
-            Message::Announce(signed) => self.take_announcement(peer, signed, message),
+            Message::Announce(signed) => self.take_announcement(peer, signed, Passed::new(message.to_bytes(), room)),
             Message::Confirm(signed) => self.take_confirmation(peer, signed, message),
             Message::Trust(signed) => {
                 let identity = self.identity.borrow().clone();
@@ -57,7 +76,7 @@ impl Directory {
         }
     }
 
-    fn take_announcement(&self, peer: &Peer, signed: &Signed, message: &Message) -> io::Result<()> {
+    fn take_announcement(&self, peer: &Peer, signed: &Signed, message: Passed) -> io::Result<()> {
         let origin = self.origin(peer, signed)?;
         let Stamped { epoch, sequence } = serde_json::from_slice(&signed.payload)?;
         if !self.catalogue.borrow().is_new(&origin.edge, Stamp { epoch, sequence }) {
@@ -67,17 +86,20 @@ impl Directory {
         self.verify(ANNOUNCEMENT, signed)?;
         let announcement = Announcement::parse(&signed.payload)
             .map_err(|error| io::Error::other(format!("of {}: {error}", origin.edge)))?;
+        // Once read it takes many times what counts, and a hub tells nobody what it has read.
+        let is_hub = matches!(self.identity.borrow().peer(), Peer::Hub { .. });
+        let announcement = if is_hub { announcement.hosts_only() } else { announcement };
         let from_hub = matches!(peer, Peer::Hub { .. });
-        if self.merge(&origin, announcement, message.to_bytes().into(), from_hub) == Merge::New {
-            self.learn_way(&origin.edge, peer);
+        if self.merge(&origin, announcement, message, from_hub) == Merge::New {
+            self.learn_way(&origin, peer);
         }
         Ok(())
     }
 
     /// Whoever tells the newest of an edge is on the way to it.
-    fn learn_way(&self, edge: &str, peer: &Peer) {
+    fn learn_way(&self, Origin { edge, tenant }: &Origin, peer: &Peer) {
         if let Peer::Hub { name } = peer {
-            self.node.learn_way(edge, name);
+            self.node.learn_way(edge, tenant, name);
         }
     }
 
@@ -89,8 +111,8 @@ impl Directory {
             return Ok(());
         }
         self.verify(CONFIRMATION, signed)?;
-        self.confirm(&origin, &confirmation, message.to_bytes().into(), matches!(peer, Peer::Hub { .. }));
-        self.learn_way(&origin.edge, peer);
+        self.confirm(&origin, &confirmation, Passed::new(message.to_bytes(), None), matches!(peer, Peer::Hub { .. }));
+        self.learn_way(&origin, peer);
         Ok(())
     }
 
@@ -101,9 +123,9 @@ impl Directory {
         catalogue.get(edge).is_some_and(|(stamp, known)| stamp == confirmation.stamp() && is_later(known))
     }
 
-    pub(super) fn confirm(&self, origin: &Origin, confirmation: &Confirmation, message: Rc<[u8]>, from_hub: bool) {
+    pub(super) fn confirm(&self, origin: &Origin, confirmation: &Confirmation, message: Passed, from_hub: bool) {
         let confirmed = self.catalogue.borrow_mut().confirm(&origin.edge, confirmation.stamp(), self.now(), |known| {
-            known.confirmation = Some((confirmation.beat, message));
+            known.confirmation = Some((confirmation.beat, Rc::new(message)));
             known.from_hub = from_hub;
         });
         if confirmed {

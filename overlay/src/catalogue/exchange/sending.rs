@@ -6,12 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hashbrown::HashMap;
-use overlay_wire::catalogue::{Change, Stamp};
+use overlay_wire::catalogue::Change;
 use overlay_wire::leg::{self, LegFrame};
 use overlay_wire::mux::Urgency;
 use tokio::io::AsyncWriteExt as _;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
+use super::room::{Passed, patience};
 use super::{Directory, Known};
 use crate::catalogue::message::Message;
 use crate::link::Link;
@@ -25,8 +26,11 @@ const COALESCE: Duration = Duration::from_millis(20);
 struct Told {
     /// The last change that was looked at.
     change: u64,
-    /// A hub was told of these edges: whether it is, for each, depends on who said so last.
-    edges: HashMap<Arc<str>, Stamp>,
+    /// All changes up to this one were looked at before the round began that is not over yet.
+    since: u64,
+    /// The announcements that it was told, by the numbers of their changes. An edge was told all that there was before the round. A hub was not: whether it is,
+    /// for each, depends on who said so last.
+    edges: HashMap<Arc<str>, u64>,
 }
 
 impl Directory {
@@ -38,6 +42,10 @@ impl Directory {
         stream.write_all(&first).await?;
         let mut changes = self.notices.of(peer);
         let mut told = Told::default();
+        let mut tell = async |message: &[u8]| {
+            let told = timeout(patience(message.len() as u64), stream.write_all(message)).await;
+            told.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+        };
         let identity = self.identity.borrow().clone();
         let (mut told_trust, trust) = (0, identity.trust());
         let is_hub = matches!(identity.peer(), Peer::Hub { .. });
@@ -46,10 +54,11 @@ impl Directory {
             // Edges hear of it from hubs, and need not tell them.
             if is_hub && let Some((number, signed)) = trust.other_than(told_trust) {
                 told_trust = number;
-                stream.write_all(&Message::Trust(signed).to_bytes()).await?;
+                tell(&Message::Trust(signed).to_bytes()).await?;
             }
-            for message in self.due(peer, &mut told) {
-                stream.write_all(&message).await?;
+            // One at a time: what is replaced before its turn comes is not kept for who does not take it.
+            while let Some(message) = self.next_due(peer, &mut told) {
+                tell(message.bytes()).await?;
             }
             if changes.changed().await.is_err() {
                 return Ok(());
@@ -58,32 +67,45 @@ impl Directory {
         }
     }
 
-    /// What a peer has not been told.
-    fn due(&self, peer: &Peer, told: &mut Told) -> Vec<Rc<[u8]>> {
+    /// The next message that a peer has not been told.
+    fn next_due(&self, peer: &Peer, told: &mut Told) -> Option<Rc<Passed>> {
         let catalogue = self.catalogue.borrow();
-        let since = std::mem::replace(&mut told.change, catalogue.last_change());
-        match peer {
-            Peer::Edge { name, tenant } => {
-                let changes = catalogue.changes_after(since, Some(tenant)).filter(|change| **change.edge != **name);
-                changes.filter_map(|change| message(&change, change.is_announced)).collect()
-            }
-            Peer::Hub { .. } => {
-                if told.edges.len() > catalogue.edge_count() {
-                    told.edges.retain(|edge, _| catalogue.get(edge).is_some());
-                }
-                let changes = catalogue.changes_after(since, None).filter(|change| !change.value.from_hub);
-                let due = changes.filter_map(|change| {
-                    let before = told.edges.insert(change.edge.clone(), change.stamp);
-                    message(&change, change.is_announced || before != Some(change.stamp))
-                });
-                due.collect()
+        let (tenant, own) = match peer {
+            Peer::Edge { name, tenant } => (Some(tenant.as_str()), Some(name.as_str())),
+            Peer::Hub { .. } => (None, None),
+        };
+        for change in catalogue.changes_after(told.change, tenant) {
+            told.change = change.number;
+            let concerns_it = match own {
+                Some(own) => **change.edge != *own,
+                None => !change.value.from_hub,
+            };
+            if concerns_it && let Some(message) = message(&change, told.is_to_hear_all(&change, own.is_some())) {
+                return Some(message);
             }
         }
+        told.change = catalogue.last_change();
+        told.since = told.change;
+        match peer {
+            Peer::Edge { .. } => told.edges = HashMap::new(),
+            Peer::Hub { .. } if told.edges.len() > catalogue.edge_count() => {
+                told.edges.retain(|edge, _| catalogue.get(edge).is_some());
+            }
+            Peer::Hub { .. } => {}
+        }
+        None
+    }
+}
+
+impl Told {
+    fn is_to_hear_all(&mut self, change: &Change<'_, Known>, is_edge: bool) -> bool {
+        let was_there_before = is_edge && change.announced_at <= self.since;
+        !was_there_before && self.edges.insert(change.edge.clone(), change.announced_at) != Some(change.announced_at)
     }
 }
 
 /// All of what an edge announces, or that it is so still.
-fn message(change: &Change<'_, Known>, all: bool) -> Option<Rc<[u8]>> {
+fn message(change: &Change<'_, Known>, all: bool) -> Option<Rc<Passed>> {
     match all {
         true => Some(change.value.message.clone()),
         false => change.value.confirmation.as_ref().map(|(_, message)| message.clone()),

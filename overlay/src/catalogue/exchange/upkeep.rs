@@ -6,6 +6,7 @@ use std::time::Duration;
 use overlay_wire::catalogue::LIFETIME;
 use tokio::time::{Instant, sleep_until};
 
+use super::room::Passed;
 use super::{Directory, Known, Origin};
 use crate::catalogue::message::{CONFIRMATION, Confirmation, Message, Signed};
 use crate::identity::Trust;
@@ -93,7 +94,7 @@ impl Directory {
         match identity.sign(CONFIRMATION, &payload) {
             Ok(signature) => {
                 let message = Message::Confirm(Signed { payload, signature }).to_bytes();
-                self.confirm(&Origin { edge: name, tenant }, &confirmation, message.into(), false);
+                self.confirm(&Origin { edge: name, tenant }, &confirmation, Passed::new(message, None), false);
             }
             Err(error) => tracing::error!("cannot confirm what this edge announces: {error}"),
         }

@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use super::MOST_TOKENS;
+use super::{LONGEST_VALID, MOST_TOKENS};
 use crate::enroll::store::StoreError;
 use crate::identity::{MOST_DENIED, TrustError};
 use crate::node::Peer;
@@ -27,6 +27,9 @@ pub enum AuthorityError {
         "there are {MOST_TOKENS} tokens, which is as many as there may be: a day after their end they are forgotten"
     )]
     TooManyTokens,
+    /// What opens a door for so long is forgotten by who made it.
+    #[error("a token is good for {} days at most", LONGEST_VALID.as_secs() / 86_400)]
+    TooLong,
     /// It was never made, or was thrown away.
     #[error("token {0} is not known")]
     UnknownToken(String),

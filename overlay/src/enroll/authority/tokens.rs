@@ -14,6 +14,8 @@ use crate::strangers::quoted;
 const TOKENS: &str = "token/";
 /// Tokens that there may be, those included that were used or have expired and are remembered.
 pub(crate) const MOST_TOKENS: usize = 10_000;
+/// The longest that one may be good.
+pub(crate) const LONGEST_VALID: Duration = Duration::from_hours(24 * 365);
 /// So long after its end it is remembered what became of a token, for who wonders why it is refused.
 const REMEMBERED: Duration = Duration::from_hours(24);
 
@@ -41,8 +43,11 @@ impl Authority {
     /// Makes a token.
     ///
     /// # Errors
-    /// A name is none or that of another node, the node was revoked, there are too many tokens, or the store does not work.
+    /// A name is none or that of another node, the node was revoked, the token would be good for too long, there are too many, or the store does not work.
     pub async fn create_token(&self, request: TokenRequest, now: u64) -> Result<Token, AuthorityError> {
+        if request.valid > LONGEST_VALID {
+            return Err(AuthorityError::TooLong);
+        }
         let expires = now.saturating_add(request.valid.as_secs());
         if self.store.list(TOKENS).await?.len() >= MOST_TOKENS {
             return Err(AuthorityError::TooManyTokens);

@@ -18,8 +18,14 @@ pub struct Limits {
     pub announcement: usize,
     /// Bytes of all announcements of a tenant.
     pub announced_per_tenant: usize,
+    /// Bytes of those of a tenant that are being read, or were replaced while others were being told.
+    pub under_way_per_tenant: usize,
     /// Bytes of all of them.
     pub announced: usize,
+    /// A tenant may have so many edges however many others have.
+    pub edges_in_any_case: usize,
+    /// The same of bytes.
+    pub announced_in_any_case: usize,
     /// How long an announcement is good that is not confirmed.
     pub lifetime: Duration,
     /// How long the stamp of an edge is remembered after that, so that nothing older is believed.
@@ -34,7 +40,10 @@ impl Default for Limits {
             services_per_tenant: 100_000,
             announcement: 4 * 1024 * 1024,
             announced_per_tenant: 64 * 1024 * 1024,
+            under_way_per_tenant: 16 * 1024 * 1024,
             announced: 256 * 1024 * 1024,
+            edges_in_any_case: 50,
+            announced_in_any_case: 1024 * 1024,
             lifetime: LIFETIME,
             memory: Duration::from_secs(600),
         }
@@ -73,8 +82,8 @@ impl Limits {
             (tenant.edges > self.edges_per_tenant, "too many edges of its tenant"),
             (tenant.services > self.services_per_tenant, "too many services of its tenant"),
             (tenant.bytes > self.announced_per_tenant, "its tenant announces too much"),
-            (all.edges > self.edges, "too many edges"),
-            (all.bytes > self.announced, "all edges announce too much"),
+            (all.edges > self.edges && tenant.edges > self.edges_in_any_case, "too many edges"),
+            (all.bytes > self.announced && tenant.bytes > self.announced_in_any_case, "all edges announce too much"),
         ];
         bounds.into_iter().find(|(is_exceeded, _)| *is_exceeded).map(|(_, problem)| problem)
     }

@@ -6,7 +6,10 @@ const LIMITS: Limits = Limits {
     services_per_tenant: 5,
     announcement: 100,
     announced_per_tenant: 150,
+    under_way_per_tenant: 0,
     announced: 180,
+    edges_in_any_case: 0,
+    announced_in_any_case: 0,
     lifetime: Duration::from_secs(60),
     memory: Duration::from_secs(600),
 };
@@ -38,7 +41,7 @@ impl Known {
     /// Edge, and whether it was announced.
     fn changes(&self, number: u64, tenant: Option<&str>) -> Vec<(String, bool)> {
         let changes = self.0.changes_after(number, tenant);
-        changes.map(|change| (change.edge.to_string(), change.is_announced)).collect()
+        changes.map(|change| (change.edge.to_string(), change.announced_at > number)).collect()
     }
 }
 
@@ -104,6 +107,18 @@ fn a_tenant_cannot_take_the_room_of_others() {
     assert_eq!(known.hears_of("greedy", "b", 0, 0), Merge::Known);
     assert_eq!(known.hears("x", stamp(1, 2), "", 100, 0), Merge::New);
     assert_eq!(known.0.tenants.len(), 2);
+}
+
+#[test]
+fn a_tenant_has_some_room_whatever_others_have() {
+    let limits = Limits { edges_in_any_case: 1, announced_in_any_case: 20, ..LIMITS };
+    let mut known = Known(Catalogue::new(limits));
+    for (tenant, edge, size) in [("greedy", "a", 100), ("greedy", "b", 50), ("other", "x", 30), ("other", "y", 0)] {
+        assert_eq!(known.hears_of(tenant, edge, size, 0), Merge::New);
+    }
+    assert_eq!(known.hears_of("third", "m", 21, 0), Merge::NoRoom("all edges announce too much"));
+    assert_eq!(known.hears_of("third", "m", 20, 0), Merge::New);
+    assert_eq!(known.hears_of("third", "n", 0, 0), Merge::NoRoom("too many edges"));
 }
 
 #[test]

@@ -63,7 +63,7 @@ impl Forger {
     /// Whoever dials.
     pub(super) async fn accept(&self, listener: &TcpListener) -> Line {
         let (stream, _) = listener.accept().await.unwrap();
-        let accepted = transport::accept(&self.0, stream, Hello { shard: 0 }.to_bytes(), || {}).await;
+        let accepted = transport::accept(&self.0, stream, Hello { shard: 0 }.to_bytes(), true, || {}).await;
         let Ok(Accepted::Link(linked)) = accepted else { panic!("{accepted:?}") };
         Line::begin(*linked).await
     }
