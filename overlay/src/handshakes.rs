@@ -12,7 +12,7 @@ use tokio::time::{Duration, Instant};
 const MOST: usize = 256;
 /// Those of one source: an IPv4 address, or what one site has of IPv6 (/56, RFC 6177).
 const MOST_OF_SOURCE: usize = 64;
-/// Who has sent a ClientHello has its place for so long at least.
+/// Who has sent a ClientHello has its place for so long at least, and who has not as long as others took longer.
 const UNDISTURBED: Duration = Duration::from_secs(1);
 
 /// Set as soon as a ClientHello has come.
@@ -51,7 +51,7 @@ impl<T: 'static> Handshakes<T> {
         self.under_way.first().map_or_else(Instant::now, |oldest| oldest.begun + UNDISTURBED)
     }
 
-    /// Begins one. Where there is no place for it another one is closed, the oldest that has said nothing or else the oldest that takes long, or this one; whether that
+    /// Begins one. Where there is no place for it another one is closed, the oldest that takes long or else the oldest that has said nothing, or this one; whether that
     /// was so.
     #[must_use]
     pub(crate) fn begin<F>(&mut self, from: SocketAddr, handshake: impl FnOnce(Heard) -> F) -> bool
@@ -95,7 +95,11 @@ impl<T: 'static> Handshakes<T> {
         let oldest = |is_wanted: &dyn Fn(&UnderWay) -> bool| {
             self.under_way.iter().position(|one| is_wanted(one) && is_candidate(one))
         };
-        oldest(&|one| !one.heard.get()).or_else(|| oldest(&|one| one.begun.elapsed() >= UNDISTURBED))
+        let is_slow = |one: &UnderWay| one.begun.elapsed() >= UNDISTURBED;
+        // What somebody says who has just come may not be read yet.
+        oldest(&|one| is_slow(one) && !one.heard.get())
+            .or_else(|| oldest(&is_slow))
+            .or_else(|| oldest(&|one| !one.heard.get()))
     }
 
     fn forget(&mut self, task: Id) {
@@ -174,6 +178,26 @@ mod tests {
             let left: Vec<bool> = greedy.iter().map(is_there).collect();
             assert_eq!(left.iter().filter(|left| !**left).count(), 3);
             assert!(left[3..].iter().all(|left| *left) && others.iter().all(is_there));
+        };
+        LocalSet::new().run_until(test).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_has_just_come_stays_where_others_take_long() {
+        let test = async {
+            let mut handshakes = Handshakes::default();
+            let mut slow: Vec<_> = (2..MOST).map(|number| stall(&mut handshakes, at(number as u8), true).0).collect();
+            slow.push(stall(&mut handshakes, at(0), false).0);
+            tokio::time::advance(UNDISTURBED).await;
+            let new = stall(&mut handshakes, at(1), false).0;
+            let _others = [2, 3].map(|host| stall(&mut handshakes, at(host), true));
+            for _ in 0..1000 {
+                tokio::task::yield_now().await;
+            }
+            let is_there = |one: &Rc<()>| Rc::strong_count(one) == 2;
+            let gone: Vec<usize> = (0..slow.len()).filter(|at| !is_there(&slow[*at])).collect();
+            // The silent one first.
+            assert_eq!((gone, is_there(&new)), (vec![0, slow.len() - 1], true));
         };
         LocalSet::new().run_until(test).await;
     }

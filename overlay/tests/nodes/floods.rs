@@ -177,9 +177,12 @@ async fn many_edges_of_a_tenant_load_a_hub_so_much_and_others_are_heard() {
         }
         let read = || hostile.iter().map(|name| h.sequence_of(name)).sum::<u64>();
         let counters = h.node.counters();
-        while counters.tenant_delayed.get() < EDGES || read() < RATE[0] {
-            sleep(Duration::from_millis(100)).await;
-        }
+        let delayed = async {
+            while counters.tenant_delayed.get() < EDGES || read() < RATE[0] {
+                sleep(Duration::from_millis(100)).await;
+            }
+        };
+        assert!(timeout(LONG, delayed).await.is_ok(), "nobody waits");
         let asked = Instant::now();
         a.offers(&["a.global", "more.global"]);
         while b.sequence_of("a") != 2 {
