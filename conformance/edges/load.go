@@ -51,7 +51,7 @@ func thousandImports(t *trial) {
 	far.start()
 	near.client(1).await(at(far, 0), far.name)
 	t.Await("all are imported", func() bool {
-		return bytes.Count(near.imports(), []byte("kind: ServiceEntry")) == imports
+		return bytes.Count(near.imports(), []byte(`"kind": "ServiceEntry"`)) == imports
 	})
 	// The folder is read once more when its times have settled.
 	time.Sleep(5 * time.Second)

@@ -1,7 +1,8 @@
 //! A folder of YAML as the control plane: its resources go the same way as those of istiod, in process.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -14,7 +15,7 @@ use xds_client::session::{HeldResource, held};
 use xds_client::{Event, ResourceType};
 use xds_local::{Changes, Generated, LocalControlPlane, Options, Problem, Watch};
 
-use crate::edge::Services;
+use crate::edge::{IMPORTS, Services};
 use crate::worker::vital;
 
 /// Which folder, and what of it.
@@ -52,7 +53,14 @@ pub async fn start(
     tasks: &mut JoinSet<()>,
 ) -> anyhow::Result<watch::Receiver<FolderStatus>> {
     let mut watch = options.control_plane().watch();
-    let generated = match watch.next().await {
+    let mut first_look = watch.next().await;
+    if let xds_local::Event::Rejected(problems) = &first_look
+        && set_imports_aside(&options.directory, problems)
+    {
+        watch = options.control_plane().watch();
+        first_look = watch.next().await;
+    }
+    let generated = match first_look {
         xds_local::Event::Loaded(generated) => *generated,
         xds_local::Event::Rejected(problems) => {
             let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
@@ -63,6 +71,18 @@ pub async fn start(
     let source = LocalSource { watch, current: None, configuration: Configuration::default(), events, edge, status };
     tasks.spawn(vital("folder", source.run(generated, first)));
     Ok(look)
+}
+
+/// What was written for other edges is no reason not to start: an edge writes it anew. Whether it was in the way.
+fn set_imports_aside(folder: &Path, problems: &[Problem]) -> bool {
+    let Some(problem) = problems.iter().find(|problem| &*problem.place.file == IMPORTS) else { return false };
+    let imports = folder.join(IMPORTS);
+    let aside = imports.with_extension("refused");
+    match fs::rename(&imports, &aside) {
+        Ok(()) => tracing::error!("{} cannot be served, and is now {}: {problem}", imports.display(), aside.display()),
+        Err(error) => tracing::error!("{} cannot be moved out of the way: {error}", imports.display()),
+    }
+    true
 }
 
 /// What is known of a folder.

@@ -154,9 +154,6 @@ impl EdgeControl {
             Ok(addresses) => self.addresses = addresses,
             Err(error) => tracing::error!("{ADDRESSES} stays as it was read at the start: {error}"),
         }
-        if let Sink::Folder(files) = &mut self.sink {
-            files.look_again();
-        }
     }
 
     /// Another process goes on with it. What is served here stays as it is until the end.
@@ -226,7 +223,7 @@ impl EdgeControl {
     fn import(&mut self, imported: &[Import]) -> bool {
         // An address that is forgotten would stand for another edge after the next start, for which nobody would be asked.
         let saved = self.addresses.save().map_err(|error| format!("{ADDRESSES}: {error}"));
-        let written = saved.and_then(|()| match &mut self.sink {
+        let written = saved.and_then(|()| match &self.sink {
             Sink::Folder(files) => files.put(imported).map_err(|error| format!("{}: {error}", files.path().display())),
             Sink::Cluster(imports) => {
                 imports.send_replace(Some(imported.to_vec()));

@@ -45,6 +45,7 @@ pub use self::kubernetes::{Availability, KubernetesCounters, KubernetesOptions};
 pub use self::node::{EdgeNode, EdgeShare};
 pub(crate) use self::open::Surroundings;
 pub use self::open::{Edge, EdgeOptions};
+pub(crate) use self::sink_files::IMPORTS;
 pub use self::succession::Succession;
 pub use self::tables::{Destination, Exported, MayCall, NoCluster, Tables, Way};
 pub use self::terminate::{Terminate, TerminateFiles};

@@ -11,39 +11,31 @@ use super::istio::{self, EntryPort};
 use super::labels::IMPORTED_LABEL;
 
 /// The file.
-const FILE: &str = "selvedge-imports.yaml";
+pub(crate) const IMPORTS: &str = "selvedge-imports.yaml";
 
 /// The file in a folder.
 #[derive(Debug)]
 pub(super) struct FileSink {
     path: PathBuf,
-    /// What was written last.
-    written: Option<String>,
 }
 
 impl FileSink {
     /// In a folder. What is there from an earlier time stays until the first [`Self::put`].
     pub(super) fn new(folder: &Path) -> Self {
-        let path = folder.join(FILE);
-        Self { written: std::fs::read_to_string(&path).ok(), path }
-    }
-
-    /// Looks what it says now: another process wrote it until now.
-    pub(super) fn look_again(&mut self) {
-        self.written = std::fs::read_to_string(&self.path).ok();
+        Self { path: folder.join(IMPORTS) }
     }
 
     /// Makes the file say this.
     ///
     /// # Errors
     /// The disk is full, or the folder is gone. What was there before is there still.
-    pub(super) fn put(&mut self, imports: &[Import]) -> io::Result<()> {
+    pub(super) fn put(&self, imports: &[Import]) -> io::Result<()> {
         let text = text(imports);
-        if self.written.as_ref() != Some(&text) {
-            replace_file(&self.path, text.as_bytes())?;
-            self.written = Some(text);
+        match std::fs::read(&self.path) {
+            Ok(written) if written == text.as_bytes() => Ok(()),
+            // That of an earlier time may have been set aside.
+            _ => replace_file(&self.path, text.as_bytes()),
         }
-        Ok(())
     }
 
     /// Which file it is.
@@ -52,13 +44,11 @@ impl FileSink {
     }
 }
 
+/// JSON, which is YAML: other edges choose much of it, and no text of theirs may become a number or anything else.
 fn text(imports: &[Import]) -> String {
     let mut text = "# Written by Selvedge: services of other edges. Changes are lost.\n".to_owned();
     for import in imports {
-        // A value that was just made can be written.
-        let entry = yaml_serde::to_string(&service_entry(import)).unwrap_or_default();
-        text.push_str("---\n");
-        text.push_str(&entry);
+        text.push_str(&format!("---\n{:#}\n", service_entry(import)));
     }
     text
 }
@@ -109,7 +99,7 @@ mod tests {
     #[test]
     fn what_is_written_is_a_service_of_the_folder() {
         let folder = tempfile::tempdir().unwrap();
-        let mut sink = FileSink::new(folder.path());
+        let sink = FileSink::new(folder.path());
         sink.put(&[import()]).unwrap();
         let loaded = LocalControlPlane::new(folder.path(), Options::default()).load().unwrap();
         let service = &loaded.services[0];
@@ -122,10 +112,35 @@ mod tests {
     }
 
     #[test]
+    fn no_name_or_locality_of_another_edge_makes_the_folder_unreadable() {
+        let loads = |namespace: &str, locality: &str| {
+            let folder = tempfile::tempdir().unwrap();
+            let mut import = import();
+            import.host = format!("{namespace}.global");
+            import.namespace = namespace.to_owned();
+            import.endpoints.iter_mut().for_each(|endpoint| endpoint.locality = locality.to_owned());
+            FileSink::new(folder.path()).put(&[import]).unwrap();
+            let loaded = LocalControlPlane::new(folder.path(), Options::default()).load();
+            let service = loaded.map(|loaded| loaded.services.first().map(|service| service.namespace.clone()));
+            assert_eq!(service, Ok(Some(namespace.to_owned())), "{locality:?}");
+        };
+        for name in ["1e400", "1e5", "0x1f", "0o17", "12", "null", "true", "yes", "2026-01-01"] {
+            loads(name, name);
+        }
+        let controls = (0..=0x20).chain([0x7f, 0x85, 0xa0, 0x2028, 0xfeff]).filter_map(char::from_u32);
+        for control in controls {
+            loads("shop", &format!("eu{control}/b"));
+        }
+        for text in ["-1e400", ".inf", "~", "- a", "#", "a: b", "\"'\\", "---", "&a", "*a", "!!map", "\u{1f600}"] {
+            loads("shop", text);
+        }
+    }
+
+    #[test]
     fn a_file_that_says_so_already_is_not_written_again() {
         let folder = tempfile::tempdir().unwrap();
         FileSink::new(folder.path()).put(&[import()]).unwrap();
-        let mut again = FileSink::new(folder.path());
+        let again = FileSink::new(folder.path());
         let before = std::fs::metadata(again.path()).unwrap().modified().unwrap();
         again.put(&[import()]).unwrap();
         assert_eq!(std::fs::metadata(again.path()).unwrap().modified().unwrap(), before);

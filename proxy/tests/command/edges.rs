@@ -186,7 +186,7 @@ pub(crate) fn importing(overlay: &Overlay) -> (Edge, u16) {
     importing_as(overlay, "a", ROUTES)
 }
 
-fn importing_as(overlay: &Overlay, name: &str, routes: &str) -> (Edge, u16) {
+pub(crate) fn importing_as(overlay: &Overlay, name: &str, routes: &str) -> (Edge, u16) {
     let port = free_port();
     let state = overlay.join(name, "import: [{hosts: ['*.shop.example']}]\n");
     let edge = Edge::start(state, &[("gateway.yaml", &gateway_yaml(port)), ("routes.yaml", routes)]);

@@ -12,6 +12,7 @@ mod end;
 mod endpoint;
 mod entrance;
 mod gateway;
+mod hostile_edges;
 mod hub;
 mod overload;
 mod restart;

@@ -266,7 +266,8 @@ fn scalar(text: &str, style: ScalarStyle, tag: Option<&Tag>) -> Content {
     let numeric = text.starts_with(|first: char| first.is_ascii_digit() || "+-.".contains(first))
         && text.bytes().all(|byte| byte.is_ascii_digit() || b"+-.eE".contains(&byte));
     match text.parse::<f64>() {
-        Ok(number) if numeric => Content::Float(number),
+        // What is too large to be a number is text, as it is to Kubernetes.
+        Ok(number) if numeric && number.is_finite() => Content::Float(number),
         _ => Content::String(text.to_owned()),
     }
 }
