@@ -134,7 +134,8 @@ impl Announcement {
             service
                 .find_problem()
                 .map_err(|(name, value, problem)| field(format!("services[{at}].{name}"), &value, problem))?;
-            if !hosts.insert((&service.host, &service.namespace)) {
+            // In another namespace as well: an edge would be an endpoint of it for each.
+            if !hosts.insert(&service.host) {
                 return Err(field(format!("services[{at}].host"), &service.host, "is there twice"));
             }
         }
@@ -233,7 +234,8 @@ mod tests {
         };
         assert_eq!(also(80, "again", Protocol::Tcp), "services[0].ports: \"80\" is 0 or there twice");
         assert_eq!(also(81, "http", Protocol::Udp), "services[0].ports: \"81\" is 0 or there twice");
-        let twice = Announcement { services: vec![service(), service()], ..Announcement::default() };
+        let elsewhere = Service { namespace: "other".into(), ..service() };
+        let twice = Announcement { services: vec![service(), elsewhere], ..Announcement::default() };
         assert!(Announcement::parse(&twice.to_bytes()).unwrap_err().to_string().contains("is there twice"));
         assert!(matches!(Announcement::parse(b"{"), Err(AnnouncementError::Unreadable(_))));
     }

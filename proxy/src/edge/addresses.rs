@@ -1,5 +1,5 @@
 //! Which address stands for which edge, and which port for which service: the same for as long as the edge keeps its folder, so that a change
-//! of one import does not move the others. What nobody wants for long is given to others.
+//! of one import does not move the others. What nobody wants for long is given to others. With them is kept what services were at first (`forms.rs`).
 
 mod numbers;
 
@@ -12,8 +12,9 @@ use std::time::SystemTime;
 use overlay::folder::replace_file;
 use serde::{Deserialize, Serialize};
 
-use self::numbers::Numbers;
+use self::numbers::{Given as GivenNumber, Numbers, Wanted};
 use super::config::AddressRange;
+use super::forms::Forms;
 
 /// Ports that are given, below those from which the kernel takes any (32768).
 const PORTS: std::ops::Range<u16> = 20_000..32_768;
@@ -26,7 +27,16 @@ pub(super) struct Addresses {
     edges: Numbers,
     /// By `host:port`.
     services: Numbers,
+    forms: Forms,
     is_saved: bool,
+}
+
+/// Who needs an address or a port.
+#[derive(Debug, Default)]
+pub(super) struct Needs<'a> {
+    edges: Wanted<'a>,
+    /// Each with the first edge that offers it.
+    services: Wanted<'a>,
 }
 
 /// As it is kept.
@@ -40,6 +50,23 @@ struct Given {
     unused_edges: BTreeMap<String, u64>,
     #[serde(default)]
     unused_services: BTreeMap<String, u64>,
+    /// The edges that have offered them.
+    #[serde(default)]
+    owners: BTreeMap<String, String>,
+    #[serde(default)]
+    forms: Forms,
+}
+
+impl<'a> Needs<'a> {
+    /// Of an edge.
+    pub(super) fn edge(&mut self, edge: &'a str) {
+        self.edges.insert(edge.to_owned(), edge);
+    }
+
+    /// Of a port of a service, which an edge offers.
+    pub(super) fn service(&mut self, host: &str, port: u16, edge: &'a str) {
+        self.services.entry(service_name(host, port)).or_insert(edge);
+    }
 }
 
 impl Addresses {
@@ -53,46 +80,60 @@ impl Addresses {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Given::default(),
             Err(error) => return Err(error),
         };
+        let Given { edges, services, unused_edges, unused_services, mut owners, forms } = given;
         // What is of another range, which the configuration named before, is forgotten.
-        let numbered = |(edge, address): (String, Ipv4Addr)| Some((edge, range.number(address)?));
-        let edges = given.edges.into_iter().filter_map(numbered).collect();
-        let edges = Numbers::new(range.size(), edges, given.unused_edges);
-        let numbered = |(service, port): (String, u16)| Some((service, u32::from(port.checked_sub(PORTS.start)?)));
-        let services = given.services.into_iter().filter_map(numbered).collect();
-        let services = Numbers::new(u32::from(PORTS.end - PORTS.start), services, given.unused_services);
-        Ok(Self { path: path.to_owned(), range, edges, services, is_saved: true })
+        let edges = edges.into_iter().filter_map(|(edge, address)| {
+            let (number, unused) = (range.number(address)?, unused_edges.get(&edge).copied());
+            Some((edge.clone(), GivenNumber { number, owner: edge, unused }))
+        });
+        let services = services.into_iter().filter_map(|(name, port)| {
+            let (owner, unused) = (owners.remove(&name).unwrap_or_default(), unused_services.get(&name).copied());
+            Some((name, GivenNumber { number: u32::from(port.checked_sub(PORTS.start)?), owner, unused }))
+        });
+        let edges = Numbers::new(range.size(), edges.collect());
+        let services = Numbers::new(u32::from(PORTS.end - PORTS.start), services.collect());
+        Ok(Self { path: path.to_owned(), range, edges, services, forms, is_saved: true })
     }
 
-    /// The address that stands for an edge; `None` if there are no more.
-    pub(super) fn of_edge(&mut self, edge: &str) -> Option<Ipv4Addr> {
-        let (number, is_new) = self.edges.of(edge, unix_now())?;
-        self.is_saved &= !is_new;
-        self.range.address(number)
-    }
-
-    /// The port that stands for a port of a service; `None` if there are no more.
-    pub(super) fn of_service(&mut self, host: &str, port: u16) -> Option<u16> {
-        let (number, is_new) = self.services.of(&format!("{host}:{port}"), unix_now())?;
-        self.is_saved &= !is_new;
-        port_of(number)
-    }
-
-    /// All that is wanted was asked for since the last time: the rest is unused, and given to others in the end.
-    pub(super) fn settle(&mut self) {
+    /// Gives an address or port to whoever needs one and has none, as far as there are any. What nobody needs is unused, and given to others in the end.
+    pub(super) fn give(&mut self, needs: &Needs<'_>) {
         let now = unix_now();
-        let (edges, services) = (self.edges.settle(now), self.services.settle(now));
+        let (edges, services) = (self.edges.give(&needs.edges, now), self.services.give(&needs.services, now));
         self.is_saved &= !edges && !services;
     }
 
+    /// The address that stands for an edge, if it has one.
+    pub(super) fn of_edge(&self, edge: &str) -> Option<Ipv4Addr> {
+        self.range.address(self.edges.of(edge)?)
+    }
+
+    /// The port that stands for a port of a service, if it has one.
+    pub(super) fn of_service(&self, host: &str, port: u16) -> Option<u16> {
+        port_of(self.services.of(&service_name(host, port))?)
+    }
+
+    /// What services were until now.
+    pub(super) fn forms(&self) -> &Forms {
+        &self.forms
+    }
+
+    pub(super) fn set_forms(&mut self, forms: Forms) {
+        self.is_saved &= self.forms == forms;
+        self.forms = forms;
+    }
+
     fn given(&self) -> Given {
-        let edges = self.edges.given().filter_map(|(edge, number)| Some((edge.clone(), self.range.address(number)?)));
-        let services = self.services.given().filter_map(|(name, number)| Some((name.clone(), port_of(number)?)));
-        Given {
-            edges: edges.collect(),
-            services: services.collect(),
-            unused_edges: self.edges.unused().clone(),
-            unused_services: self.services.unused().clone(),
+        let mut given = Given { forms: self.forms.clone(), ..Given::default() };
+        for (edge, one) in self.edges.given() {
+            given.edges.extend(self.range.address(one.number).map(|address| (edge.clone(), address)));
+            given.unused_edges.extend(one.unused.map(|since| (edge.clone(), since)));
         }
+        for (name, one) in self.services.given() {
+            given.services.extend(port_of(one.number).map(|port| (name.clone(), port)));
+            given.unused_services.extend(one.unused.map(|since| (name.clone(), since)));
+            given.owners.insert(name.clone(), one.owner.clone());
+        }
+        given
     }
 
     /// Writes what was given since it was read.
@@ -108,6 +149,10 @@ impl Addresses {
     }
 }
 
+fn service_name(host: &str, port: u16) -> String {
+    format!("{host}:{port}")
+}
+
 fn port_of(number: u32) -> Option<u16> {
     u16::try_from(number).ok()?.checked_add(PORTS.start)
 }
@@ -118,10 +163,18 @@ fn unix_now() -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::forms::Form;
     use super::*;
 
     fn range(text: &str) -> AddressRange {
         AddressRange::try_from(text.to_owned()).unwrap()
+    }
+
+    fn give(addresses: &mut Addresses, edges: &[&str], services: &[(&str, u16)]) {
+        let mut needs = Needs::default();
+        edges.iter().for_each(|edge| needs.edge(edge));
+        services.iter().for_each(|(host, port)| needs.service(host, *port, "b"));
+        addresses.give(&needs);
     }
 
     #[test]
@@ -129,13 +182,19 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("addresses.json");
         let mut addresses = Addresses::open(&path, range("127.0.2.0/24")).unwrap();
+        give(&mut addresses, &["b", "c"], &[("x.global", 80)]);
         let first = (addresses.of_edge("b"), addresses.of_edge("c"), addresses.of_service("x.global", 80));
         assert_ne!(first.0, first.1);
+        let forms = Forms::from([("x.global".to_owned(), Form { namespace: "shop".to_owned(), ..Form::default() })]);
+        addresses.set_forms(forms.clone());
         addresses.save().unwrap();
         let mut again = Addresses::open(&path, range("127.0.2.0/24")).unwrap();
+        assert_eq!(again.forms(), &forms);
+        give(&mut again, &["b", "c"], &[("x.global", 80), ("x.global", 81)]);
         assert_eq!((again.of_edge("b"), again.of_edge("c"), again.of_service("x.global", 80)), first);
         assert_ne!(again.of_service("x.global", 81), first.2);
         let mut other = Addresses::open(&path, range("127.0.3.0/24")).unwrap();
+        give(&mut other, &["b"], &[]);
         assert_eq!(other.of_edge("b"), Some(Ipv4Addr::new(127, 0, 3, 1)));
     }
 
@@ -144,22 +203,23 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("addresses.json");
         let mut addresses = Addresses::open(&path, range("127.0.2.0/24")).unwrap();
+        give(&mut addresses, &["b"], &[("x.global", 80)]);
         let first = addresses.of_service("x.global", 80);
-        addresses.of_edge("b");
-        addresses.settle();
-        addresses.settle();
+        give(&mut addresses, &["b"], &[]);
         addresses.save().unwrap();
         let mut given: Given = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
-        assert_eq!((given.unused_edges.len(), given.unused_services.len()), (1, 1));
+        assert_eq!((given.unused_edges.len(), given.unused_services.len()), (0, 1));
+        assert_eq!(given.owners, [("x.global:80".to_owned(), "b".to_owned())].into());
         let week = 7 * 24 * 3600;
         given.unused_services.values_mut().for_each(|since| *since -= week);
         std::fs::write(&path, serde_json::to_vec(&given).unwrap()).unwrap();
 
         let mut again = Addresses::open(&path, range("127.0.2.0/24")).unwrap();
-        again.settle();
+        give(&mut again, &["b"], &[]);
         again.save().unwrap();
         let left: Given = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
         assert_eq!((left.edges.len(), left.services.len()), (1, 0));
+        give(&mut again, &["b"], &[("y.global", 80)]);
         assert_eq!(again.of_service("y.global", 80), first);
     }
 
@@ -168,6 +228,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("addresses.json");
         let mut addresses = Addresses::open(&path, range("127.0.2.0/30")).unwrap();
+        give(&mut addresses, &["b", "c", "d"], &[]);
         assert!(addresses.of_edge("b").is_some() && addresses.of_edge("c").is_some());
         assert_eq!(addresses.of_edge("d"), None);
         std::fs::write(&path, "{").unwrap();

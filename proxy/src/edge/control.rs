@@ -117,7 +117,6 @@ impl EdgeControl {
             let wanted = Wanted { own, rules: &config.import, taken_hosts: &taken_hosts, domain };
             let Imports { services: wanted, refused } = imports(&edges, &wanted, &mut self.addresses);
             let say_again = self.refusals.say(&refused.and(&exported.refused));
-            self.addresses.settle();
             self.publish(&exported, &wanted, &edges, &config);
             let trust_domain = self.trust_domain(&config).to_owned();
             let settings =

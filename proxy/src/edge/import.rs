@@ -4,15 +4,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
-use overlay::catalogue::{Announcement, Port, Protocol};
+use overlay::catalogue::{Announcement, Port, Protocol, Service};
 
-use super::addresses::Addresses;
+use super::addresses::{Addresses, Needs};
 use super::config::{Candidate, Selection};
+use super::forms::{Form, connections};
+use super::istio::protocol_name;
 use super::refusals::Refusals;
 use super::tables::Destination;
 
 /// Ports that are taken of one edge: it cannot use up all numbers.
 const MOST_PORTS_OF_EDGE: usize = 4_096;
+const OTHERWISE: &str =
+    "services are not taken: others have offered them before, in another namespace or with other protocols of ports";
 const TOO_MANY_PORTS: &str = "services are not taken: the edge offers more than 4,096 ports";
 /// No edge outweighs the others by more.
 const MOST_WEIGHT: u32 = 1_000;
@@ -61,16 +65,52 @@ pub(super) struct Wanted<'a> {
     pub(super) domain: &'a str,
 }
 
+/// A service as an edge offers it.
+struct Offer<'a> {
+    edge: &'a str,
+    locality: &'a str,
+    service: &'a Service,
+    merges_with_local: bool,
+}
+
+/// A service as those have it who agree on it.
+struct Agreed<'a> {
+    host: &'a str,
+    form: Form,
+    by: Vec<Offer<'a>>,
+}
+
 /// Services that any rule selects, of all edges but our own. Whoever has nobody to answer is left out.
 pub(super) fn imports(edges: &KnownEdges, wanted: &Wanted<'_>, addresses: &mut Addresses) -> Imports {
+    let mut refused = Refusals::default();
+    let offers = offers(edges, wanted, &mut refused);
+    let agreed: Vec<_> = offers
+        .into_iter()
+        .filter_map(|(host, offers)| agree(host, offers, addresses.forms().get(host), &mut refused))
+        .collect();
+    let mut needs = Needs::default();
+    for Agreed { host, by, form } in &agreed {
+        for offer in by {
+            needs.edge(offer.edge);
+            let ports = connections(offer.service).filter(|(number, _)| form.ports.contains_key(number));
+            ports.for_each(|(number, _)| needs.service(host, number, offer.edge));
+        }
+    }
+    addresses.give(&needs);
+    let services = agreed.iter().filter_map(|agreed| import(agreed, addresses, &mut refused)).collect();
+    addresses.set_forms(agreed.into_iter().map(|Agreed { host, form, .. }| (host.to_owned(), form)).collect());
+    Imports { services, refused }
+}
+
+/// What is selected, by host.
+fn offers<'a>(edges: &'a KnownEdges, wanted: &Wanted<'_>, refused: &mut Refusals) -> BTreeMap<&'a str, Vec<Offer<'a>>> {
     let Wanted { own, rules, taken_hosts, domain } = wanted;
     let is_of_kubernetes = |host: &str| host.strip_suffix(domain).is_some_and(|name| name.ends_with(".svc."));
-    let mut refused = Refusals::default();
-    let mut imports: BTreeMap<&str, Import> = BTreeMap::new();
+    let mut offers: BTreeMap<&str, Vec<Offer<'_>>> = BTreeMap::new();
     for (edge, announcement) in edges.iter().filter(|(edge, _)| edge != own) {
         let mut ports_left = MOST_PORTS_OF_EDGE;
-        for service in announcement.services.iter().filter(|service| service.healthy) {
-            let (host, namespace, labels) = (&service.host, &service.namespace, &service.labels);
+        for service in &announcement.services {
+            let Service { host, namespace, labels, .. } = service;
             // The first one that selects it says how it is taken.
             let selects = |rule: &&Selection| rule.selects(&Candidate { host, namespace, labels, edge });
             let Some(rule) = rules.iter().find(selects) else { continue };
@@ -78,46 +118,85 @@ pub(super) fn imports(edges: &KnownEdges, wanted: &Wanted<'_>, addresses: &mut A
                 refused.take(edge, host, "services are not taken: such names are for services here alone");
                 continue;
             }
-            let Some(left) = ports_left.checked_sub(service.ports.len()) else {
+            // Whoever has nobody to answer now uses up nothing.
+            let ports = if service.healthy { service.ports.len() } else { 0 };
+            let Some(left) = ports_left.checked_sub(ports) else {
                 refused.take(edge, host, TOO_MANY_PORTS);
                 ports_left = 0;
                 continue;
             };
             ports_left = left;
-            let Some(address) = addresses.of_edge(edge) else {
-                refused.take(edge, host, "services are not taken: importAddresses has no more addresses");
-                continue;
-            };
-            let import = imports.entry(&service.host).or_insert_with(|| Import {
-                host: service.host.clone(),
-                namespace: service.namespace.clone(),
-                ports: Vec::new(),
-                endpoints: Vec::new(),
-                merges_with_local: rule.merge_with_local,
-            });
-            for port in &service.ports {
-                if !add_port(import, port, addresses) {
-                    refused.take(edge, host, "ports of services are not taken: there are no more numbers for them");
-                }
-            }
-            let locality = announcement.locality.clone();
-            let weight = service.weight.clamp(1, MOST_WEIGHT);
-            import.endpoints.push(ImportedEndpoint { edge: edge.clone(), address, locality, weight });
+            let (locality, merges_with_local) = (announcement.locality.as_str(), rule.merge_with_local);
+            offers.entry(host).or_default().push(Offer { edge, locality, service, merges_with_local });
         }
     }
-    Imports { services: imports.into_values().filter(|import| !import.ports.is_empty()).collect(), refused }
+    offers
 }
 
-/// What the first edge says of a port counts. An edge that does not have it says so when it is called. Whether there was a number left for it.
-fn add_port(import: &mut Import, port: &Port, addresses: &mut Addresses) -> bool {
-    // No endpoint of the mesh has it: see `datagram/`.
-    let is_packets = port.protocol == Protocol::Udp;
-    if is_packets || import.ports.iter().any(|(known, _)| known.number == port.number || known.name == port.name) {
-        return true;
+/// What those who have a service agree on. Whoever says otherwise than what was known first does not have it; whoever has nobody to answer speaks for what
+/// is known all the same.
+fn agree<'a>(
+    host: &'a str,
+    offers: Vec<Offer<'a>>,
+    before: Option<&Form>,
+    refused: &mut Refusals,
+) -> Option<Agreed<'a>> {
+    let mut form = before.and_then(|form| form.still_said(offers.iter().map(|offer| offer.service)));
+    let mut by: Vec<Offer<'_>> = Vec::new();
+    for offer in offers.into_iter().filter(|offer| offer.service.healthy) {
+        let form = form.get_or_insert_with(|| Form::of(offer.service));
+        if by.last().is_some_and(|last| last.edge == offer.edge) {
+            continue; // announced twice, which nobody believes any more
+        }
+        if !form.agrees(offer.service) {
+            refused.take(offer.edge, host, OTHERWISE);
+            continue;
+        }
+        if !form.extend(offer.service) {
+            refused.take(offer.edge, host, "ports of services are not taken: there are 64 of the service already");
+        }
+        by.push(offer);
     }
-    let target = addresses.of_service(&import.host, port.number);
-    import.ports.extend(target.map(|target| (port.clone(), target)));
-    target.is_some()
+    form.map(|form| Agreed { host, form, by })
+}
+
+/// The ports and edges for which there are numbers.
+fn import(agreed: &Agreed<'_>, addresses: &Addresses, refused: &mut Refusals) -> Option<Import> {
+    let Agreed { host, form, by } = agreed;
+    let endpoints = by.iter().filter_map(|offer| {
+        let Some(address) = addresses.of_edge(offer.edge) else {
+            refused.take(offer.edge, host, "services are not taken: importAddresses has no more addresses");
+            return None;
+        };
+        let weight = offer.service.weight.clamp(1, MOST_WEIGHT);
+        Some(ImportedEndpoint { edge: offer.edge.to_owned(), address, locality: offer.locality.to_owned(), weight })
+    });
+    let endpoints: Vec<_> = endpoints.collect();
+    for offer in by {
+        let has_none =
+            |(number, _): &(u16, _)| form.ports.contains_key(number) && addresses.of_service(host, *number).is_none();
+        if connections(offer.service).any(|port| has_none(&port)) {
+            refused.take(offer.edge, host, "ports of services are not taken: there are no more numbers for them");
+        }
+    }
+    let ports = form.ports.iter().filter_map(|(number, protocol)| {
+        let port = Port { number: *number, name: port_name(*protocol, *number), protocol: *protocol };
+        Some((port, addresses.of_service(host, *number)?))
+    });
+    let ports: Vec<_> = ports.collect();
+    let first = by.first()?;
+    (!ports.is_empty() && !endpoints.is_empty()).then(|| Import {
+        host: (*host).to_owned(),
+        namespace: form.namespace.clone(),
+        ports,
+        endpoints,
+        merges_with_local: first.merges_with_local,
+    })
+}
+
+/// Ours, because edges may give one name to several ports.
+fn port_name(protocol: Protocol, number: u16) -> String {
+    format!("{}-{number}", protocol_name(protocol).to_ascii_lowercase())
 }
 
 /// Where the addresses lead.
@@ -135,84 +214,4 @@ pub(super) fn destinations(imports: &[Import]) -> impl Iterator<Item = (SocketAd
 }
 
 #[cfg(test)]
-mod tests {
-    use overlay::catalogue::Service;
-
-    use super::super::config::AddressRange;
-    use super::*;
-
-    fn service(host: &str, port: u16, healthy: bool) -> Service {
-        let ports = vec![Port { number: port, name: format!("http-{port}"), protocol: Protocol::Http }];
-        let labels = BTreeMap::new();
-        Service { host: host.to_owned(), namespace: "shop".to_owned(), ports, labels, weight: 3, healthy }
-    }
-
-    fn edge(name: &str, services: Vec<Service>) -> (String, Arc<Announcement>) {
-        let announcement = Announcement { epoch: 1, sequence: 1, locality: format!("eu/{name}"), services };
-        (name.to_owned(), Arc::new(announcement))
-    }
-
-    #[test]
-    fn edges_with_one_service_are_its_endpoints() {
-        let folder = tempfile::tempdir().unwrap();
-        let range = AddressRange::try_from("127.0.2.0/24".to_owned()).unwrap();
-        let mut addresses = Addresses::open(&folder.path().join("addresses.json"), range).unwrap();
-        let edges: KnownEdges = [
-            edge("a", vec![service("x.global", 80, true)]),
-            edge("b", vec![service("x.global", 80, true), service("y.global", 81, true)]),
-            edge("c", vec![service("x.global", 80, true), service("y.global", 81, false)]),
-        ]
-        .into();
-        let all = [Selection { hosts: vec!["*".to_owned()], ..Selection::default() }];
-        let nothing = BTreeSet::new();
-        let wanted = |rules| Wanted { own: "a", rules, taken_hosts: &nothing, domain: "cluster.local" };
-        assert_eq!(imports(&edges, &wanted(&[]), &mut addresses), Imports::default());
-        let imports = imports(&edges, &wanted(&all), &mut addresses).services;
-        let names = |import: &Import| import.endpoints.iter().map(|one| one.edge.clone()).collect::<Vec<_>>();
-        assert_eq!(imports.iter().map(names).collect::<Vec<_>>(), [vec!["b", "c"], vec!["b"]]);
-        assert_eq!(imports[0].endpoints[0].locality, "eu/b");
-
-        let table: BTreeMap<_, _> = destinations(&imports).collect();
-        assert_eq!(table.len(), 3, "no two have the same address and port");
-        let [first, second] = [&imports[0], &imports[1]];
-        let address = |import: &Import| SocketAddr::new(import.endpoints[0].address.into(), import.ports[0].1);
-        assert_eq!((&*table[&address(first)].host, table[&address(first)].port), ("x.global", 80));
-        assert_eq!((&*table[&address(second)].host, table[&address(second)].port), ("y.global", 81));
-    }
-
-    #[test]
-    fn an_edge_cannot_answer_for_services_here_nor_outweigh_others_nor_take_all_ports() {
-        let folder = tempfile::tempdir().unwrap();
-        let range = AddressRange::try_from("127.0.2.0/24".to_owned()).unwrap();
-        let mut addresses = Addresses::open(&folder.path().join("addresses.json"), range).unwrap();
-        let heavy = Service { weight: u32::MAX, ..service("heavy.global", 80, true) };
-        let kubernetes = service("pay.shop.svc.cluster.local", 80, true);
-        let more = service("cart.shop.svc.cluster.local", 80, true);
-        let many = (0..5_000).map(|number| service(&format!("n{number}.global"), 80, true)).collect();
-        let edges: KnownEdges =
-            [edge("b", vec![service("db.example", 80, true), kubernetes, more, heavy]), edge("c", many)].into();
-        let rules = [Selection { hosts: vec!["*".to_owned()], ..Selection::default() }];
-        let taken_hosts = BTreeSet::from(["db.example".to_owned()]);
-        let wanted = Wanted { own: "a", rules: &rules, taken_hosts: &taken_hosts, domain: "cluster.local" };
-        let Imports { services: imports, refused } = imports(&edges, &wanted, &mut addresses);
-        let of = |edge: &str| imports.iter().filter(move |import| import.endpoints[0].edge == edge).collect::<Vec<_>>();
-        assert_eq!((of("b").len(), of("b")[0].host.as_str()), (1, "heavy.global"));
-        assert_eq!(of("b")[0].endpoints[0].weight, MOST_WEIGHT);
-        assert_eq!(of("c").len(), MOST_PORTS_OF_EDGE);
-        assert_eq!((refused.count(Some("b")), refused.count(Some("c"))), (vec![3], vec![5_000 - MOST_PORTS_OF_EDGE]));
-    }
-    #[test]
-    fn names_of_services_are_those_of_the_domain_of_the_cluster() {
-        let folder = tempfile::tempdir().unwrap();
-        let range = AddressRange::try_from("127.0.2.0/24".to_owned()).unwrap();
-        let mut addresses = Addresses::open(&folder.path().join("addresses.json"), range).unwrap();
-        let hosts =
-            ["pay.shop.svc.corp.internal", "pay.shop.svc.cluster.local", "svc.corp.internal", "x.corp.internal"];
-        let edges: KnownEdges = [edge("b", hosts.map(|host| service(host, 80, true)).into())].into();
-        let rules = [Selection { hosts: vec!["*".to_owned()], ..Selection::default() }];
-        let wanted = Wanted { own: "a", rules: &rules, taken_hosts: &BTreeSet::new(), domain: "corp.internal" };
-        let imports = imports(&edges, &wanted, &mut addresses);
-        let taken: Vec<_> = imports.services.iter().map(|import| import.host.as_str()).collect();
-        assert_eq!(taken, ["pay.shop.svc.cluster.local", "svc.corp.internal", "x.corp.internal"]);
-    }
-}
+mod tests;

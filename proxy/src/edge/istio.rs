@@ -38,7 +38,8 @@ pub(super) fn protocol(name: &str) -> Protocol {
     }
 }
 
-fn protocol_name(protocol: Protocol) -> &'static str {
+/// Its name.
+pub(super) fn protocol_name(protocol: Protocol) -> &'static str {
     match protocol {
         Protocol::Http => "HTTP",
         Protocol::Http2 => "HTTP2",

@@ -20,6 +20,7 @@ mod control;
 mod counters;
 mod datagram;
 mod export;
+mod forms;
 mod hold;
 mod import;
 mod istio;

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::edges::{Edge, Overlay, answers, importing_as, service};
+use super::edges::{Edge, Overlay, answers, importing_as, service, word};
 use super::gateway::free_port;
 use super::gateway_yaml;
 
@@ -69,4 +69,19 @@ fn imports_that_cannot_be_read_are_set_aside_at_the_start_and_made_anew() {
     answers(&a, port, &[("/", "b")]);
     assert_eq!(fs::read_to_string(a.folder.path().join("selvedge-imports.refused")).ok(), Some(bad));
     assert!(a.gateway.log().contains("must be text"), "{}", a.gateway.log());
+}
+
+#[test]
+fn an_edge_takes_no_port_from_a_service_that_others_have_offered_before() {
+    let overlay = Overlay::start();
+    let (_b, _backend) = Edge::offering(&overlay, "b");
+    let (a, port) = importing_as(&overlay, "a", ROUTES);
+    answers(&a, port, &[("/", "b")]);
+    let same = service("ratings", "", free_port()).replace("number: 80", "number: 9999");
+    let elsewhere = same.replace("namespace: shop", "namespace: evil").replace("protocol: HTTP", "protocol: TCP");
+    let _hostile = offering_all(&overlay, "aa", &(elsewhere + "---\n" + &service("cart", "", free_port())));
+    a.gateway.eventually("what else is offered", || imports(&a).contains("cart.shop.example"));
+    assert!(!imports(&a).contains("9999"), "{}", imports(&a));
+    assert!((0..10).all(|_| word(port, "/").as_deref() == Some("b")), "{}", a.gateway.log());
+    assert!(a.gateway.log().contains("others have offered them before"), "{}", a.gateway.log());
 }

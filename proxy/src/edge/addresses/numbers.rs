@@ -5,85 +5,125 @@ use std::time::Duration;
 
 /// A name that nobody wanted for so long has no number any more.
 const UNUSED: Duration = Duration::from_hours(24 * 7);
-/// Where there are no more numbers, the one that nobody wanted for longest is given away, but not before this: clients may still know it.
-const UNUSED_AT_LEAST: Duration = Duration::from_hours(1);
+/// Numbers of one owner, with those that nobody wants any more: it cannot use up all by changing its names.
+const MOST_OF_OWNER: usize = 4_096;
+
+/// Names, each with its owner.
+pub(super) type Wanted<'a> = BTreeMap<String, &'a str>;
 
 /// The numbers from 0 to a size, and who has them.
 #[derive(Debug)]
 pub(super) struct Numbers {
     size: u32,
-    given: BTreeMap<String, u32>,
+    given: BTreeMap<String, Given>,
     taken: BTreeSet<u32>,
-    /// Names that nobody wants, and since when (seconds since 1970).
-    unused: BTreeMap<String, u64>,
-    /// Names that were wanted since it was last looked.
-    wanted: BTreeSet<String>,
     /// Where to look for one that is free.
     next: u32,
 }
 
+/// A number that was given to a name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Given {
+    pub(super) number: u32,
+    /// Whose name it is, or was when it was wanted last.
+    pub(super) owner: String,
+    /// Since when nobody wants it (seconds since 1970).
+    pub(super) unused: Option<u64>,
+}
+
+/// What an owner has.
+#[derive(Debug, Default)]
+struct Share {
+    count: usize,
+    /// Names that nobody wants, those first that were not wanted for longest.
+    unused: BTreeSet<(u64, String)>,
+}
+
 impl Numbers {
     /// Those that were given before. What is not below the size is forgotten.
-    pub(super) fn new(size: u32, mut given: BTreeMap<String, u32>, mut unused: BTreeMap<String, u64>) -> Self {
-        given.retain(|_, number| *number < size);
-        unused.retain(|name, _| given.contains_key(name));
-        let taken = given.values().copied().collect();
-        Self { size, given, taken, unused, wanted: BTreeSet::new(), next: 0 }
+    pub(super) fn new(size: u32, mut given: BTreeMap<String, Given>) -> Self {
+        given.retain(|_, one| one.number < size);
+        let taken = given.values().map(|one| one.number).collect();
+        Self { size, given, taken, next: 0 }
     }
 
-    pub(super) fn given(&self) -> impl Iterator<Item = (&String, u32)> {
-        self.given.iter().map(|(name, number)| (name, *number))
+    pub(super) fn given(&self) -> impl Iterator<Item = (&String, &Given)> {
+        self.given.iter()
     }
 
-    pub(super) fn unused(&self) -> &BTreeMap<String, u64> {
-        &self.unused
+    /// The number of a name that has one.
+    pub(super) fn of(&self, name: &str) -> Option<u32> {
+        self.given.get(name).map(|one| one.number)
     }
 
-    /// The number of a name, and whether it is a new one; `None` if there are no more.
-    pub(super) fn of(&mut self, name: &str, now: u64) -> Option<(u32, bool)> {
-        if let Some(number) = self.given.get(name).copied() {
-            self.wanted.insert(name.to_owned());
-            return Some((number, false));
-        }
-        if self.taken.len() >= self.size as usize {
-            let longest = self.unused.iter().filter(|(name, _)| !self.wanted.contains(*name));
-            let (longest, since) = longest.min_by_key(|(_, since)| **since)?;
-            if now.saturating_sub(*since) < UNUSED_AT_LEAST.as_secs() {
-                return None;
+    /// Gives a number to each of these names, as far as there are any. Whoever is not among them is unused, and forgotten in the end, or when its number
+    /// is needed. Whether anything is to be written.
+    pub(super) fn give(&mut self, wanted: &Wanted<'_>, now: u64) -> bool {
+        let mut changed = false;
+        for (name, one) in &mut self.given {
+            let owner = wanted.get(name);
+            let unused = if owner.is_some() { None } else { one.unused.or(Some(now)) };
+            changed |= one.unused != unused;
+            one.unused = unused;
+            if let Some(owner) = owner.filter(|owner| **owner != one.owner) {
+                one.owner = (*owner).to_owned();
             }
-            self.forget(&longest.clone());
         }
-        let number = (self.next..self.size).chain(0..self.next).find(|number| !self.taken.contains(number))?;
+        let is_old = |one: &Given| one.unused.is_some_and(|since| now.saturating_sub(since) >= UNUSED.as_secs());
+        let old: Vec<_> = self.given.iter().filter(|(_, one)| is_old(one)).map(|(name, _)| name.clone()).collect();
+        for name in &old {
+            self.forget(name);
+        }
+        let new: Vec<_> = wanted.iter().filter(|(name, _)| !self.given.contains_key(*name)).collect();
+        if new.is_empty() {
+            return changed || !old.is_empty();
+        }
+        let mut shares = self.shares();
+        for (name, owner) in new {
+            changed |= self.give_one(name, owner, &mut shares);
+        }
+        changed || !old.is_empty()
+    }
+
+    fn shares(&self) -> BTreeMap<String, Share> {
+        let mut shares: BTreeMap<String, Share> = BTreeMap::new();
+        for (name, one) in &self.given {
+            let share = shares.entry(one.owner.clone()).or_default();
+            share.count += 1;
+            share.unused.extend(one.unused.map(|since| (since, name.clone())));
+        }
+        shares
+    }
+
+    /// Whoever has as many as it may gives away one of its own; where there are no more, the owner that has most of them does.
+    fn give_one(&mut self, name: &str, owner: &str, shares: &mut BTreeMap<String, Share>) -> bool {
+        let has_most = shares.get(owner).is_some_and(|share| share.count >= MOST_OF_OWNER);
+        let number = if has_most {
+            shares.get_mut(owner).and_then(|share| self.take_from(share))
+        } else if self.taken.len() >= self.size as usize {
+            let others = shares.values_mut().filter(|share| !share.unused.is_empty());
+            others.max_by_key(|share| share.count).and_then(|share| self.take_from(share))
+        } else {
+            (self.next..self.size).chain(0..self.next).find(|number| !self.taken.contains(number))
+        };
+        let Some(number) = number else { return false };
         self.next = number + 1;
         self.taken.insert(number);
-        self.given.insert(name.to_owned(), number);
-        self.wanted.insert(name.to_owned());
-        Some((number, true))
+        self.given.insert(name.to_owned(), Given { number, owner: owner.to_owned(), unused: None });
+        shares.entry(owner.to_owned()).or_default().count += 1;
+        true
     }
 
-    /// All names that are wanted were asked for: whoever is not among them is unused, and forgotten in the end. Whether anything is to be written.
-    pub(super) fn settle(&mut self, now: u64) -> bool {
-        let (wanted, before) = (std::mem::take(&mut self.wanted), self.unused.len());
-        self.unused.retain(|name, _| !wanted.contains(name));
-        let mut changed = self.unused.len() != before;
-        let long = |since: u64| now.saturating_sub(since) >= UNUSED.as_secs();
-        let forgotten: Vec<_> =
-            self.unused.iter().filter(|(_, since)| long(**since)).map(|(name, _)| name.clone()).collect();
-        forgotten.iter().for_each(|name| self.forget(name));
-        for name in self.given.keys().filter(|name| !wanted.contains(*name)) {
-            if !self.unused.contains_key(name) {
-                self.unused.insert(name.clone(), now);
-                changed = true;
-            }
-        }
-        changed || !forgotten.is_empty()
+    fn take_from(&mut self, share: &mut Share) -> Option<u32> {
+        let (_, name) = share.unused.pop_first()?;
+        share.count -= 1;
+        self.forget(&name)
     }
 
-    fn forget(&mut self, name: &str) {
-        self.unused.remove(name);
-        if let Some(number) = self.given.remove(name) {
-            self.taken.remove(&number);
-        }
+    fn forget(&mut self, name: &str) -> Option<u32> {
+        let number = self.given.remove(name)?.number;
+        self.taken.remove(&number);
+        Some(number)
     }
 }
 
@@ -91,67 +131,71 @@ impl Numbers {
 mod tests {
     use super::*;
 
-    const HOUR: u64 = 3600;
+    const DAY: u64 = 24 * 3600;
 
     fn numbers(size: u32) -> Numbers {
-        Numbers::new(size, BTreeMap::new(), BTreeMap::new())
+        Numbers::new(size, BTreeMap::new())
+    }
+
+    /// `owner.name` each.
+    fn give(numbers: &mut Numbers, names: &[&str], now: u64) -> bool {
+        let owners = names.iter().map(|name| name.split('.').next().unwrap_or_default());
+        numbers.give(&names.iter().map(|name| (*name).to_owned()).zip(owners).collect(), now)
     }
 
     #[test]
     fn who_is_wanted_keeps_its_number_and_who_was_not_for_long_has_none() {
         let mut numbers = numbers(10);
-        let (a, b) = (numbers.of("a", 0), numbers.of("b", 0));
-        assert_eq!((a, b, numbers.settle(0)), (Some((0, true)), Some((1, true)), false));
-        for day in 0..8 {
-            assert_eq!(numbers.of("a", day * 24 * HOUR), Some((0, false)));
+        assert!(give(&mut numbers, &["a", "b"], 0) && !give(&mut numbers, &["a", "b"], 0));
+        assert_eq!((numbers.of("a"), numbers.of("b")), (Some(0), Some(1)));
+        for day in 1..9 {
             // Since the first day nobody wants b, and in the end it is forgotten.
-            assert_eq!(numbers.settle(day * 24 * HOUR), day == 0 || day == 7);
+            assert_eq!(give(&mut numbers, &["a"], day * DAY), day == 1 || day == 8);
+            assert_eq!(numbers.of("a"), Some(0));
         }
-        assert_eq!(numbers.given().collect::<Vec<_>>(), [(&"a".to_owned(), 0)]);
-        assert!(numbers.unused().is_empty() && numbers.taken.len() == 1);
+        assert_eq!((numbers.of("b"), numbers.taken.len()), (None, 1));
     }
 
     #[test]
     fn who_comes_back_is_not_forgotten() {
         let mut numbers = numbers(10);
-        numbers.of("a", 0);
-        numbers.settle(0);
-        assert!(numbers.settle(HOUR) && !numbers.settle(6 * 24 * HOUR));
-        assert_eq!(numbers.of("a", 6 * 24 * HOUR), Some((0, false)));
-        assert!(numbers.settle(6 * 24 * HOUR) && numbers.unused().is_empty());
-        assert!(numbers.settle(8 * 24 * HOUR));
-        assert_eq!(numbers.given().count(), 1);
+        give(&mut numbers, &["a"], 0);
+        assert!(give(&mut numbers, &[], DAY) && !give(&mut numbers, &[], 6 * DAY));
+        assert!(give(&mut numbers, &["a"], 6 * DAY));
+        assert!(give(&mut numbers, &[], 9 * DAY) && numbers.of("a") == Some(0));
     }
 
     #[test]
-    fn where_there_are_no_more_the_one_that_was_unused_longest_is_given_away() {
-        let mut numbers = numbers(2);
-        numbers.of("a", 0);
-        numbers.of("b", 0);
-        assert_eq!(numbers.of("c", 0), None);
-        numbers.settle(0);
-        numbers.of("b", 0);
-        numbers.settle(0);
-        assert_eq!(numbers.of("c", HOUR - 1), None);
-        numbers.settle(HOUR - 1);
-        assert_eq!(numbers.of("c", HOUR), Some((0, true)));
-        // b is unused for too short a time.
-        assert_eq!(numbers.of("d", HOUR), None);
-        // One that is asked for again in this round stays.
-        numbers.settle(HOUR);
-        numbers.of("b", 9 * HOUR);
-        numbers.of("c", 9 * HOUR);
-        assert_eq!(numbers.of("d", 9 * HOUR), None);
+    fn where_there_are_no_more_who_has_most_gives_away_what_was_unused_longest() {
+        let mut numbers = numbers(4);
+        give(&mut numbers, &["a.1", "a.2", "a.3", "b.1"], 0);
+        give(&mut numbers, &["a.1", "a.3"], 1);
+        give(&mut numbers, &["a.1"], 2);
+        give(&mut numbers, &["a.1", "c.1"], 3);
+        let names = |numbers: &Numbers| numbers.given.keys().cloned().collect::<Vec<_>>().join(" ");
+        assert_eq!(names(&numbers), "a.1 a.3 b.1 c.1", "b has one alone");
+        // One that is wanted again in the same moment stays.
+        give(&mut numbers, &["a.1", "a.3", "b.1", "c.1", "d.1"], 4);
+        assert_eq!(names(&numbers), "a.1 a.3 b.1 c.1");
+    }
+
+    #[test]
+    fn who_changes_its_names_gives_away_its_own() {
+        let mut numbers = numbers(12_768);
+        for round in 0..4_u64 {
+            let names = (0..MOST_OF_OWNER).map(|number| (format!("{round}.{number}"), "a"));
+            assert!(numbers.give(&names.collect(), round));
+            let of_round = numbers.given.keys().filter(|name| name.starts_with(&format!("{round}."))).count();
+            assert_eq!((of_round, numbers.taken.len()), (MOST_OF_OWNER, MOST_OF_OWNER));
+        }
     }
 
     #[test]
     fn what_was_given_before_is_given_still() {
-        let before = BTreeMap::from([("a".to_owned(), 7), ("b".to_owned(), 12)]);
-        let unused = BTreeMap::from([("a".to_owned(), 5), ("b".to_owned(), 5)]);
-        let mut numbers = Numbers::new(10, before, unused);
-        assert_eq!(
-            (numbers.unused().len(), numbers.of("a", 6), numbers.of("b", 6)),
-            (1, Some((7, false)), Some((0, true)))
-        );
+        let one = |number| Given { number, owner: String::new(), unused: Some(5) };
+        let before = BTreeMap::from([("a".to_owned(), one(7)), ("b".to_owned(), one(12))]);
+        let mut numbers = Numbers::new(10, before);
+        assert!(give(&mut numbers, &["a", "b"], 6));
+        assert_eq!((numbers.of("a"), numbers.of("b")), (Some(7), Some(0)));
     }
 }
