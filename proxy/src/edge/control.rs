@@ -20,6 +20,7 @@ use super::export::{Exports, exports, idle_rules};
 use super::import::{Import, Imports, KnownEdges, Wanted, destinations, imports};
 use super::labels::IMPORTED_LABEL;
 use super::memory::Memory;
+use super::news::News;
 use super::refusals::RefusalLog;
 use super::sink_files::FileSink;
 use super::succession::Succession;
@@ -56,7 +57,7 @@ pub(super) struct EdgeControl {
     pub(super) addresses: Addresses,
     pub(super) services: watch::Receiver<Services>,
     pub(super) sink: Sink,
-    pub(super) known: watch::Receiver<KnownEdges>,
+    pub(super) news: News,
     pub(super) memory: Memory,
     pub(super) hubs: Vec<String>,
     pub(super) outputs: Outputs,
@@ -110,7 +111,7 @@ impl EdgeControl {
                     }
                 }
             }
-            let heard = self.known.borrow_and_update().clone();
+            let heard = self.news.heard();
             let edges = if speaks { self.memory.with(&heard) } else { self.memory.remembered() };
             let taken_hosts = self.taken_hosts(&services.known);
             let (own, domain) = (&self.name, &self.domain);
@@ -131,7 +132,7 @@ impl EdgeControl {
             tokio::select! {
                 changed = self.services.changed() => if changed.is_err() { return },
                 Ok(()) = self.config.changed() => {}
-                Ok(()) = self.known.changed() => {}
+                () = self.news.changed() => {}
                 Ok(()) = self.succession.phase.changed() => {}
                 () = self.memory.fades(), if speaks => {}
                 () = sleep_until(say_again) => {}

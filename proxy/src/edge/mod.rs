@@ -28,6 +28,7 @@ mod known_file;
 mod kubernetes;
 mod labels;
 mod memory;
+mod news;
 mod node;
 mod open;
 mod refusals;

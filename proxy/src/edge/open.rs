@@ -23,6 +23,7 @@ use super::counters::ConfigCounters;
 use super::import::KnownEdges;
 use super::kubernetes::{self, Availability, Connected, EdgeOfCluster, KubernetesCounters, KubernetesOptions};
 use super::memory::Memory;
+use super::news::News;
 use super::node::EdgeShare;
 use super::refusals::RefusalLog;
 use super::sink_files::FileSink;
@@ -175,7 +176,7 @@ impl Edge {
             addresses,
             services,
             sink,
-            known: known_receiver,
+            news: News::new(known_receiver),
             memory: Memory::open(state),
             hubs,
             outputs: Outputs { offered, offer, tables, uplinks },

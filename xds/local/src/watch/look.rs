@@ -14,6 +14,8 @@ use crate::problem::{Problem, Problems};
 /// A file that had something in it counts as gone, or as empty, after this time: editors and copying replace files by emptying or
 /// removing them first.
 const GONE_AFTER: Duration = Duration::from_secs(3);
+/// Who changes something all the time does not keep what others have changed from being read for longer.
+const SETTLED_AT_LATEST: Duration = Duration::from_secs(3);
 /// A file that changed less than so many seconds ago may change again without showing it: times on disk are coarse.
 const UNSETTLED_SECONDS: u64 = 3;
 
@@ -26,6 +28,8 @@ pub(super) struct Look {
     shown: (Vec<Fingerprint>, Instant),
     /// They have not been so for long enough.
     waits: bool,
+    /// Since when they are not those that were read.
+    differs: Option<Instant>,
     /// Files that had something in them when they were read and have nothing now, each since when.
     gone: BTreeMap<PathBuf, Instant>,
     read: Option<State>,
@@ -58,6 +62,7 @@ impl Look {
             unsettled_seconds: UNSETTLED_SECONDS,
             shown: (Vec::new(), Instant::now()),
             waits: false,
+            differs: None,
             gone: BTreeMap::new(),
             read: None,
             last: None,
@@ -83,6 +88,7 @@ impl Look {
         if !self.counts(&state, now) || self.read.as_ref() == Some(&state) {
             return None;
         }
+        self.differs = None;
         let event = match load(&self.control_plane) {
             Ok(generated) => Event::Loaded(Box::new(generated)),
             Err(problems) => Event::Rejected(problems),
@@ -106,7 +112,9 @@ impl Look {
         }
         let Some(read) = &self.read else { return true };
         let lasts = |since: Instant, time: Duration| now.saturating_duration_since(since) >= time;
-        self.waits = !lasts(self.shown.1, SETTLED_AFTER);
+        self.differs = (read.files != state.files).then(|| self.differs.unwrap_or(now));
+        let is_overdue = self.differs.is_some_and(|since| lasts(since, SETTLED_AT_LATEST));
+        self.waits = !is_overdue && !lasts(self.shown.1, SETTLED_AFTER);
         let filled: HashSet<&Path> = filled(&state.files).collect();
         let gone = self::filled(&read.files).filter(|path| !filled.contains(path));
         self.gone = gone.map(|path| (path.to_owned(), self.gone.get(path).copied().unwrap_or(now))).collect();

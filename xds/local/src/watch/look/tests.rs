@@ -112,6 +112,19 @@ fn a_file_that_is_being_written_is_left_until_it_is_whole() {
 }
 
 #[test]
+fn a_file_that_changes_all_the_time_does_not_keep_the_others_from_being_read() {
+    let mut scene = Scene::new();
+    scene.write("b.yaml", gateway(9090).replace("web", "more"));
+    let mut read = Vec::new();
+    for tenth in 0..70 {
+        scene.write("busy.yaml", format!("# {tenth}"));
+        read.extend(scene.after(100).map(|event| (tenth, listeners(&loaded(Some(event))).len())));
+    }
+    assert_eq!(read, [(30, 2)], "what the busy file comes to is always the same");
+    assert!(scene.look.differs.is_some(), "it was read once more, and has changed since");
+}
+
+#[test]
 fn a_file_that_is_empty_or_gone_for_long_is_believed() {
     for leave in [|path: &Path| fs::write(path, "").unwrap(), |path: &Path| fs::remove_file(path).unwrap()] {
         let mut scene = Scene::new();
