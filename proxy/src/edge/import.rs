@@ -19,7 +19,7 @@ const OTHERWISE: &str =
     "services are not taken: others have offered them before, in another namespace or with other protocols of ports";
 const TOO_MANY_PORTS: &str = "services are not taken: the edge offers more than 4,096 ports";
 /// No edge outweighs the others by more.
-const MOST_WEIGHT: u32 = 1_000;
+pub(super) const MOST_WEIGHT: u32 = 1_000;
 
 /// What edges announce, by their names.
 pub(super) type KnownEdges = Arc<[(String, Arc<Announcement>)]>;

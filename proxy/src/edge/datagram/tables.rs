@@ -6,7 +6,7 @@ use std::sync::Arc;
 use overlay::catalogue::Protocol;
 
 use super::DatagramImport;
-use crate::edge::import::KnownEdges;
+use crate::edge::import::{KnownEdges, MOST_WEIGHT};
 
 /// All of it, replaced as a whole.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -86,7 +86,7 @@ fn providers<'a>(
         };
         let service = announcement.services.iter().find(has_port)?;
         let nearness = nearness(here.locality, &announcement.locality);
-        Some(Provider { edge: edge.as_str().into(), nearness, weight: service.weight.max(1) })
+        Some(Provider { edge: edge.as_str().into(), nearness, weight: service.weight.clamp(1, MOST_WEIGHT) })
     })
 }
 
@@ -143,6 +143,17 @@ mod tests {
         let some = DatagramTables::new(&here, &wanted(&["c", "tcp"]), &edges).providers(&service);
         assert_eq!(some.iter().map(|provider| &*provider.edge).collect::<Vec<_>>(), ["c"]);
         assert!(tables.providers(&Service { port: 54, ..service }).is_empty());
+    }
+
+    #[test]
+    fn no_edge_outweighs_the_others_by_more_than_a_bound() {
+        let (name, mut announcement) = edge("heavy", "", Protocol::Udp, true);
+        Arc::make_mut(&mut announcement).services[0].weight = u32::MAX;
+        let listen: SocketAddr = ([127, 0, 0, 1], 5353).into();
+        let wanted = [DatagramImport { host: "dns.shop.global".to_owned(), port: 53, listen, edges: Vec::new() }];
+        let here = Here { name: "here", locality: "" };
+        let tables = DatagramTables::new(&here, &wanted, &[(name, announcement)].into());
+        assert_eq!(tables.imports[0].providers[0].weight, MOST_WEIGHT);
     }
 
     #[test]
