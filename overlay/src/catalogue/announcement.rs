@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::identity::is_name;
+use crate::identity::is_label;
 
 /// The most services of one edge, ports of one service and labels of one service.
 const MOST_SERVICES: usize = 10_000;
@@ -155,10 +155,10 @@ impl Service {
     fn find_problem(&self) -> Result<(), (String, String, &'static str)> {
         let wrong = |field: &str, value: &str, problem| Err((field.to_owned(), value.to_owned(), problem));
         // Each part is a label of DNS (RFC 1035); what is not would become part of configuration.
-        if self.host.len() > LONGEST || !self.host.split('.').all(is_name) {
+        if self.host.len() > LONGEST || !self.host.split('.').all(is_label) {
             return wrong("host", &self.host, "is no host name");
         }
-        if !is_name(&self.namespace) {
+        if !is_label(&self.namespace) {
             return wrong("namespace", &self.namespace, "is no namespace");
         }
         if self.ports.is_empty() || self.ports.len() > MOST_PORTS {
@@ -174,7 +174,7 @@ impl Service {
             if port.number == 0 || self.ports[..at].iter().any(is_same) {
                 return wrong("ports", &port.number.to_string(), "is 0 or there twice");
             }
-            if !is_name(&port.name) {
+            if !is_label(&port.name) {
                 return wrong("ports", &port.name, "is no name of a port");
             }
         }
@@ -227,6 +227,15 @@ mod tests {
         assert_eq!(changed(&|service| service.host = "a b".into()), "services[0].host: \"a b\" is no host name");
         assert_eq!(changed(&|service| service.host = "a..b".into()), "services[0].host: \"a..b\" is no host name");
         assert_eq!(changed(&|service| service.namespace = "A".into()), "services[0].namespace: \"A\" is no namespace");
+        // In a cluster it would be refused with the ServiceEntry of all edges that have the service.
+        assert_eq!(
+            changed(&|service| service.namespace = "a.b".into()),
+            "services[0].namespace: \"a.b\" is no namespace"
+        );
+        assert_eq!(
+            changed(&|service| service.ports[0].name = "a.b".into()),
+            "services[0].ports: \"a.b\" is no name of a port"
+        );
         assert_eq!(changed(&|service| service.ports.clear()), "services[0].ports: \"0\" are too few or too many");
         assert_eq!(changed(&|service| service.ports[0].number = 0), "services[0].ports: \"0\" is 0 or there twice");
         let also = |number, name: &str, protocol| {

@@ -18,7 +18,7 @@ use tokio::sync::watch;
 use webpki::KeyUsage;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
-pub use self::name::{NameError, is_name};
+pub use self::name::{NameError, is_label, is_name};
 pub use self::signature::Signature;
 pub(crate) use self::trust::{Held, MOST_DENIED, NodeHash, node_hash};
 pub use self::trust::{SignedTrust, Trust, TrustError};

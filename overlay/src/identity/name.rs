@@ -39,6 +39,11 @@ pub fn is_name(text: &str) -> bool {
         && bytes.last().is_some_and(is_plain)
 }
 
+/// Whether something is one label of DNS (RFC 1123), as Kubernetes wants it of the names of namespaces and ports.
+pub fn is_label(text: &str) -> bool {
+    is_name(text) && !text.contains('.')
+}
+
 impl fmt::Display for Peer {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 use overlay::catalogue::{AnnouncementError, Port, Protocol, Service};
-use overlay::identity::is_name;
+use overlay::identity::is_label;
 
 use super::config::{Candidate, Selection};
 use super::istio::{cluster_name, protocol};
@@ -133,10 +133,10 @@ fn offer(service: &xds_local::Service) -> Service {
     }
 }
 
-/// Istio lets a port be without a name, or with one in capitals.
+/// Istio lets a port be without a name, or with one in capitals; other edges would not believe one with dots.
 fn port_name(name: &str, kind: &str, number: u16) -> String {
     let name = name.to_ascii_lowercase();
-    if is_name(&name) { name } else { format!("{kind}-{number}") }
+    if is_label(&name) { name } else { format!("{kind}-{number}") }
 }
 
 #[cfg(test)]
@@ -175,6 +175,10 @@ mod tests {
         let exported = &exports.table["ratings.shop.global"];
         assert_eq!(exported.ports, [(80, "outbound|80||ratings.shop.svc.cluster.local".into())]);
         assert_eq!((exports.clusters().count(), &exported.may_call), (2, &MayCall::All));
+        assert_eq!(
+            [("HTTP", 80), ("a.b", 80)].map(|(name, number)| port_name(name, "port", number)),
+            ["http", "port-80"]
+        );
     }
 
     #[test]
