@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use overlay::datagram::{Flow, FlowEnd};
 use overlay::tunnel::CallError;
-use overlay_wire::call::{Call, Transport};
+use overlay_wire::call::{Call, Outcome, Transport};
 use tokio::net::UdpSocket;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
@@ -79,11 +79,20 @@ async fn connect(listener: &Listener) -> Option<(Arc<str>, Flow)> {
         };
         match open(edge, service, &provider).await {
             Ok(flow) => return Some((provider, flow)),
-            Err(error) => why = error.to_string(),
+            Err(error) => {
+                why = error.to_string();
+                if says_that_it_is_away(&error) {
+                    edge.datagrams.choice.leave_out(&provider, service);
+                }
+            }
         }
-        edge.datagrams.choice.leave_out(&provider, service);
         tried.push(provider);
     }
+}
+
+/// An edge that has enough flows of ours serves those: the next one may find a place.
+fn says_that_it_is_away(error: &CallError) -> bool {
+    !matches!(error, CallError::Refused { outcome: Outcome::Overloaded, .. })
 }
 
 async fn open(edge: &EdgeNode, service: &Service, provider: &str) -> Result<Flow, CallError> {
@@ -161,11 +170,27 @@ impl Listener {
         if let Some(inbox) = datagrams.flows.find(&key) {
             return inbox.push(datagram);
         }
+        if !datagrams.flows.may_begin() {
+            return self.edge.counters().datagram_dropped.increment();
+        }
         let (place, displaced) = datagrams.flows.begin(key);
         if displaced {
             self.edge.counters().datagram_flows_displaced.increment();
         }
         place.inbox.push(datagram);
         datagrams.tasks.spawn(serve(self.clone(), key, place));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_edge_that_has_enough_flows_is_not_left_out_for_all() {
+        let refused = |outcome| CallError::Refused { outcome, reason: String::new() };
+        assert!(!says_that_it_is_away(&refused(Outcome::Overloaded)));
+        assert!(says_that_it_is_away(&refused(Outcome::Unreachable)));
+        assert!(says_that_it_is_away(&CallError::Broke("gone".to_owned())));
     }
 }

@@ -1,10 +1,12 @@
 //! The flows of clients here: one for each client and each socket.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::time::Duration;
 
 use hashbrown::HashMap;
+use tokio::time::Instant;
 
 use super::inbox::Inbox;
 
@@ -12,6 +14,10 @@ use super::inbox::Inbox;
 const MOST: usize = 1_024;
 /// The same of one client's address.
 const MOST_OF_CLIENT: usize = 256;
+
+/// New flows of one worker in a second, on average, and at once after a second of quiet: each is a call, and a socket at the other edge, and who sends what
+/// begins one may not be whom it says.
+const NEW_IN_A_SECOND: u32 = 100;
 
 /// Where a datagram came to, and whence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -22,7 +28,11 @@ pub(super) struct Key {
 
 /// Those of one worker.
 #[derive(Default)]
-pub(super) struct Flows(RefCell<HashMap<Key, Rc<Inbox>>>);
+pub(super) struct Flows {
+    open: RefCell<HashMap<Key, Rc<Inbox>>>,
+    /// When so many as have begun would have, had each waited for its part of a second.
+    even: Cell<Option<Instant>>,
+}
 
 /// The place of one, until it is dropped.
 pub(super) struct Place {
@@ -33,14 +43,26 @@ pub(super) struct Place {
 
 impl Flows {
     pub(super) fn find(&self, key: &Key) -> Option<Rc<Inbox>> {
-        self.0.borrow().get(key).cloned()
+        self.open.borrow().get(key).cloned()
+    }
+
+    /// Whether a new one may begin now; then it counts as begun.
+    pub(super) fn may_begin(&self) -> bool {
+        let second = Duration::from_secs(1);
+        let now = Instant::now();
+        let even = self.even.get().map_or(now, |even| even.max(now)) + second / NEW_IN_A_SECOND;
+        let may = even <= now + second;
+        if may {
+            self.even.set(Some(even));
+        }
+        may
     }
 
     /// A new one, and whether another one must end for it.
     pub(super) fn begin(self: &Rc<Self>, key: Key) -> (Place, bool) {
         let displaced = self.displaced(&key);
         let inbox = Rc::new(Inbox::new());
-        let mut flows = self.0.borrow_mut();
+        let mut flows = self.open.borrow_mut();
         if let Some(other) = displaced.and_then(|displaced| flows.remove(&displaced)) {
             other.close();
         }
@@ -50,7 +72,7 @@ impl Flows {
 
     /// Ends those of a socket.
     pub(super) fn end(&self, listen: SocketAddr) {
-        self.0.borrow_mut().retain(|key, inbox| {
+        self.open.borrow_mut().retain(|key, inbox| {
             let stays = key.listen != listen;
             if !stays {
                 inbox.close();
@@ -60,7 +82,7 @@ impl Flows {
     }
 
     fn displaced(&self, key: &Key) -> Option<Key> {
-        let flows = self.0.borrow();
+        let flows = self.open.borrow();
         let of_client = || flows.iter().filter(|(other, _)| other.client.ip() == key.client.ip());
         if of_client().count() >= MOST_OF_CLIENT {
             return of_client().min_by_key(|(_, inbox)| inbox.last_used()).map(|(key, _)| *key);
@@ -72,7 +94,7 @@ impl Flows {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut flows = self.flows.0.borrow_mut();
+        let mut flows = self.flows.open.borrow_mut();
         // Who was displaced may have come again meanwhile.
         if flows.get(&self.key).is_some_and(|inbox| Rc::ptr_eq(inbox, &self.inbox)) {
             flows.remove(&self.key);
@@ -82,8 +104,6 @@ impl Drop for Place {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     fn key(client: [u8; 4], port: u16) -> Key {
@@ -108,16 +128,27 @@ mod tests {
         assert!(flows.find(&key([10, 0, 0, 1], 1)).is_some(), "another client's");
         assert!(flows.find(&key([10, 0, 0, 2], 0)).is_none() && flows.find(&key([10, 0, 0, 2], 1)).is_some());
 
-        let left = (MOST - flows.0.borrow().len()) as u16;
+        let left = (MOST - flows.open.borrow().len()) as u16;
         for client in 0..left {
             let [high, low] = client.to_be_bytes();
             assert!(!begin(key([10, 1, high, low], 1)).await);
         }
         assert!(begin(key([10, 2, 0, 1], 1)).await);
         assert!(flows.find(&key([10, 0, 0, 1], 1)).is_none());
-        assert_eq!(flows.0.borrow().len(), MOST);
+        assert_eq!(flows.open.borrow().len(), MOST);
         places.clear();
-        assert_eq!(flows.0.borrow().len(), 0);
+        assert_eq!(flows.open.borrow().len(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn new_flows_have_a_rate() {
+        let flows = Flows::default();
+        let begun = || (0..1_000).filter(|_| flows.may_begin()).count();
+        assert_eq!((begun(), begun()), (NEW_IN_A_SECOND as usize, 0));
+        tokio::time::advance(Duration::from_millis(100)).await;
+        assert_eq!(begun(), NEW_IN_A_SECOND as usize / 10);
+        tokio::time::advance(Duration::from_secs(60)).await;
+        assert_eq!(begun(), NEW_IN_A_SECOND as usize);
     }
 
     #[tokio::test]
