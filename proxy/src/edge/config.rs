@@ -17,6 +17,9 @@ const MOST_UPLINKS: usize = 8;
 /// Links of all workers to a hub. It takes twice as many of an edge, whose next process has as many while it takes over.
 const MOST_LINKS: usize = 64;
 
+/// Brackets in each other, as far as they can be counted without reading the text. The time to read them grows with the square of their number.
+const MOST_NESTED: usize = 64;
+
 /// What the file says.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
@@ -124,6 +127,9 @@ impl EdgeConfig {
         if text.trim().is_empty() {
             return Ok(Self::default());
         }
+        if nesting(text) > MOST_NESTED {
+            return Err(format!("lists and maps in brackets are nested deeper than {MOST_NESTED} levels"));
+        }
         let config: Self = yaml_serde::from_str(text).map_err(|error| error.to_string())?;
         let names_services = |rule: &Selection| !rule.names_no_services();
         let is_import = |rule: &Selection| names_services(rule) || !rule.edges.is_empty();
@@ -213,6 +219,20 @@ impl Selection {
     fn names_no_services(&self) -> bool {
         self.hosts.is_empty() && self.namespaces.is_empty() && self.labels.is_empty()
     }
+}
+
+/// How many brackets are open at a time, at most.
+fn nesting(text: &str) -> usize {
+    let (mut open, mut most) = (0_usize, 0);
+    for byte in text.bytes() {
+        match byte {
+            b'[' | b'{' => open += 1,
+            b']' | b'}' => open = open.saturating_sub(1),
+            _ => {}
+        }
+        most = most.max(open);
+    }
+    most
 }
 
 /// Whether a name is in a list; every name is in an empty one.

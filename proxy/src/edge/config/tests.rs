@@ -109,3 +109,12 @@ fn what_cannot_be_is_named() {
         assert!(error.contains(problem), "{text}: {error}");
     }
 }
+
+#[test]
+fn a_file_of_brackets_is_refused_without_being_read() {
+    for open in ["[", "{", "[{", "? ["] {
+        let error = EdgeConfig::parse(&open.repeat(500_000)).unwrap_err();
+        assert!(error.contains("nested deeper than 64"), "{open}: {error}");
+    }
+    assert!(EdgeConfig::parse(&"- {hosts: [a]}\n".repeat(100)).is_err_and(|error| !error.contains("nested")));
+}
