@@ -3,11 +3,13 @@
 use std::cell::Cell;
 use std::rc::Rc;
 use std::task::Poll;
+use std::time::Duration;
 
 use overlay::link::LinkStream;
 use overlay::node::Place;
 use overlay::tunnel::Incoming;
 use overlay_wire::call::{Call, Outcome};
+use rustix::process::{Resource, getrlimit};
 
 use super::counters::EdgeCounters;
 use super::node::EdgeNode;
@@ -19,8 +21,11 @@ use crate::tcp::{LONGEST_FLUSH, flush};
 use crate::worker::Worker;
 use crate::worker::timer::Alarm;
 
-/// Calls of one edge that a worker serves at a time: each has a connection to the service.
+/// Calls of one edge that a worker serves at a time: each has a connection to the service. At most this part of the descriptors that the process may have.
 const MOST_CALLS_OF_EDGE: usize = 4_096;
+const SHARE_OF_DESCRIPTORS: u64 = 16;
+/// A call on which nothing moves for so long ends, as Istio's default for connections is. The edge that makes it may end it sooner.
+const IDLE: Duration = Duration::from_hours(1);
 
 /// Bytes of a call, from the other edge and to it.
 #[derive(Debug, Default)]
@@ -84,7 +89,7 @@ async fn connect(
     incoming: &Incoming,
 ) -> Result<(Place<String>, Upstream), Refusal> {
     let (counters, call) = (edge.counters(), &incoming.call);
-    let Some(place) = edge.calls_of.take(from.to_owned(), MOST_CALLS_OF_EDGE) else {
+    let Some(place) = edge.calls_of.take(from.to_owned(), most_calls(getrlimit(Resource::Nofile).current)) else {
         counters.incoming_overloaded.increment();
         return Err(Refusal::new(Outcome::Overloaded, "too many calls of this edge"));
     };
@@ -98,6 +103,12 @@ async fn connect(
         Err(failure) => Err(failure),
     };
     Ok((place, connected.map_err(|failure| not_connected(counters, failure))?))
+}
+
+/// Of one edge, with so many descriptors for all; there may be no end of them.
+fn most_calls(descriptors: Option<u64>) -> usize {
+    let share = descriptors.and_then(|all| usize::try_from(all / SHARE_OF_DESCRIPTORS).ok());
+    share.map_or(MOST_CALLS_OF_EDGE, |share| share.clamp(1, MOST_CALLS_OF_EDGE))
 }
 
 /// Counts a call that got as far as its service, and no further.
@@ -136,8 +147,7 @@ pub(super) fn not_offered(edge: &EdgeNode, problem: NoCluster) -> Refusal {
 async fn relay(worker: &Worker, stream: LinkStream, mut upstream: Upstream, bytes: &Bytes) {
     let mut stream = Stream::overlay(stream, &worker.io);
     let alarm = Alarm::new(&worker.timers);
-    // How long a connection may be idle is for the edge to say that has its configuration: that of the client.
-    let limits = Limits { alarm: &alarm, idle: None, end: None };
+    let limits = Limits { alarm: &alarm, idle: Some(IDLE), end: None };
     let counters = upstream.cluster.counters();
     let moved = |received, returned| {
         counters.upstream_cx_tx_bytes_total.add(received);
@@ -162,5 +172,11 @@ mod tests {
             .map(|failure| not_connected(&counters, failure).outcome);
         assert_eq!(told, [Outcome::Overloaded, Outcome::Unreachable, Outcome::Unreachable]);
         assert_eq!((counters.incoming_overloaded.get(), counters.incoming_unreachable.get()), (1, 2));
+    }
+
+    #[test]
+    fn calls_of_one_edge_leave_descriptors_for_others() {
+        let most = [None, Some(1 << 20), Some(1 << 16), Some(1024), Some(0)].map(most_calls);
+        assert_eq!(most, [4_096, 4_096, 4_096, 64, 1]);
     }
 }
