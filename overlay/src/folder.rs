@@ -10,11 +10,12 @@ mod trust;
 use std::fmt;
 use std::fs;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rcgen::KeyPair;
+use rustix::process::geteuid;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde::{Deserialize, Serialize};
@@ -89,12 +90,17 @@ impl Folder {
     /// Opens a folder, or makes it.
     ///
     /// # Errors
-    /// It cannot be made, or others may look into it.
+    /// It cannot be made, belongs to another user, or others may look into it.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, FolderError> {
         let folder = Self { path: path.into() };
         let failed = |error| FolderError::File { path: folder.path.clone(), error };
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder.path).map_err(failed)?;
-        let permissions = fs::metadata(&folder.path).map_err(failed)?.permissions();
+        let metadata = fs::metadata(&folder.path).map_err(failed)?;
+        // Whoever owns it may give itself any right to it, and could not read what another user leaves there.
+        if metadata.uid() != geteuid().as_raw() {
+            return Err(folder.damaged("", &format!("belongs to user {}: run it as that user", metadata.uid())));
+        }
+        let permissions = metadata.permissions();
         if permissions.mode() & 0o077 != 0 {
             // An empty one was made by hand for us. What is in another may be needed by those who see it.
             if fs::read_dir(&folder.path).map_err(failed)?.next().is_some() {

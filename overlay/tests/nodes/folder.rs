@@ -153,6 +153,17 @@ async fn a_folder_that_cannot_be_or_that_others_see_is_refused() {
     assert!(matches!(nobody.identity(Default::default()), Err(FolderError::NotJoined(_))));
 }
 
+#[test]
+fn a_folder_of_another_user_is_refused() {
+    const NOBODY: u32 = 65534;
+    let directory = tempfile::tempdir().unwrap();
+    // Root alone can give it away, and could use it.
+    if std::os::unix::fs::chown(directory.path(), Some(NOBODY), None).is_ok() {
+        let error = Folder::open(directory.path()).unwrap_err().to_string();
+        assert!(error.contains("belongs to user 65534"), "{error}");
+    }
+}
+
 #[tokio::test]
 async fn a_file_that_cannot_be_replaced_stays_as_it_was() {
     let lab = Lab::new().await;
