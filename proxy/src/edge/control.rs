@@ -85,6 +85,16 @@ pub(super) enum Sink {
     Cluster(watch::Sender<Option<Vec<Import>>>),
 }
 
+impl Sink {
+    /// Returns when somebody else has changed what was put. Objects of a cluster are looked after where they are written.
+    async fn spoilt(&mut self) {
+        match self {
+            Self::Folder(files) => files.spoilt().await,
+            Self::Cluster(_) => std::future::pending().await,
+        }
+    }
+}
+
 impl EdgeControl {
     /// Goes on until it is aborted, unless it loses whoever says what is offered.
     pub(super) async fn run(mut self) {
@@ -139,6 +149,7 @@ impl EdgeControl {
                 () = self.memory.fades(), if speaks => {}
                 () = sleep_until(say_again) => {}
                 () = tokio::time::sleep(TRY_AGAIN), if speaks && imported.is_none() => {}
+                () = self.sink.spoilt(), if speaks && imported.is_some() => imported = None,
             }
         }
     }
@@ -217,7 +228,7 @@ impl EdgeControl {
     fn import(&mut self, imported: &[Import]) -> bool {
         // An address that is forgotten would stand for another edge after the next start, for which nobody would be asked.
         let saved = self.addresses.save().map_err(|error| format!("{ADDRESSES}: {error}"));
-        let written = saved.and_then(|()| match &self.sink {
+        let written = saved.and_then(|()| match &mut self.sink {
             Sink::Folder(files) => files.put(imported).map_err(|error| format!("{}: {error}", files.path().display())),
             Sink::Cluster(imports) => {
                 imports.send_replace(Some(imported.to_vec()));

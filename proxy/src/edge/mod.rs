@@ -21,6 +21,7 @@ mod counters;
 mod datagram;
 mod direct;
 mod export;
+mod file_watch;
 mod forms;
 mod hold;
 mod import;

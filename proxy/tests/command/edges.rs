@@ -227,6 +227,25 @@ fn services_of_other_edges_are_balanced_as_configured_and_nothing_else_is_offere
 }
 
 #[test]
+fn a_file_of_imports_that_somebody_deletes_empties_or_spoils_comes_back() {
+    let overlay = Overlay::start();
+    let (_b, _backend) = Edge::offering(&overlay, "b");
+    let (a, port) = importing(&overlay);
+    answers(&a, port, &[("/", "b")]);
+    let path = a.folder.path().join("selvedge-imports.yaml");
+    let written = std::fs::read_to_string(&path).unwrap();
+    let is_back = || std::fs::read_to_string(&path).is_ok_and(|text| text == written);
+    std::fs::remove_file(&path).unwrap();
+    a.gateway.eventually("the file", is_back);
+    for spoilt in ["", "kind: [", "kind: ConfigMap\n"] {
+        std::fs::write(&path, spoilt).unwrap();
+        a.gateway.eventually("what was written", is_back);
+    }
+    answers(&a, port, &[("/", "b")]);
+    assert!(a.gateway.log().contains("selvedge-imports.yaml was changed by somebody else"), "{}", a.gateway.log());
+}
+
+#[test]
 fn an_edge_calls_what_is_offered_to_it_and_the_log_of_the_other_says_so() {
     let overlay = Overlay::start();
     let config = "export: [{labels: {offered: 'yes'}, edges: [a]}]\n";
