@@ -3,6 +3,7 @@
 mod notices;
 mod pace;
 mod receiving;
+mod rivals;
 mod room;
 mod sending;
 mod turns;
@@ -21,6 +22,7 @@ use tokio::time::Instant;
 
 use self::notices::Notices;
 use self::pace::Paces;
+pub use self::rivals::{RIVAL_WARNING, keep_name};
 use self::room::{Passed, Rooms};
 use self::turns::TenantTurns;
 use super::announcement::{Announcement, Service};
@@ -49,6 +51,8 @@ pub struct Directory {
     catalogue: RefCell<Catalogue<Known>>,
     /// Of this edge; the first number of its stamps is kept by whoever starts it.
     own: Cell<Stamp>,
+    /// The last announcement of this edge that another process has made.
+    later: watch::Sender<Stamp>,
     offered: RefCell<Option<Offer>>,
     beat: Cell<u64>,
     /// For whoever wants to know what edges announce.
@@ -92,6 +96,7 @@ impl Directory {
             identity,
             catalogue: RefCell::new(Catalogue::new(node.catalogue_limits())),
             own: Cell::new(Stamp { epoch, sequence: 0 }),
+            later: watch::Sender::default(),
             offered: RefCell::default(),
             beat: Cell::new(0),
             changes,

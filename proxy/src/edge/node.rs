@@ -7,8 +7,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use overlay::catalogue::{Directory, Offer};
+use overlay::catalogue::{Directory, Offer, keep_name};
 use overlay::control::{self, Question, Reply};
+use overlay::folder::Folder;
 use overlay::identity::Current;
 use overlay::link::LinkStream;
 use overlay::node::{Limits, Node, Role, Tally};
@@ -57,6 +58,8 @@ pub struct EdgeShare {
     pub tables: watch::Receiver<Arc<Tables>>,
     /// Where an operator asks for its status.
     pub control_socket: PathBuf,
+    /// What the edge keeps.
+    pub folder: Folder,
     /// Who this gateway is in its mesh; empty if it is nobody there.
     pub workload: Arc<str>,
     /// What other edges are told.
@@ -123,6 +126,8 @@ impl EdgeNode {
         if index == FIRST {
             let (directory, exchange) = Directory::new(&node, share.identity.clone(), share.epoch);
             tasks.spawn_local(vital("announcements", exchange));
+            let keeping = keep_name(directory.clone(), share.folder.clone());
+            tasks.spawn_local(vital("name", share.succession.clone().while_it_speaks(keeping)));
             tasks.spawn_local(vital("control socket", status(node.clone(), share.clone(), directory.clone())));
             tasks.spawn_local(vital("offers to other edges", tell(directory.clone(), share.offer)));
             tasks.spawn_local(vital("known edges", hear(directory, share.known)));

@@ -157,6 +157,7 @@ impl Edge {
             epoch: folder.next_epoch()?,
             succession: succession.clone(),
             control_socket: folder.control_socket(),
+            folder: folder.clone(),
             tables: tables_receiver,
             offer: offer_receiver,
             workload: workload.as_ref().map_or_else(String::new, SpiffeId::to_string).into(),
