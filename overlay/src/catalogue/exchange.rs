@@ -28,7 +28,7 @@ use self::turns::TenantTurns;
 use super::announcement::{Announcement, Service};
 use super::message::{ANNOUNCEMENT, Message, Signed};
 use crate::identity::Current;
-use crate::link::code;
+use crate::link::{LinkEnd, code};
 use crate::node::{Arrival, Node, Peer, count};
 use crate::strangers::{Seldom, quoted};
 
@@ -222,6 +222,10 @@ impl Directory {
                 if let Err(error) = self.receive(&peer, &mut stream).await {
                     if error.kind() != io::ErrorKind::ConnectionReset {
                         count(&self.node.counters().announcements_refused);
+                    }
+                    // That, and why, is logged where links are kept.
+                    if error.get_ref().is_some_and(|cause| cause.is::<LinkEnd>()) {
+                        return tracing::debug!(peer = peer.name(), "announcements are not taken any more: {error}");
                     }
                     self.log_refusal(&peer, "announcements are not taken any more", &error);
                 }

@@ -250,6 +250,8 @@ impl Node {
             }
         };
         count(&self.counters.links_total);
+        // Whoever has dialled does not know before the other side speaks whether it was let in.
+        tracing::info!(peer = peer.name(), "linked");
         if self.is_leaving.get() {
             link.go_away();
         }
