@@ -22,6 +22,7 @@ use super::import::{Import, Imports, KnownEdges, Wanted, destinations, imports};
 use super::labels::IMPORTED_LABEL;
 use super::memory::Memory;
 use super::news::News;
+use super::problems::EdgeProblems;
 use super::refusals::RefusalLog;
 use super::sink_files::FileSink;
 use super::succession::Succession;
@@ -63,6 +64,7 @@ pub(super) struct EdgeControl {
     pub(super) hubs: Vec<String>,
     pub(super) outputs: Outputs,
     pub(super) entrances: Entrances,
+    pub(super) problems: EdgeProblems,
     pub(super) refusals: RefusalLog,
 }
 
@@ -235,6 +237,7 @@ impl EdgeControl {
                 Ok(())
             }
         });
+        self.problems.set("imports", 0, written.as_ref().err().map(|error| format!("cannot write {error}")));
         match &written {
             Ok(()) => tracing::info!(services = imported.len(), "imports are as other edges offer them"),
             Err(error) => tracing::error!("imports are not changed: cannot write {error}"),

@@ -26,9 +26,10 @@ use tokio::time::Instant;
 use super::answer::answer;
 use super::callers::CallerRefusal;
 use super::counters::{EdgeCounters, Outgoing};
-use super::datagram::{self, Datagrams};
+use super::datagram::{self, Datagrams, Sockets};
 use super::direct;
 use super::import::KnownEdges;
+use super::problems::EdgeProblems;
 use super::succession::Succession;
 use super::tables::{Destination, NoCluster, Tables, Way};
 use crate::telemetry::seldom::Seldom;
@@ -60,6 +61,10 @@ pub struct EdgeShare {
     pub control_socket: PathBuf,
     /// What the edge keeps.
     pub folder: Folder,
+    /// Where datagrams are taken.
+    pub(super) sockets: Sockets,
+    /// What is not as it should be.
+    pub problems: EdgeProblems,
     /// Who this gateway is in its mesh; empty if it is nobody there.
     pub workload: Arc<str>,
     /// What other edges are told.
@@ -80,6 +85,14 @@ pub struct EdgeNode {
     counters: Arc<EdgeCounters>,
     /// Calls that are being served, by edge.
     pub(super) calls_of: Rc<Tally<String>>,
+    /// Which worker it is.
+    pub(super) number: usize,
+    /// There was a process before this one, which may not have ended.
+    pub(super) follows_another: bool,
+    /// Where datagrams are taken, by all workers.
+    pub(super) sockets: Sockets,
+    /// What is not as it should be, with all workers.
+    pub(super) problems: EdgeProblems,
     /// UDP services, here and elsewhere.
     pub(super) datagrams: Datagrams,
     /// Log lines about calls that are refused for their callers.
@@ -106,6 +119,10 @@ impl EdgeNode {
             workload: share.workload.clone(),
             counters,
             calls_of: Rc::default(),
+            number: index,
+            follows_another: share.succession.generation > 0,
+            sockets: share.sockets.clone(),
+            problems: share.problems.clone(),
             datagrams: Datagrams::default(),
             refused_callers: Seldom::default(),
             refused_clients: Seldom::default(),

@@ -30,12 +30,12 @@ impl Overlay {
     }
 
     /// Ends it without a word, as a machine does that loses its power.
-    fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         self.process.kill().unwrap();
         self.process.wait().unwrap();
     }
 
-    fn start_again(&mut self) {
+    pub(crate) fn start_again(&mut self) {
         self.process = run_hub(self.hub.path(), self.port, &[]);
     }
 
@@ -243,6 +243,15 @@ fn a_file_of_imports_that_somebody_deletes_empties_or_spoils_comes_back() {
     }
     answers(&a, port, &[("/", "b")]);
     assert!(a.gateway.log().contains("selvedge-imports.yaml was changed by somebody else"), "{}", a.gateway.log());
+
+    // It cannot be written, and then it can.
+    let in_the_way = a.folder.path().join(".selvedge-imports.yaml.new");
+    std::fs::create_dir(&in_the_way).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    let problem = || a.gateway.admin_get("/problems").unwrap_or_default();
+    a.gateway.eventually("the problem", || problem().contains("edge: imports: cannot write "));
+    std::fs::remove_dir(&in_the_way).unwrap();
+    a.gateway.eventually("no problem", || is_back() && !problem().contains("edge: imports"));
 }
 
 #[test]

@@ -32,7 +32,12 @@ pub(crate) struct Hub {
 
 impl Hub {
     pub(crate) fn found() -> Self {
-        Self::start(tempfile::tempdir().unwrap(), free_port(), &["--name=h1", "--overlay=mesh.example"])
+        Self::found_with(&[])
+    }
+
+    pub(crate) fn found_with(arguments: &[&str]) -> Self {
+        let arguments = [&["--name=h1", "--overlay=mesh.example"], arguments].concat();
+        Self::start(tempfile::tempdir().unwrap(), free_port(), &arguments)
     }
 
     pub(crate) fn start(directory: TempDir, port: u16, arguments: &[&str]) -> Self {
@@ -92,7 +97,7 @@ impl Hub {
         self.log.lock().unwrap().clone()
     }
 
-    fn eventually(&self, what: &str, condition: impl Fn() -> bool) {
+    pub(crate) fn eventually(&self, what: &str, condition: impl Fn() -> bool) {
         let end = Instant::now() + PATIENCE;
         while !condition() {
             assert!(Instant::now() < end, "{what} did not happen; the hub says:\n{}", self.log());
