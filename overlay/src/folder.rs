@@ -231,11 +231,16 @@ impl Folder {
     /// # Errors
     /// The last one cannot be read, or this one not kept.
     pub fn next_epoch(&self) -> Result<u64, FolderError> {
+        self.epoch_after(0)
+    }
+
+    /// The same, and greater than one that somebody else has used.
+    pub(crate) fn epoch_after(&self, used: u64) -> Result<u64, FolderError> {
         let last = match self.read(EPOCH)? {
             Some(text) => self.text(EPOCH, text)?.trim().parse::<u64>().map_err(|error| self.damaged(EPOCH, &error))?,
             None => 0,
         };
-        let next = unix_now().max(last + 1);
+        let next = unix_now().max(last + 1).max(used.saturating_add(1));
         self.write(EPOCH, next.to_string().as_bytes())?;
         Ok(next)
     }

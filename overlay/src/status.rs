@@ -8,7 +8,7 @@ use overlay_wire::shard::worker;
 use serde::{Deserialize, Serialize};
 
 pub use self::trust::{RootStatus, TrustStatus};
-use crate::catalogue::Directory;
+use crate::catalogue::{Directory, RIVAL_WARNING};
 use crate::enroll::{Rotation, unix_now};
 use crate::identity::Identity;
 use crate::node::{Node, Peer};
@@ -54,6 +54,8 @@ pub struct NodeStatus {
     pub kept_refusals: u64,
     /// Bytes on their way through.
     pub held_bytes: usize,
+    /// Another process has announced as this edge.
+    pub has_rival: bool,
     /// What there should be and is not.
     pub pending: Vec<Pending>,
 }
@@ -144,6 +146,7 @@ impl NodeStatus {
             kept_bytes: node.kept().used(),
             kept_refusals: node.kept().refusals(),
             held_bytes: node.held().used(),
+            has_rival: node.has_rival(),
             pending: node.pending().into_iter().map(|(what, why)| Pending { what, why }).collect(),
         }
     }
@@ -170,6 +173,9 @@ impl Status {
             status.links.extend(answer.links);
             status.streams += answer.streams;
             status.add_pending(answer.pending);
+            if answer.has_rival {
+                status.pending.push(Pending { what: status.node.to_string(), why: RIVAL_WARNING.to_owned() });
+            }
         }
         let silent = answers
             .silent

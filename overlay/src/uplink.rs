@@ -2,6 +2,7 @@
 
 mod direct;
 mod listen;
+mod troubles;
 mod wanted;
 
 use std::fmt;
@@ -16,6 +17,7 @@ use tokio::net::lookup_host;
 use tokio::task::spawn_local;
 use tokio::time::{Instant, sleep};
 
+use self::troubles::Troubles;
 use crate::identity::{Current, Identity};
 use crate::link::{Link, LinkEnd, code};
 use crate::node::{Node, Peer, count};
@@ -62,7 +64,7 @@ impl fmt::Display for Uplink {
 ///
 /// Cancel safe: the link is closed.
 pub async fn keep(node: Rc<Node>, identity: Current, uplink: Uplink) {
-    let mut pause = FIRST_PAUSE;
+    let (mut pause, mut troubles) = (FIRST_PAUSE, Troubles::default());
     let way = uplink.to_string();
     node.set_pending(&way, FIRST_TRY);
     loop {
@@ -81,7 +83,9 @@ pub async fn keep(node: Rc<Node>, identity: Current, uplink: Uplink) {
                 format!("the link to {hub} has ended: {end}")
             }
         };
-        tracing::warn!(hub = way, "{problem}");
+        if let Some(left_out) = troubles.happened(&problem) {
+            tracing::warn!(hub = way, left_out, "{problem}");
+        }
         node.set_pending(&way, &problem);
         if begun.elapsed() >= GOOD {
             pause = FIRST_PAUSE;
@@ -112,7 +116,6 @@ async fn dial(
 /// Uses a link for as long as it lives, or until its peer is let in no longer.
 async fn serve(node: &Rc<Node>, identity: &Identity, (peer, link, driver): Linked) -> (String, LinkEnd) {
     let name = peer.name().to_owned();
-    tracing::info!(peer = name, "linked");
     let _open = Open(link.clone());
     spawn_local(driver.run());
     let mut serving = pin!(node.clone().serve(peer.clone(), link.clone()));

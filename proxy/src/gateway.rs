@@ -25,7 +25,9 @@ use crate::config::local::{self, EdgeSide, LocalOptions};
 use crate::config::publish::{Mailbox, Publisher};
 use crate::config::{Control, ControlInputs, ControlOptions};
 use crate::drain::{Drain, Phase};
-use crate::edge::{Availability, Edge, EdgeOptions, KubernetesOptions, Services, Succession, Surroundings, hold};
+use crate::edge::{
+    Availability, Edge, EdgeOptions, EdgeProblems, KubernetesOptions, Services, Succession, Surroundings, hold,
+};
 use crate::identity;
 use crate::io::DriverChoice;
 use crate::listener::socket::SocketTable;
@@ -167,7 +169,7 @@ impl Gateway {
         let surroundings =
             |tasks, events| Surroundings { workers, succession: succession.clone(), registry, events, tasks };
         let mut edge_share = None;
-        let mut edge_problem = watch::channel(None).1;
+        let mut edge_problems = EdgeProblems::default();
         let (source, readiness, certificates) = match source {
             SourceOptions::ControlPlane { mut session, certificates, edge } => {
                 let readiness = Readiness::of([CLUSTERS, LISTENERS]);
@@ -177,7 +179,7 @@ impl Gateway {
                     let (edge, observer) = Edge::of_cluster(options, cluster, surroundings).await?;
                     session.needed_clusters = edge.offered();
                     availability = Some(observer);
-                    (edge_share, edge_problem) = (Some(edge.share()), edge.problem());
+                    (edge_share, edge_problems) = (Some(edge.share()), edge.problems());
                     edge.run(&mut edge_tasks);
                 }
                 let (session, batches) = Session::spawn(*session);
@@ -205,7 +207,7 @@ impl Gateway {
                 let side = EdgeSide { services, offered };
                 let held = local::start(folder, event_sender, side, move || first.done(FOLDER), &mut tasks).await?;
                 if let Some(edge) = edge {
-                    (edge_share, edge_problem) = (Some(edge.share()), edge.problem());
+                    (edge_share, edge_problems) = (Some(edge.share()), edge.problems());
                     edge.run(&mut edge_tasks);
                 }
                 (Source::Local(held), readiness, None)
@@ -239,7 +241,7 @@ impl Gateway {
             logs,
             source,
             overlay,
-            edge_problem,
+            edge_problems,
             questions: question_sender,
             readiness,
             drain,

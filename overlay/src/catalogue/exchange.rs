@@ -3,6 +3,7 @@
 mod notices;
 mod pace;
 mod receiving;
+mod rivals;
 mod room;
 mod sending;
 mod turns;
@@ -21,12 +22,13 @@ use tokio::time::Instant;
 
 use self::notices::Notices;
 use self::pace::Paces;
+pub use self::rivals::{RIVAL_WARNING, keep_name};
 use self::room::{Passed, Rooms};
 use self::turns::TenantTurns;
 use super::announcement::{Announcement, Service};
 use super::message::{ANNOUNCEMENT, Message, Signed};
 use crate::identity::Current;
-use crate::link::code;
+use crate::link::{LinkEnd, code};
 use crate::node::{Arrival, Node, Peer, count};
 use crate::strangers::{Seldom, quoted};
 
@@ -49,6 +51,8 @@ pub struct Directory {
     catalogue: RefCell<Catalogue<Known>>,
     /// Of this edge; the first number of its stamps is kept by whoever starts it.
     own: Cell<Stamp>,
+    /// The last announcement of this edge that another process has made.
+    later: watch::Sender<Stamp>,
     offered: RefCell<Option<Offer>>,
     beat: Cell<u64>,
     /// For whoever wants to know what edges announce.
@@ -92,6 +96,7 @@ impl Directory {
             identity,
             catalogue: RefCell::new(Catalogue::new(node.catalogue_limits())),
             own: Cell::new(Stamp { epoch, sequence: 0 }),
+            later: watch::Sender::default(),
             offered: RefCell::default(),
             beat: Cell::new(0),
             changes,
@@ -217,6 +222,10 @@ impl Directory {
                 if let Err(error) = self.receive(&peer, &mut stream).await {
                     if error.kind() != io::ErrorKind::ConnectionReset {
                         count(&self.node.counters().announcements_refused);
+                    }
+                    // That, and why, is logged where links are kept.
+                    if error.get_ref().is_some_and(|cause| cause.is::<LinkEnd>()) {
+                        return tracing::debug!(peer = peer.name(), "announcements are not taken any more: {error}");
                     }
                     self.log_refusal(&peer, "announcements are not taken any more", &error);
                 }

@@ -5,6 +5,6 @@ mod exchange;
 mod message;
 
 pub use self::announcement::{Announcement, AnnouncementError, Port, Protocol, Service, check_address};
-pub use self::exchange::{Directory, Offer};
+pub use self::exchange::{Directory, Offer, RIVAL_WARNING, keep_name};
 pub use self::message::Signed;
 pub use overlay_wire::catalogue::LIFETIME;

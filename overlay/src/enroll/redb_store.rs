@@ -6,7 +6,7 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::panic::catch_unwind;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition};
 use tokio::task::spawn_blocking;
@@ -18,8 +18,12 @@ const VALUES: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("values");
 /// A file of values. Only one process has it open.
 pub struct RedbStore {
     path: PathBuf,
-    database: Arc<Database>,
+    database: Arc<Reopened>,
 }
+
+/// A database that is opened again after the disk has failed it: the library does nothing more with one that could not be written once, although the disk may
+/// have room again.
+struct Reopened(RwLock<Option<Database>>);
 
 impl RedbStore {
     /// Opens a file, or makes it. An empty one is what an interrupted start has left.
@@ -39,7 +43,7 @@ impl RedbStore {
         let database = catch_unwind(|| begin(path)).map_err(|_| damaged(path, &"it cannot be read"))?;
         let database =
             database.map_err(|error| if is_damage(&error) { damaged(path, &error) } else { failed(path, &error) })?;
-        Ok(Self { path: path.into(), database: Arc::new(database) })
+        Ok(Self { path: path.into(), database: Arc::new(Reopened(RwLock::new(Some(database)))) })
     }
 
     /// Opens a file in which something was kept: it is never made anew.
@@ -62,9 +66,36 @@ impl RedbStore {
         &self,
         work: impl FnOnce(&Database) -> Result<T, redb::Error> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let database = self.database.clone();
-        let done = spawn_blocking(move || work(&database)).await;
+        let (database, path) = (self.database.clone(), self.path.clone());
+        let done = spawn_blocking(move || database.with(&path, work)).await;
         done.map_err(|error| failed(&self.path, &error))?.map_err(|error| failed(&self.path, &error))
+    }
+}
+
+impl Reopened {
+    fn with<T>(&self, path: &Path, work: impl FnOnce(&Database) -> Result<T, redb::Error>) -> Result<T, redb::Error> {
+        self.open(path)?;
+        let opened = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        // Somebody else's work may have failed meanwhile.
+        let done = opened.as_ref().ok_or(redb::Error::PreviousIo).and_then(work);
+        drop(opened);
+        if let Err(redb::Error::Io(_) | redb::Error::PreviousIo) = &done {
+            self.0.write().unwrap_or_else(PoisonError::into_inner).take();
+        }
+        done
+    }
+
+    /// What was written before is in the file, and nothing of what was not written as a whole.
+    fn open(&self, path: &Path) -> Result<(), redb::Error> {
+        if self.0.read().unwrap_or_else(PoisonError::into_inner).is_some() {
+            return Ok(());
+        }
+        let mut closed = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if closed.is_none() {
+            // Never a new one in its place.
+            *closed = Some(Database::open(path)?);
+        }
+        Ok(())
     }
 }
 

@@ -22,6 +22,8 @@ use crate::identity::{Identity, IdentityError, RENEW_PROTOCOL};
 /// Between two attempts, at first and at most, each with up to a half more at random.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+/// The certificate in the folder is looked at so often: whoever joins beside a process that runs has replaced it.
+const LOOK_AT_FOLDER: Duration = Duration::from_secs(2);
 /// The clock is looked at so often: it may be set, and a machine may sleep.
 const LOOK: Duration = Duration::from_secs(30);
 /// Nodes that joined together do not all renew together: up to this part of the lifetime later.
@@ -74,8 +76,14 @@ async fn keep_by(
     let mut again = Instant::now();
     loop {
         let current = identity.borrow().clone();
-        until_due(&current, again).await;
-        let renewed = renew(&current, &ask).await;
+        let renewed = tokio::select! {
+            renewed = async { until_due(&current, again).await; renew(&current, &ask).await } => renewed,
+            joined = joined_again(&folder, &current) => {
+                tracing::info!("the folder has another certificate, which is used from now on");
+                identity.send_replace(joined);
+                continue;
+            }
+        };
         identity.send_replace(renewed.clone());
         again = Instant::now() + LONGEST_PAUSE;
         tracing::info!("the certificate was renewed");
@@ -86,6 +94,29 @@ async fn keep_by(
             tracing::error!("the new certificate cannot be kept: {error}");
         }
     }
+}
+
+/// Waits until the folder has another certificate of this node that is good for longer.
+async fn joined_again(folder: &Folder, current: &Arc<Identity>) -> Arc<Identity> {
+    let mut looked_at = current.chain().into_iter().next();
+    loop {
+        sleep(LOOK_AT_FOLDER).await;
+        // What cannot be read is somebody's who is writing it, or is said at the next start.
+        let Ok((found, _)) = folder.certificates() else { continue };
+        if looked_at.as_ref() == Some(&found) {
+            continue;
+        }
+        match current.with_certificate(found.clone()) {
+            Ok(other) if end_of(&other) > end_of(current) => return Arc::new(other),
+            Ok(_) => {}
+            Err(error) => tracing::error!("the folder has another certificate, which this process cannot use: {error}"),
+        }
+        looked_at = Some(found);
+    }
+}
+
+fn end_of(identity: &Identity) -> i64 {
+    identity.validity().map_or(0, |(_, end)| end)
 }
 
 /// Asks until there is one.

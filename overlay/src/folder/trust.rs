@@ -58,7 +58,7 @@ impl Folder {
     }
 
     /// The certificate, and the roots that were believed when it was kept: one at least.
-    pub(super) fn certificates(&self) -> Result<(CertificateDer<'static>, Vec<CertificateDer<'static>>), FolderError> {
+    pub(crate) fn certificates(&self) -> Result<(CertificateDer<'static>, Vec<CertificateDer<'static>>), FolderError> {
         let pem = self.read(CERTIFICATE)?.ok_or_else(|| FolderError::NotJoined(self.path.clone()))?;
         let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
         let mut chain = chain.map_err(|error| self.damaged(CERTIFICATE, &error))?;

@@ -1,5 +1,6 @@
 //! What a hub answers its operator.
 
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -11,9 +12,10 @@ use crate::control::{Question, Reply};
 use crate::enroll::{Authority, AuthorityError, TokenRequest, unix_now};
 use crate::identity::Current;
 use crate::link::code;
-use crate::node::{Node, Peer};
+use crate::node::{Node, Peer, count};
 use crate::shards::Shards;
 use crate::status::{Pending, RotationStatus, Status};
+use crate::strangers::quoted;
 
 /// How long the last words to all peers may take.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -27,6 +29,8 @@ pub(super) struct Desk {
     pub(super) authority: Option<Rc<Authority>>,
     /// For tokens.
     pub(super) hubs: Vec<String>,
+    /// Why the store has failed the last command, if it has.
+    pub(super) failed: RefCell<Option<String>>,
 }
 
 impl Desk {
@@ -50,6 +54,8 @@ impl Desk {
                 }
                 Err(error) => status.pending.push(Pending { what: "the authority".into(), why: error.to_string() }),
             }
+            let failed = self.failed.borrow();
+            status.pending.extend(failed.iter().map(|why| Pending { what: "the authority".into(), why: why.clone() }));
         }
         status
     }
@@ -84,13 +90,14 @@ impl Desk {
     async fn create_token(&self, peer: Peer, valid_seconds: u64) -> Reply {
         let Some(authority) = &self.authority else { return self.not_the_authority() };
         let valid = Duration::from_secs(valid_seconds);
-        let request = TokenRequest { peer, valid, hubs: self.hubs.clone() };
+        let request = TokenRequest { peer: peer.clone(), valid, hubs: self.hubs.clone() };
         match authority.create_token(request, unix_now()).await {
             Ok(token) => {
+                self.failed.take();
                 tracing::info!(token = token.id, "a token for {}", token.peer);
                 Reply::Token(token.to_text())
             }
-            Err(error) => Reply::Refused(error.to_string()),
+            Err(error) => self.refuse(&format!("no token for {}", quoted(&peer)), &error),
         }
     }
 
@@ -106,10 +113,11 @@ impl Desk {
         };
         match revoked.await {
             Ok(()) => {
+                self.failed.take();
                 tracing::warn!("{peer} was revoked");
                 Reply::Revoked
             }
-            Err(error) => Reply::Refused(error.to_string()),
+            Err(error) => self.refuse(&format!("{} is not revoked", quoted(peer)), &error),
         }
     }
 
@@ -123,11 +131,25 @@ impl Desk {
         };
         match begun.await {
             Ok(rotation) => {
+                self.failed.take();
                 tracing::warn!("a new root takes the place of the old one");
                 Reply::Rotating(RotationStatus::of(rotation, now))
             }
-            Err(error) => Reply::Refused(error.to_string()),
+            Err(error) => self.refuse("no new root", &error),
         }
+    }
+
+    /// Whoever asked may be a program whose output nobody reads: the log says it, too. Where it is the store that failed, so does the status until a command
+    /// succeeds.
+    fn refuse(&self, what: &str, error: &AuthorityError) -> Reply {
+        if let AuthorityError::Store(_) = error {
+            count(&self.node.counters().commands_failed);
+            tracing::error!("{what}: {error}");
+            self.failed.replace(Some(format!("the last command has failed: {error}")));
+        } else {
+            tracing::warn!("{what}: {error}");
+        }
+        Reply::Refused(error.to_string())
     }
 
     fn not_the_authority(&self) -> Reply {

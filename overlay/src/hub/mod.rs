@@ -5,6 +5,7 @@ mod following;
 mod founding;
 mod vital;
 
+use std::cell::RefCell;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -145,7 +146,7 @@ impl Hub {
         let hubs = [vec![advertise], others.clone()].concat();
         let shards = Shards::new(identity.borrow().trust().clone());
         let answering = shards.add(node.clone());
-        let desk = Rc::new(Desk { node, shards, directory, identity, authority, hubs });
+        let desk = Rc::new(Desk { node, shards, directory, identity, authority, hubs, failed: RefCell::default() });
         let mut hub = Self { desk, address, vital: Vital::default(), _lock: lock };
         hub.vital.run("answering", answering);
         hub.vital.run("the exchange of announcements", exchange);

@@ -1,6 +1,7 @@
 //! Who a node is: a certificate with exactly one URI, `spiffe://<overlay>/<tenant>/edge/<name>` or `spiffe://<overlay>/hub/<name>`
 //! (SPIFFE-ID section 2), and TLS 1.3 with it.
 
+mod complaints;
 mod name;
 mod signature;
 mod trust;
@@ -38,6 +39,9 @@ pub const RENEW_PROTOCOL: &[u8] = b"selvedge-renew/1";
 trait Admission: fmt::Debug + Send + Sync {
     /// Whether a peer whose certificate is good is let in.
     fn admits(&self, peer: &Peer) -> bool;
+
+    /// Hears of a peer whose certificate is not good any more, or not yet.
+    fn is_out_of_date(&self, _: &Peer, _: &str) {}
 }
 
 /// Hubs alone.

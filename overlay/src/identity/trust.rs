@@ -18,6 +18,7 @@ use thiserror::Error;
 use tokio::sync::watch;
 
 use super::Admission;
+use super::complaints::Complaints;
 use super::signature::{in_context, is_signed};
 use crate::node::Peer;
 
@@ -152,6 +153,7 @@ impl SignedTrust {
 #[derive(Debug, Default)]
 pub struct Trust {
     current: watch::Sender<Arc<Believed>>,
+    complaints: Complaints,
 }
 
 /// What a node believes, for who has to say something newer.
@@ -197,7 +199,7 @@ impl Trust {
     /// A certificate is of no use.
     pub fn new(roots: Vec<CertificateDer<'static>>) -> Result<Self, rustls::Error> {
         let (current, _) = watch::channel(Arc::new(Believed::of_roots(roots)?));
-        Ok(Self { current })
+        Ok(Self { current, complaints: Complaints::default() })
     }
 
     /// Takes a statement if it is newer than what is known; whether it was.
@@ -276,9 +278,13 @@ impl Admission for Trust {
     fn admits(&self, peer: &Peer) -> bool {
         let denied = self.denies(peer);
         if denied {
-            tracing::warn!("{peer} is refused: it was revoked");
+            self.complaints.warn(format!("{peer} is refused: it was revoked"));
         }
         !denied
+    }
+
+    fn is_out_of_date(&self, peer: &Peer, problem: &str) {
+        self.complaints.warn(format!("{peer} is refused: {problem}"));
     }
 }
 

@@ -50,6 +50,27 @@ impl Verifier {
         now: UnixTime,
         usage: KeyUsage,
     ) -> Result<Peer, Error> {
+        if let Err(error) = self.verify_chain(certificate, intermediates, now, usage) {
+            // TLS has its own words for this, which the other side hears; the log says whose it is, if it ever was good.
+            if let Some((then, problem)) = out_of_date(&error)
+                && self.verify_chain(certificate, intermediates, then, usage).is_ok()
+                && let Ok(peer) = Peer::of_certificate(certificate, &self.overlay)
+            {
+                self.admission.is_out_of_date(&peer, problem);
+            }
+            return Err(bad_chain(error));
+        }
+        let peer = Peer::of_certificate(certificate, &self.overlay).map_err(refused)?;
+        if self.admission.admits(&peer) { Ok(peer) } else { Err(CertificateError::Revoked.into()) }
+    }
+
+    fn verify_chain(
+        &self,
+        certificate: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+        usage: KeyUsage,
+    ) -> Result<(), webpki::Error> {
         let verify = |anchors: &[TrustAnchor<'_>]| {
             let parsed = EndEntityCert::try_from(certificate)?;
             parsed.verify_for_usage(self.algorithms.all, anchors, intermediates, now, usage, None, None).map(|_| ())
@@ -62,9 +83,19 @@ impl Verifier {
                 roots.collect::<Result<Vec<_>, _>>().and_then(|roots| verify(&roots))
             }
         }
-        .map_err(bad_chain)?;
-        let peer = Peer::of_certificate(certificate, &self.overlay).map_err(refused)?;
-        if self.admission.admits(&peer) { Ok(peer) } else { Err(CertificateError::Revoked.into()) }
+    }
+}
+
+/// When a certificate was good, or will be, and why it is not.
+fn out_of_date(error: &webpki::Error) -> Option<(UnixTime, &'static str)> {
+    match error {
+        webpki::Error::CertExpired { not_after, .. } => {
+            Some((*not_after, "its certificate has expired; it has to join again with a new token"))
+        }
+        webpki::Error::CertNotValidYet { not_before, .. } => {
+            Some((*not_before, "its certificate is not good yet: a clock is wrong"))
+        }
+        _ => None,
     }
 }
 
@@ -154,5 +185,62 @@ impl ClientCertVerifier for Verifier {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.algorithms.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, SanType};
+    use time::{Duration, OffsetDateTime};
+
+    use super::*;
+
+    #[derive(Debug, Default)]
+    struct Noted(Mutex<Vec<String>>);
+
+    impl Admission for Noted {
+        fn admits(&self, _: &Peer) -> bool {
+            true
+        }
+
+        fn is_out_of_date(&self, peer: &Peer, problem: &str) {
+            self.0.lock().unwrap().push(format!("{peer}: {problem}"));
+        }
+    }
+
+    #[test]
+    fn whose_certificate_is_out_of_date_is_said_and_tls_says_what_it_is() {
+        let root_key = KeyPair::generate().unwrap();
+        let mut root = CertificateParams::default();
+        root.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let mut roots = RootCertStore::empty();
+        roots.add(root.self_signed(&root_key).unwrap().der().clone()).unwrap();
+        let (issuer, roots, noted) = (Issuer::new(root, root_key), Arc::new(roots), Arc::<Noted>::default());
+        let verifier = Verifier::new("mesh".into(), Anchors::Roots(roots), noted.clone());
+        let peer = Peer::Edge { name: "a".into(), tenant: "acme".into() };
+        let stranger = Issuer::new(CertificateParams::default(), KeyPair::generate().unwrap());
+        let verify = |issuer: &Issuer<'_, KeyPair>, begins: Duration, ends: Duration| {
+            let mut params = CertificateParams::default();
+            params.subject_alt_names = vec![SanType::URI(peer.uri("mesh").try_into().unwrap())];
+            params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+            let now = OffsetDateTime::now_utc();
+            (params.not_before, params.not_after) = (now + begins, now + ends);
+            let certificate = params.signed_by(&KeyPair::generate().unwrap(), issuer).unwrap();
+            verifier.verify(certificate.der(), &[], UnixTime::now(), KeyUsage::client_auth())
+        };
+        let hour = Duration::hours(1);
+        assert_eq!(verify(&issuer, -hour, hour), Ok(peer.clone()));
+        let expired = verify(&issuer, -2 * hour, -hour).unwrap_err();
+        assert!(matches!(expired, Error::InvalidCertificate(CertificateError::ExpiredContext { .. })), "{expired}");
+        let early = verify(&issuer, hour, 2 * hour).unwrap_err();
+        assert!(matches!(early, Error::InvalidCertificate(CertificateError::NotValidYetContext { .. })), "{early}");
+        // Nobody is named by who has no certificate of ours.
+        verify(&stranger, -2 * hour, -hour).unwrap_err();
+        let noted = noted.0.lock().unwrap();
+        let begins =
+            |at: usize, how: &str| noted[at].starts_with(&format!("edge a of tenant acme: its certificate {how}"));
+        assert!(noted.len() == 2 && begins(0, "has expired") && begins(1, "is not good yet"), "{noted:?}");
     }
 }

@@ -123,6 +123,8 @@ counters! {
     certificates_issued,
     /// Whoever wanted a certificate and got none, for want of a place, too.
     certificates_refused,
+    /// Commands of an operator that the store of the authority has failed, of a hub.
+    commands_failed,
 }
 
 pub(crate) fn count(counter: &Count) {

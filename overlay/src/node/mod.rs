@@ -27,7 +27,7 @@ use overlay_wire::shard;
 use overlay_wire::stream::Route;
 use tokio::sync::mpsc;
 use tokio::task::spawn_local;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 pub(crate) use self::counters::count;
 pub use self::counters::{Count, Counters};
@@ -66,6 +66,8 @@ pub struct Node {
     forgeries: Seldom,
     /// The process that this one has taken over from is no more.
     has_outlived: Cell<bool>,
+    /// When another process has announced as this edge.
+    rival: Cell<Option<Instant>>,
     session: [u8; 16],
     limits: Limits,
     counters: Arc<Counters>,
@@ -127,6 +129,7 @@ impl Node {
             is_leaving: Cell::new(false),
             forgeries: Seldom::default(),
             has_outlived: Cell::new(false),
+            rival: Cell::new(None),
             session: rand::random(),
             links: Rc::new(Links::new(counters.clone())),
             counters,
@@ -247,6 +250,8 @@ impl Node {
             }
         };
         count(&self.counters.links_total);
+        // Whoever has dialled does not know before the other side speaks whether it was let in.
+        tracing::info!(peer = peer.name(), "linked");
         if self.is_leaving.get() {
             link.go_away();
         }

@@ -1,8 +1,14 @@
 //! What a node says of itself to whoever asks.
 
+use std::time::Duration;
+
 use overlay_wire::shard;
+use tokio::time::Instant;
 
 use super::{LinkId, Node};
+
+/// How long it is said that another process has announced as this edge.
+const RIVAL: Duration = Duration::from_mins(1);
 
 impl Node {
     /// Ways to hubs over which there is no link, and why.
@@ -36,6 +42,16 @@ impl Node {
         let is_only_process = shard::is_alone(self.shard) && !self.is_leaving.get();
         let is_outlived = self.has_outlived.get() && shard::has_taken_over_from(self.shard, other);
         is_outlived || is_only_process && !shard::are_of_one_process(self.shard, other)
+    }
+
+    /// Another process has announced as this edge.
+    pub(crate) fn note_rival(&self) {
+        self.rival.set(Some(Instant::now()));
+    }
+
+    /// Whether one did so a short time ago.
+    pub fn has_rival(&self) -> bool {
+        self.rival.get().is_some_and(|noted| noted.elapsed() < RIVAL)
     }
 
     pub(crate) fn set_pending(&self, way: &str, why: &str) {

@@ -23,7 +23,7 @@ const LONG: Duration = Duration::from_secs(60);
 pub(crate) struct Member {
     pub(crate) node: Rc<Node>,
     identity: Current,
-    directory: Rc<Directory>,
+    pub(crate) directory: Rc<Directory>,
     peer: Peer,
 }
 

@@ -14,7 +14,7 @@ use tokio::task::{LocalSet, spawn_local};
 use tokio::time::timeout;
 
 use crate::kit::{OVERLAY, edge, hub};
-use crate::site::{JoinedEdge, LONG, Site, eventually, options};
+use crate::site::{JoinedEdge, LONG, Site, eventually, join_folder, options};
 
 /// What the issue asks for.
 const CUT_WITHIN: Duration = Duration::from_secs(2);
@@ -143,6 +143,33 @@ async fn certificates_are_renewed_before_they_end_and_links_stay() {
         })
         .await;
         assert!(site.is_linked(&edge("a")).await && edge_a.node.pending().is_empty());
+    };
+    LocalSet::new().run_until(test).await;
+}
+
+#[tokio::test]
+async fn who_joins_again_beside_a_process_that_runs_gives_it_another_certificate() {
+    let test = async {
+        let site = Site::found().await;
+        let edge_a = JoinedEdge::new(&site.token(edge("a")).await, site.hub.address()).await;
+        let mut current = edge_a.identity.subscribe();
+        let (before, (_, end)) = (current.borrow().chain().to_vec(), current.borrow().validity().unwrap());
+        spawn_local(renew::keep(edge_a.folder.clone(), edge_a.identity.clone()));
+        let token = site.token(edge("a")).await;
+        let is_later = async || {
+            join_folder(&edge_a.folder, &token).await;
+            edge_a.folder.identity(edge_a.folder.trust().unwrap()).unwrap().validity().unwrap().1 > end
+        };
+        eventually("a certificate that is good for longer", is_later).await;
+        timeout(LONG, current.changed()).await.unwrap().unwrap();
+        let after = current.borrow_and_update().chain().to_vec();
+        assert!(
+            after[0] != before[0]
+                && after[0] == edge_a.folder.identity(current.borrow().trust().clone()).unwrap().chain()[0]
+        );
+        // One that ends earlier is no reason to change, as where a new one could not be kept.
+        edge_a.folder.keep_certificate(&before).unwrap();
+        assert!(timeout(Duration::from_secs(3), current.changed()).await.is_err());
     };
     LocalSet::new().run_until(test).await;
 }

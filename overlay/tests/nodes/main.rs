@@ -6,6 +6,7 @@ mod announcements;
 mod bounds;
 mod catalogue;
 mod control;
+mod copies;
 mod datagram;
 mod direct;
 mod enroll;

@@ -30,6 +30,7 @@ use xds_client::session::{HeldResource, Session};
 use crate::config::ConfigStatus;
 use crate::config::local::FolderStatus;
 use crate::drain::Drain;
+use crate::edge::EdgeProblems;
 use crate::restart::Epoch;
 use crate::telemetry::access_log::AccessLogSinks;
 use crate::worker::Process;
@@ -51,8 +52,8 @@ pub struct Admin {
     pub source: Source,
     /// What connects it with other edges, if it is an edge.
     pub overlay: Option<Shards>,
-    /// Why what `edge.yaml` says is not in force, if it is not.
-    pub edge_problem: watch::Receiver<Option<String>>,
+    /// What is not as it should be, of an edge.
+    pub edge_problems: EdgeProblems,
     /// Asks control what is in force.
     pub questions: mpsc::Sender<oneshot::Sender<ConfigStatus>>,
     /// Whether traffic should come.

@@ -88,8 +88,15 @@ mod tests {
         let mut values = Values::new();
         for (shard, round_trip) in [(0, Some(2.5)), (1, Some(1.5)), (2, None)] {
             let links = vec![link(shard, round_trip)];
-            let node =
-                NodeStatus { links, streams: 1, kept_bytes: 100, kept_refusals: 3, held_bytes: 7, pending: Vec::new() };
+            let node = NodeStatus {
+                links,
+                streams: 1,
+                kept_bytes: 100,
+                kept_refusals: 3,
+                held_bytes: 7,
+                has_rival: false,
+                pending: Vec::new(),
+            };
             add_node(&mut values, &node);
         }
         let gauge = |name: &str| values[name].1;

@@ -27,7 +27,7 @@ pub(super) fn lines(admin: &Admin, status: &ConfigStatus) -> Vec<String> {
             lines.extend(folder.problems.iter().chain(&folder.waiting).cloned());
         }
     }
-    lines.extend(admin.edge_problem.borrow().iter().map(|problem| format!("edge: {problem}")));
+    lines.extend(admin.edge_problems.lines().into_iter().map(|problem| format!("edge: {problem}")));
     for listener in &status.listeners {
         match &listener.state {
             ListenerState::Active => {}

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use overlay::enroll::{self, Token};
-use overlay::folder::Folder;
+use overlay::folder::{Folder, FolderError};
 
 use super::on_control;
 
@@ -38,5 +38,10 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let joined = on_control(async { Ok(enroll::join(&token, &key).await?) })?;
     folder.keep_joined(&token, &joined)?;
     println!("{} has joined {}", token.peer, token.overlay);
+    if matches!(folder.lock(), Err(FolderError::InUse(_))) {
+        eprintln!(
+            "a process runs with this folder: it uses the new certificate within seconds; hubs that are new in the token it dials after its next start"
+        );
+    }
     Ok(ExitCode::SUCCESS)
 }

@@ -37,7 +37,10 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 }
 
 fn write(text: &mut String, status: &Status) -> fmt::Result {
-    let certificate = format!("certificate good for {}", in_words(status.certificate_seconds));
+    let certificate = match status.certificate_seconds {
+        0 => "certificate expired".to_owned(),
+        seconds => format!("certificate good for {}", in_words(seconds)),
+    };
     writeln!(text, "{} of overlay {}, {certificate}", status.node, status.overlay)?;
     write_trust(text, &status.trust)?;
     writeln!(text, "\nlinks: {}", status.links.len())?;

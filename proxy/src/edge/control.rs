@@ -22,6 +22,7 @@ use super::import::{Import, Imports, KnownEdges, Wanted, destinations, imports};
 use super::labels::IMPORTED_LABEL;
 use super::memory::Memory;
 use super::news::News;
+use super::problems::EdgeProblems;
 use super::refusals::RefusalLog;
 use super::sink_files::FileSink;
 use super::succession::Succession;
@@ -63,6 +64,7 @@ pub(super) struct EdgeControl {
     pub(super) hubs: Vec<String>,
     pub(super) outputs: Outputs,
     pub(super) entrances: Entrances,
+    pub(super) problems: EdgeProblems,
     pub(super) refusals: RefusalLog,
 }
 
@@ -83,6 +85,16 @@ pub(super) struct Outputs {
 pub(super) enum Sink {
     Folder(FileSink),
     Cluster(watch::Sender<Option<Vec<Import>>>),
+}
+
+impl Sink {
+    /// Returns when somebody else has changed what was put. Objects of a cluster are looked after where they are written.
+    async fn spoilt(&mut self) {
+        match self {
+            Self::Folder(files) => files.spoilt().await,
+            Self::Cluster(_) => std::future::pending().await,
+        }
+    }
 }
 
 impl EdgeControl {
@@ -139,6 +151,7 @@ impl EdgeControl {
                 () = self.memory.fades(), if speaks => {}
                 () = sleep_until(say_again) => {}
                 () = tokio::time::sleep(TRY_AGAIN), if speaks && imported.is_none() => {}
+                () = self.sink.spoilt(), if speaks && imported.is_some() => imported = None,
             }
         }
     }
@@ -217,13 +230,14 @@ impl EdgeControl {
     fn import(&mut self, imported: &[Import]) -> bool {
         // An address that is forgotten would stand for another edge after the next start, for which nobody would be asked.
         let saved = self.addresses.save().map_err(|error| format!("{ADDRESSES}: {error}"));
-        let written = saved.and_then(|()| match &self.sink {
+        let written = saved.and_then(|()| match &mut self.sink {
             Sink::Folder(files) => files.put(imported).map_err(|error| format!("{}: {error}", files.path().display())),
             Sink::Cluster(imports) => {
                 imports.send_replace(Some(imported.to_vec()));
                 Ok(())
             }
         });
+        self.problems.set("imports", 0, written.as_ref().err().map(|error| format!("cannot write {error}")));
         match &written {
             Ok(()) => tracing::info!(services = imported.len(), "imports are as other edges offer them"),
             Err(error) => tracing::error!("imports are not changed: cannot write {error}"),

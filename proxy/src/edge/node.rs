@@ -7,8 +7,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use overlay::catalogue::{Directory, Offer};
+use overlay::catalogue::{Directory, Offer, keep_name};
 use overlay::control::{self, Question, Reply};
+use overlay::folder::Folder;
 use overlay::identity::Current;
 use overlay::link::LinkStream;
 use overlay::node::{Limits, Node, Role, Tally};
@@ -25,9 +26,10 @@ use tokio::time::Instant;
 use super::answer::answer;
 use super::callers::CallerRefusal;
 use super::counters::{EdgeCounters, Outgoing};
-use super::datagram::{self, Datagrams};
+use super::datagram::{self, Datagrams, Sockets};
 use super::direct;
 use super::import::KnownEdges;
+use super::problems::EdgeProblems;
 use super::succession::Succession;
 use super::tables::{Destination, NoCluster, Tables, Way};
 use crate::telemetry::seldom::Seldom;
@@ -57,6 +59,12 @@ pub struct EdgeShare {
     pub tables: watch::Receiver<Arc<Tables>>,
     /// Where an operator asks for its status.
     pub control_socket: PathBuf,
+    /// What the edge keeps.
+    pub folder: Folder,
+    /// Where datagrams are taken.
+    pub(super) sockets: Sockets,
+    /// What is not as it should be.
+    pub problems: EdgeProblems,
     /// Who this gateway is in its mesh; empty if it is nobody there.
     pub workload: Arc<str>,
     /// What other edges are told.
@@ -77,6 +85,14 @@ pub struct EdgeNode {
     counters: Arc<EdgeCounters>,
     /// Calls that are being served, by edge.
     pub(super) calls_of: Rc<Tally<String>>,
+    /// Which worker it is.
+    pub(super) number: usize,
+    /// There was a process before this one, which may not have ended.
+    pub(super) follows_another: bool,
+    /// Where datagrams are taken, by all workers.
+    pub(super) sockets: Sockets,
+    /// What is not as it should be, with all workers.
+    pub(super) problems: EdgeProblems,
     /// UDP services, here and elsewhere.
     pub(super) datagrams: Datagrams,
     /// Log lines about calls that are refused for their callers.
@@ -103,6 +119,10 @@ impl EdgeNode {
             workload: share.workload.clone(),
             counters,
             calls_of: Rc::default(),
+            number: index,
+            follows_another: share.succession.generation > 0,
+            sockets: share.sockets.clone(),
+            problems: share.problems.clone(),
             datagrams: Datagrams::default(),
             refused_callers: Seldom::default(),
             refused_clients: Seldom::default(),
@@ -123,6 +143,8 @@ impl EdgeNode {
         if index == FIRST {
             let (directory, exchange) = Directory::new(&node, share.identity.clone(), share.epoch);
             tasks.spawn_local(vital("announcements", exchange));
+            let keeping = keep_name(directory.clone(), share.folder.clone());
+            tasks.spawn_local(vital("name", share.succession.clone().while_it_speaks(keeping)));
             tasks.spawn_local(vital("control socket", status(node.clone(), share.clone(), directory.clone())));
             tasks.spawn_local(vital("offers to other edges", tell(directory.clone(), share.offer)));
             tasks.spawn_local(vital("known edges", hear(directory, share.known)));

@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use overlay::catalogue::Offer;
 use overlay::folder::Folder;
 use overlay::identity::{Identity, Trust};
-use overlay::node::Limits;
+use overlay::node::{Limits, Peer};
 use overlay::shards::Shards;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -20,11 +20,14 @@ use super::config::Setting;
 use super::config_file::ConfigFile;
 use super::control::{ADDRESSES, EdgeControl, Outputs, Services, Sink};
 use super::counters::ConfigCounters;
+use super::datagram::Sockets;
+use super::health;
 use super::import::KnownEdges;
 use super::kubernetes::{self, Availability, Connected, EdgeOfCluster, KubernetesCounters, KubernetesOptions};
 use super::memory::Memory;
 use super::news::News;
 use super::node::EdgeShare;
+use super::problems::EdgeProblems;
 use super::refusals::RefusalLog;
 use super::sink_files::FileSink;
 use super::succession::Succession;
@@ -87,6 +90,12 @@ impl Member {
         let folder = Folder::open(state)?;
         let trust = folder.trust()?;
         let identity = folder.identity(trust.clone())?;
+        if let Peer::Hub { name } = identity.peer() {
+            bail!(
+                "{}: is the folder of hub {name}, which `selvedge hub` runs with, and not that of an edge",
+                state.display()
+            );
+        }
         Ok(Self { folder, trust, identity })
     }
 }
@@ -157,6 +166,9 @@ impl Edge {
             epoch: folder.next_epoch()?,
             succession: succession.clone(),
             control_socket: folder.control_socket(),
+            folder: folder.clone(),
+            sockets: Sockets::default(),
+            problems: EdgeProblems::new(config.problem()),
             tables: tables_receiver,
             offer: offer_receiver,
             workload: workload.as_ref().map_or_else(String::new, SpiffeId::to_string).into(),
@@ -164,6 +176,9 @@ impl Edge {
             limits: Limits::default(),
             shards: Shards::new(trust.clone()),
         };
+        let problems = share.problems.clone();
+        let health = health::watch(share.identity.clone(), share.shards.clone(), problems.clone());
+        tasks.spawn(vital("health", succession.clone().while_it_speaks(health)));
         let hubs = folder.hubs()?;
         tasks.spawn(vital("trust", succession.clone().while_it_speaks(folder.clone().keep_trust(trust))));
         let renewal = succession.clone().while_it_speaks(overlay::enroll::renew::keep(folder, identity));
@@ -183,6 +198,7 @@ impl Edge {
             memory: Memory::open(state),
             hubs,
             outputs: Outputs { offered, offer, tables, uplinks, direct },
+            problems,
             entrances: Entrances::new(events),
             refusals: RefusalLog::default(),
         };
@@ -201,9 +217,9 @@ impl Edge {
         self.offered.clone()
     }
 
-    /// Why what `edge.yaml` says is not in force, if it is not.
-    pub fn problem(&self) -> watch::Receiver<Option<String>> {
-        self.config.problem()
+    /// What is not as it should be.
+    pub fn problems(&self) -> EdgeProblems {
+        self.share.problems.clone()
     }
 
     /// Follows what may be offered, what other edges offer, and what `edge.yaml` says of both.

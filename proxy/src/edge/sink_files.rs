@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use overlay::folder::replace_file;
 use serde_json::{Value, json};
 
+use super::file_watch::FileWatch;
 use super::import::Import;
 use super::istio::{self, EntryPort};
 use super::labels::IMPORTED_LABEL;
@@ -17,25 +18,34 @@ pub(crate) const IMPORTS: &str = "selvedge-imports.yaml";
 #[derive(Debug)]
 pub(super) struct FileSink {
     path: PathBuf,
+    watch: FileWatch,
 }
 
 impl FileSink {
     /// In a folder. What is there from an earlier time stays until the first [`Self::put`].
     pub(super) fn new(folder: &Path) -> Self {
-        Self { path: folder.join(IMPORTS) }
+        let path = folder.join(IMPORTS);
+        Self { watch: FileWatch::new(&path), path }
     }
 
     /// Makes the file say this.
     ///
     /// # Errors
     /// The disk is full, or the folder is gone. What was there before is there still.
-    pub(super) fn put(&self, imports: &[Import]) -> io::Result<()> {
+    pub(super) fn put(&mut self, imports: &[Import]) -> io::Result<()> {
         let text = text(imports);
-        match std::fs::read(&self.path) {
-            Ok(written) if written == text.as_bytes() => Ok(()),
-            // That of an earlier time may have been set aside.
-            _ => replace_file(&self.path, text.as_bytes()),
+        let is_written = std::fs::read(&self.path).is_ok_and(|written| written == text.as_bytes());
+        // That of an earlier time may have been set aside.
+        if !is_written {
+            replace_file(&self.path, text.as_bytes())?;
         }
+        self.watch.left_as(text.as_bytes());
+        Ok(())
+    }
+
+    /// Returns when somebody else has written it since [`Self::put`]. It is to be put again.
+    pub(super) async fn spoilt(&mut self) {
+        self.watch.changed().await;
     }
 
     /// Which file it is.
@@ -99,7 +109,7 @@ mod tests {
     #[test]
     fn what_is_written_is_a_service_of_the_folder() {
         let folder = tempfile::tempdir().unwrap();
-        let sink = FileSink::new(folder.path());
+        let mut sink = FileSink::new(folder.path());
         sink.put(&[import()]).unwrap();
         let loaded = LocalControlPlane::new(folder.path(), Options::default()).load().unwrap();
         let service = &loaded.services[0];
@@ -140,7 +150,7 @@ mod tests {
     fn a_file_that_says_so_already_is_not_written_again() {
         let folder = tempfile::tempdir().unwrap();
         FileSink::new(folder.path()).put(&[import()]).unwrap();
-        let again = FileSink::new(folder.path());
+        let mut again = FileSink::new(folder.path());
         let before = std::fs::metadata(again.path()).unwrap().modified().unwrap();
         again.put(&[import()]).unwrap();
         assert_eq!(std::fs::metadata(again.path()).unwrap().modified().unwrap(), before);

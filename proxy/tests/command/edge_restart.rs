@@ -141,6 +141,10 @@ fn restarts_of_an_edge_under_load_lose_no_call_in_either_direction() {
         assert!(streams.iter_mut().all(|stream| stream.lives(begun)), "{}", old.log());
         streams.into_iter().for_each(Stream::closes);
         assert!(old.wait().success(), "{}", old.log());
+        // Both are the edge, one after the other, and neither takes the other for a copy of it.
+        for process in [&old, &new] {
+            assert!(!process.log().contains("another process announces as this edge"), "{}", process.log());
+        }
         go_on();
         assert_eq!(site.imports(), imports);
         assert_ne!(status(site.state.path()), Value::Null, "the end of the old one has left the socket to the new one");

@@ -30,12 +30,12 @@ impl Overlay {
     }
 
     /// Ends it without a word, as a machine does that loses its power.
-    fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         self.process.kill().unwrap();
         self.process.wait().unwrap();
     }
 
-    fn start_again(&mut self) {
+    pub(crate) fn start_again(&mut self) {
         self.process = run_hub(self.hub.path(), self.port, &[]);
     }
 
@@ -224,6 +224,34 @@ fn services_of_other_edges_are_balanced_as_configured_and_nothing_else_is_offere
     assert!(a.count("overlay.outgoing_total") > 0 && a.count("overlay.outgoing_failed") == 0);
     assert!(b.count("overlay.incoming_total") > 0 && c.count("overlay.incoming_total") > 0);
     assert_eq!(b.count("overlay.incoming_not_exported"), 0);
+}
+
+#[test]
+fn a_file_of_imports_that_somebody_deletes_empties_or_spoils_comes_back() {
+    let overlay = Overlay::start();
+    let (_b, _backend) = Edge::offering(&overlay, "b");
+    let (a, port) = importing(&overlay);
+    answers(&a, port, &[("/", "b")]);
+    let path = a.folder.path().join("selvedge-imports.yaml");
+    let written = std::fs::read_to_string(&path).unwrap();
+    let is_back = || std::fs::read_to_string(&path).is_ok_and(|text| text == written);
+    std::fs::remove_file(&path).unwrap();
+    a.gateway.eventually("the file", is_back);
+    for spoilt in ["", "kind: [", "kind: ConfigMap\n"] {
+        std::fs::write(&path, spoilt).unwrap();
+        a.gateway.eventually("what was written", is_back);
+    }
+    answers(&a, port, &[("/", "b")]);
+    assert!(a.gateway.log().contains("selvedge-imports.yaml was changed by somebody else"), "{}", a.gateway.log());
+
+    // It cannot be written, and then it can.
+    let in_the_way = a.folder.path().join(".selvedge-imports.yaml.new");
+    std::fs::create_dir(&in_the_way).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    let problem = || a.gateway.admin_get("/problems").unwrap_or_default();
+    a.gateway.eventually("the problem", || problem().contains("edge: imports: cannot write "));
+    std::fs::remove_dir(&in_the_way).unwrap();
+    a.gateway.eventually("no problem", || is_back() && !problem().contains("edge: imports"));
 }
 
 #[test]

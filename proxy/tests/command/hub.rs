@@ -32,11 +32,29 @@ pub(crate) struct Hub {
 
 impl Hub {
     pub(crate) fn found() -> Self {
-        Self::start(tempfile::tempdir().unwrap(), free_port(), &["--name=h1", "--overlay=mesh.example"])
+        Self::found_with(&[])
+    }
+
+    pub(crate) fn found_with(arguments: &[&str]) -> Self {
+        let arguments = [&["--name=h1", "--overlay=mesh.example"], arguments].concat();
+        Self::start(tempfile::tempdir().unwrap(), free_port(), &arguments)
     }
 
     pub(crate) fn start(directory: TempDir, port: u16, arguments: &[&str]) -> Self {
-        let mut process = Command::new(super::SELVEDGE)
+        Self::start_by(Command::new(super::SELVEDGE), directory, port, arguments)
+    }
+
+    /// With a small file system of its own for what it keeps, in a mount namespace.
+    fn found_on_a_small_disk() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let mut command = Command::new("unshare");
+        let script = "mount -t tmpfs -o size=4m none \"$0\"; exec \"$@\"";
+        command.args(["--map-root-user", "--mount", "sh", "-c", script]).arg(directory.path()).arg(super::SELVEDGE);
+        Self::start_by(command, directory, free_port(), &["--name=h1", "--overlay=mesh.example"])
+    }
+
+    fn start_by(mut command: Command, directory: TempDir, port: u16, arguments: &[&str]) -> Self {
+        let mut process = command
             .args(["hub", &format!("--listen=127.0.0.1:{port}"), "--state"])
             .arg(directory.path().join("state"))
             .args(arguments)
@@ -69,15 +87,17 @@ impl Hub {
         Self::start(directory, self.port, &[])
     }
 
+    /// As the hub sees it, which may have mounted something there.
     fn state(&self) -> PathBuf {
-        self.directory.path().join("state")
+        let directory = self.directory.path().strip_prefix("/").unwrap();
+        Path::new(&format!("/proc/{}/root", self.process.id())).join(directory).join("state")
     }
 
     pub(crate) fn log(&self) -> String {
         self.log.lock().unwrap().clone()
     }
 
-    fn eventually(&self, what: &str, condition: impl Fn() -> bool) {
+    pub(crate) fn eventually(&self, what: &str, condition: impl Fn() -> bool) {
         let end = Instant::now() + PATIENCE;
         while !condition() {
             assert!(Instant::now() < end, "{what} did not happen; the hub says:\n{}", self.log());
@@ -290,6 +310,31 @@ fn a_full_disk_is_named_and_the_token_is_good_still() {
     assert!(!output.status.success() && complaint_of_disk.contains("key.pem: No space left"), "{complaint_of_disk}");
     let joined = join(&token, &folders.path().join("a"));
     assert!(joined.status.success(), "{}", complaint(&joined));
+}
+
+#[test]
+fn a_hub_whose_disk_was_full_goes_on_when_there_is_room_again() {
+    let hub = Hub::found_on_a_small_disk();
+    hub.token("a", &[]);
+    let fill = hub.state().join("fill");
+    let mut file = std::fs::File::create(&fill).unwrap();
+    while file.write_all(&[0; 1024]).is_ok() {}
+    // What is there already may have room for some.
+    let mut complaints = (0..200)
+        .map(|number| complaint(&hub.command(&["token", "create"], &["--tenant=acme", &format!("--edge=n{number}")])));
+    let refused = complaints.find(|complaint| !complaint.is_empty()).unwrap();
+    assert!(refused.contains("authority.redb: ") && refused.contains("No space left"), "{refused}");
+    let pending = || hub.status()["pending"].to_string();
+    assert!(pending().contains("the last command has failed: store"), "{}", pending());
+    let is_logged = |line: &str| line.contains("ERROR") && line.contains("no token for") && line.contains("redb");
+    hub.eventually("the line in the log", || hub.log().lines().any(is_logged));
+
+    std::fs::remove_file(&fill).unwrap();
+    drop(file);
+    hub.token("b", &[]);
+    assert!(hub.command(&["revoke"], &["--tenant=acme", "--edge=a"]).status.success());
+    assert!(hub.command(&["authority", "rotate"], &[]).status.success());
+    assert!(!pending().contains("has failed"), "{}", pending());
 }
 
 #[test]

@@ -19,6 +19,7 @@ mod hostile_edges;
 mod hub;
 mod overload;
 mod restart;
+mod troubles;
 
 use std::net::TcpListener;
 use std::process::Command;

@@ -84,6 +84,9 @@ impl Directory {
             return Ok(());
         }
         self.verify(ANNOUNCEMENT, signed)?;
+        if self.is_of_another(&origin.edge, Stamp { epoch, sequence }) {
+            return Ok(());
+        }
         let announcement = Announcement::parse(&signed.payload)
             .map_err(|error| io::Error::other(format!("of {}: {error}", origin.edge)))?;
         // Once read it takes many times what counts, and a hub tells nobody what it has read.

@@ -76,11 +76,13 @@ impl Directory {
         };
         for change in catalogue.changes_after(told.change, tenant) {
             told.change = change.number;
-            let concerns_it = match own {
-                Some(own) => **change.edge != *own,
-                None => !change.value.from_hub,
-            };
-            if concerns_it && let Some(message) = message(&change, told.is_to_hear_all(&change, own.is_some())) {
+            if own.is_none() && change.value.from_hub {
+                continue;
+            }
+            let all = told.is_to_hear_all(&change, own.is_some());
+            // What it announces itself it hears, too: another process may have said so.
+            let concerns_it = all || own.is_none_or(|own| **change.edge != *own);
+            if concerns_it && let Some(message) = message(&change, all) {
                 return Some(message);
             }
         }

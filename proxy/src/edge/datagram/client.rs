@@ -8,10 +8,10 @@ use std::sync::Arc;
 use overlay::datagram::{Flow, FlowEnd};
 use overlay::tunnel::CallError;
 use overlay_wire::call::{Call, Outcome, Transport};
-use tokio::net::UdpSocket;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::flows::{Key, Place};
+use super::sockets::Bound;
 use super::tables::Service;
 use super::{CLASS, IDLE};
 use crate::edge::node::EdgeNode;
@@ -22,7 +22,7 @@ pub(super) struct Listener {
     pub(super) worker: Rc<Worker>,
     pub(super) edge: Rc<EdgeNode>,
     pub(super) service: Service,
-    pub(super) socket: UdpSocket,
+    pub(super) bound: Bound,
 }
 
 /// Why datagrams go to and fro no longer.
@@ -114,7 +114,7 @@ async fn relay(listener: &Listener, key: Key, place: &Place, flow: &Flow, provid
             received = flow.receive() => match received {
                 Ok(datagram) => {
                     inbox.use_now();
-                    if let Err(error) = listener.socket.send_to(&datagram, key.client).await {
+                    if let Err(error) = listener.bound.socket.send_to(&datagram, key.client).await {
                         tracing::debug!(client = %key.client, "a datagram is not sent: {error}");
                     }
                 }
@@ -144,7 +144,7 @@ impl Listener {
         /// Then others get their turn.
         const TURN: usize = 64;
         loop {
-            if let Err(error) = self.socket.readable().await {
+            if let Err(error) = self.bound.socket.readable().await {
                 return error;
             }
             for _ in 0..TURN {
@@ -160,7 +160,7 @@ impl Listener {
 
     fn take(&self) -> io::Result<(Vec<u8>, std::net::SocketAddr)> {
         let mut room = self.edge.datagrams.room.borrow_mut();
-        let (length, client) = self.socket.try_recv_from(&mut room)?;
+        let (length, client) = self.bound.socket.try_recv_from(&mut room)?;
         Ok((room[..length].to_vec(), client))
     }
 

@@ -1,14 +1,12 @@
-//! The sockets of a worker: one for each UDP service that is taken. The kernel spreads clients over those of all workers (`SO_REUSEPORT`, socket(7)).
+//! The sockets of a worker: one for each UDP service that is taken. The kernel spreads clients over those of all workers.
 
-use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
 use hashbrown::HashMap;
-use socket2::{Domain, Protocol, Socket, Type};
-use tokio::net::UdpSocket;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use super::client::Listener;
 use super::flows::Flows;
@@ -19,30 +17,39 @@ use crate::worker::Worker;
 
 /// After a socket could not be opened, or broke.
 const TRY_AGAIN: Duration = Duration::from_secs(5);
-/// Bytes that wait in the kernel for a worker that is busy; the system may allow less (`net.core.rmem_max`).
-const RECEIVE_BUFFER: usize = 1024 * 1024;
+/// How long the process before this one, which has handed over, may have its sockets still.
+const BOTH: Duration = Duration::from_secs(10);
 
 /// Serves what the tables say, for as long as it is run.
 pub(in crate::edge) async fn listen(worker: Rc<Worker>, edge: Rc<EdgeNode>) {
-    let mut tables = edge.tables.clone();
+    let (mut tables, begun) = (edge.tables.clone(), Instant::now());
     let mut sockets: HashMap<Service, Open> = HashMap::new();
     let mut complaints: HashMap<Service, Seldom> = HashMap::new();
     loop {
         let wanted: Vec<Service> =
             tables.borrow_and_update().datagrams.imports.iter().map(|import| import.service.clone()).collect();
         sockets.retain(|service, open| wanted.contains(service) && !open.has_ended());
-        complaints.retain(|service, _| wanted.contains(service));
+        complaints.retain(|service, _| {
+            let is_wanted = wanted.contains(service);
+            if !is_wanted {
+                edge.problems.set(&what(service), edge.number, None);
+            }
+            is_wanted
+        });
         for service in wanted {
             if sockets.contains_key(&service) {
                 continue;
             }
-            match open(service.listen) {
-                Ok(socket) => {
+            let follows_another = edge.follows_another && begun.elapsed() < BOTH;
+            match edge.sockets.open(service.listen, follows_another) {
+                Ok(bound) => {
+                    edge.problems.set(&what(&service), edge.number, None);
                     let (worker, edge) = (worker.clone(), edge.clone());
-                    let listener = Listener { worker, edge, service: service.clone(), socket };
+                    let listener = Listener { worker, edge, service: service.clone(), bound };
                     sockets.insert(service, Open::new(listener));
                 }
                 Err(error) => {
+                    edge.problems.set(&what(&service), edge.number, Some(format!("cannot be served: {error}")));
                     let Service { host, port, listen } = service.clone();
                     if complaints.entry(service).or_default().happened(worker.io.clock.now()).is_some() {
                         tracing::error!(host = &*host, port, "cannot serve datagrams at {listen}: {error}");
@@ -55,6 +62,11 @@ pub(in crate::edge) async fn listen(worker: Rc<Worker>, edge: Rc<EdgeNode>) {
             () = tokio::time::sleep(TRY_AGAIN) => {}
         }
     }
+}
+
+/// In `/problems`.
+fn what(Service { host, port, listen }: &Service) -> String {
+    format!("datagrams of {host} port {port} at {listen}")
 }
 
 /// A socket that is received from, and its flows: until it is dropped.
@@ -87,16 +99,4 @@ impl Drop for Open {
 async fn receive(listener: Rc<Listener>) {
     let error = listener.receive().await;
     tracing::error!("no datagrams can be received at {}: {error}", listener.service.listen);
-}
-
-fn open(address: SocketAddr) -> io::Result<UdpSocket> {
-    let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
-    if address.is_ipv6() {
-        socket.set_only_v6(true)?;
-    }
-    socket.set_reuse_port(true)?;
-    socket.set_nonblocking(true)?;
-    socket.set_recv_buffer_size(RECEIVE_BUFFER)?;
-    socket.bind(&address.into())?;
-    UdpSocket::from_std(socket.into())
 }

@@ -14,6 +14,7 @@ mod config;
 mod flows;
 mod inbox;
 mod listen;
+mod sockets;
 mod tables;
 
 use std::cell::{Cell, RefCell};
@@ -29,6 +30,7 @@ pub use self::config::DatagramImport;
 pub(super) use self::config::check;
 use self::flows::Flows;
 pub(super) use self::listen::listen;
+pub(in crate::edge) use self::sockets::Sockets;
 pub use self::tables::DatagramTables;
 pub(super) use self::tables::Here;
 use super::node::EdgeNode;

@@ -7,6 +7,7 @@ use tracing_subscriber::{EnvFilter, reload};
 use super::*;
 use crate::admin::{LogLevels, Readiness, Source};
 use crate::drain::Drain;
+use crate::edge::EdgeProblems;
 use crate::restart::Epoch;
 use crate::telemetry::access_log::AccessLogSinks;
 
@@ -18,7 +19,7 @@ fn estate() -> (Estate, mpsc::Receiver<oneshot::Sender<ConfigStatus>>) {
         logs: AccessLogSinks::start().unwrap(),
         source: Source::Local(watch::channel(Default::default()).1),
         overlay: None,
-        edge_problem: watch::channel(None).1,
+        edge_problems: EdgeProblems::default(),
         questions,
         readiness: Readiness::default(),
         drain: Drain::default(),
