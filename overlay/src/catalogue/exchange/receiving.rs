@@ -109,6 +109,11 @@ impl Directory {
     fn take_confirmation(&self, peer: &Peer, signed: &Signed, message: &Message) -> io::Result<()> {
         let origin = self.origin(peer, signed)?;
         let confirmation: Confirmation = serde_json::from_slice(&signed.payload)?;
+        if self.is_later_than_own(&origin.edge, confirmation.stamp()) {
+            self.verify(CONFIRMATION, signed)?;
+            self.is_of_another(&origin.edge, confirmation.stamp());
+            return Ok(());
+        }
         if !self.is_confirmed_by(&origin.edge, &confirmation) {
             count(&self.node.counters().announcements_known);
             return Ok(());

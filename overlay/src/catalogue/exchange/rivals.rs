@@ -47,13 +47,18 @@ pub async fn keep_name(directory: Rc<Directory>, folder: Folder) {
 }
 
 impl Directory {
-    /// Whether an announcement, whose signature is good, was made by this node; one that was not is remembered.
+    /// Whether this edge is said to have announced something that this process has not.
+    pub(super) fn is_later_than_own(&self, edge: &str, stamp: Stamp) -> bool {
+        edge == self.node.name() && self.own.get().sequence > 0 && stamp > self.own.get()
+    }
+
+    /// The same where the signature is good: another process of this edge has announced it, which is remembered.
     pub(super) fn is_of_another(&self, edge: &str, stamp: Stamp) -> bool {
-        let is_ours = edge == self.node.name() && self.own.get().sequence > 0;
-        if is_ours {
+        let is_of_another = self.is_later_than_own(edge, stamp);
+        if is_of_another {
             self.later.send_replace(stamp);
         }
-        is_ours
+        is_of_another
     }
 
     fn begin_anew(&self, epoch: u64) {

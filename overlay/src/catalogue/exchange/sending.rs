@@ -12,7 +12,7 @@ use overlay_wire::mux::Urgency;
 use tokio::io::AsyncWriteExt as _;
 use tokio::time::{sleep, timeout};
 
-use super::room::{Passed, patience};
+use super::room::{Passed, is_long, patience};
 use super::{Directory, Known};
 use crate::catalogue::message::Message;
 use crate::link::Link;
@@ -79,10 +79,11 @@ impl Directory {
             if own.is_none() && change.value.from_hub {
                 continue;
             }
-            let all = told.is_to_hear_all(&change, own.is_some());
-            // What it announces itself it hears, too: another process may have said so.
-            let concerns_it = all || own.is_none_or(|own| **change.edge != *own);
-            if concerns_it && let Some(message) = message(&change, all) {
+            // What is announced under its own name, perhaps by another process, it hears, too; of what is long no more than the confirmations.
+            let is_too_long =
+                own.is_some_and(|own| **change.edge == *own) && is_long(change.value.message.bytes().len() as u64);
+            let all = told.is_to_hear_all(&change, own.is_some()) && !is_too_long;
+            if let Some(message) = message(&change, all) {
                 return Some(message);
             }
         }
