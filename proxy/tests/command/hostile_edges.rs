@@ -68,7 +68,7 @@ fn imports_that_cannot_be_read_are_set_aside_at_the_start_and_made_anew() {
     a.start_again();
     answers(&a, port, &[("/", "b")]);
     assert_eq!(fs::read_to_string(a.folder.path().join("selvedge-imports.refused")).ok(), Some(bad));
-    assert!(a.gateway.log().contains("must be text"), "{}", a.gateway.log());
+    assert!(a.gateway.log().contains("cannot be served, and is now"), "{}", a.gateway.log());
 }
 
 #[test]
