@@ -1,7 +1,7 @@
 //! An edge that others can dial: they call each other without a hub between.
 
 use super::edges::{Edge, Overlay, answers, service, status, word};
-use super::gateway::{Backend, free_port};
+use super::gateway::{Backend, folder, free_port};
 use super::gateway_yaml;
 
 const ROUTES: &str = "apiVersion: networking.istio.io/v1
@@ -23,7 +23,10 @@ fn start(overlay: &Overlay, name: &'static str, direct: &str, offers: &str, call
         ("services.yaml", service(offers, "", backend.port)),
     ];
     let files = files.each_ref().map(|(name, text)| (*name, text.as_str()));
-    (Edge::start(overlay.join(name, &config), &files), backend, port)
+    let (state, folder) = (overlay.join(name, &config), folder(&files));
+    // Each worker would need a link of its own.
+    let gateway = Edge::run_with(&state, &folder, &["--concurrency=1"]);
+    (Edge { gateway, state, folder }, backend, port)
 }
 
 fn is_linked(edge: &Edge, other: &str) -> bool {

@@ -27,6 +27,8 @@ pub(crate) struct Hub {
     process: Child,
     log: Arc<Mutex<String>>,
     directory: TempDir,
+    /// Only the hub sees what is mounted there.
+    has_own_disk: bool,
     pub(crate) port: u16,
 }
 
@@ -50,7 +52,9 @@ impl Hub {
         let mut command = Command::new("unshare");
         let script = "mount -t tmpfs -o size=4m none \"$0\"; exec \"$@\"";
         command.args(["--map-root-user", "--mount", "sh", "-c", script]).arg(directory.path()).arg(super::SELVEDGE);
-        Self::start_by(command, directory, free_port(), &["--name=h1", "--overlay=mesh.example"])
+        let mut hub = Self::start_by(command, directory, free_port(), &["--name=h1", "--overlay=mesh.example"]);
+        hub.has_own_disk = true;
+        hub
     }
 
     fn start_by(mut command: Command, directory: TempDir, port: u16, arguments: &[&str]) -> Self {
@@ -70,7 +74,7 @@ impl Hub {
                 log.push('\n');
             }
         });
-        let hub = Self { process, log, directory, port };
+        let hub = Self { process, log, directory, has_own_disk: false, port };
         hub.eventually("the hub", || hub.log().contains("listening on"));
         hub
     }
@@ -87,8 +91,10 @@ impl Hub {
         Self::start(directory, self.port, &[])
     }
 
-    /// As the hub sees it, which may have mounted something there.
     fn state(&self) -> PathBuf {
+        if !self.has_own_disk {
+            return self.directory.path().join("state");
+        }
         let directory = self.directory.path().strip_prefix("/").unwrap();
         Path::new(&format!("/proc/{}/root", self.process.id())).join(directory).join("state")
     }
