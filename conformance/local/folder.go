@@ -53,6 +53,10 @@ func committedFolders(project string) ([]*Folder, error) {
 		return nil, err
 	}
 	for _, path := range examples {
+		// Objects of a cluster whose gateway has istiod: nobody serves them as a folder. conformance/mesh looks at them.
+		if filepath.Base(path) == "overlay" {
+			continue
+		}
 		if err := add("examples/"+filepath.Base(path), path, ingressgateway, ""); err != nil {
 			return nil, err
 		}

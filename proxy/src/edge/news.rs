@@ -11,7 +11,7 @@ use super::import::KnownEdges;
 /// Between two times.
 const AT_LEAST: Duration = Duration::from_millis(500);
 /// The same on average, and how many times may come together after a time of quiet.
-const ON_AVERAGE: Duration = Duration::from_secs(5);
+const ON_AVERAGE: Duration = Duration::from_secs(1);
 const BURST: u32 = 30;
 
 /// What they say.
