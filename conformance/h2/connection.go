@@ -45,7 +45,8 @@ type Connection struct {
 	peerWindow int64 // of a new stream
 	peerLimit  int   // of streams at once
 	goAway     *GoAway
-	over, held bool
+	held       bool
+	over       error // what ended the connection
 	pings      chan struct{}
 	settings   chan struct{}
 	ended      chan struct{}
@@ -97,7 +98,7 @@ func (c *Connection) Run(accept func(*Stream)) error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.over = true
+	c.over = err
 	for _, stream := range c.streams {
 		stream.push(Event{Kind: Ended, GoAway: c.goAway, Err: err})
 	}
@@ -190,8 +191,8 @@ func (c *Connection) Stream(number uint32) *Stream {
 func (c *Connection) addStream(number uint32) *Stream {
 	stream := &Stream{ID: number, connection: c, window: c.peerWindow, arrived: make(chan struct{}, 1)}
 	c.streams[number] = stream
-	if c.over {
-		stream.push(Event{Kind: Ended, GoAway: c.goAway, Err: io.EOF})
+	if c.over != nil {
+		stream.push(Event{Kind: Ended, GoAway: c.goAway, Err: c.over})
 	}
 	return stream
 }

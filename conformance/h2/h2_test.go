@@ -2,6 +2,7 @@ package h2
 
 import (
 	"bytes"
+	"errors"
 	"net"
 	"reflect"
 	"strings"
@@ -163,5 +164,30 @@ func TestLinesAreFields(t *testing.T) {
 		if got := ParseLine(line); got != want {
 			t.Errorf("%q: %q, want %q", line, got, want)
 		}
+	}
+}
+
+func TestStreamOfAnEndedConnectionSaysWhatEndedIt(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = listener.Close() })
+	go func() {
+		if conn, err := listener.Accept(); err == nil {
+			_, _ = conn.Write([]byte("HTTP/1.1 400 Bad Request\r\n\r\n"))
+		}
+	}()
+	conn, err := net.Dial("tcp", listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	client := Client(conn, conn)
+	if err := client.Run(nil); !errors.Is(err, http2.ErrFrameTooLarge) {
+		t.Fatal(err)
+	}
+	if event := next(t, client.NewStream()); event.Kind != Ended || !errors.Is(event.Err, http2.ErrFrameTooLarge) {
+		t.Errorf("%+v", event)
 	}
 }

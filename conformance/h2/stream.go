@@ -145,13 +145,13 @@ func (s *Stream) SendData(data []byte, end bool) error {
 // awaitWindow waits until something of that size may begin; what was written so far is sent meanwhile.
 func (s *Stream) awaitWindow(size int) error {
 	c := s.connection
-	for size > 0 && s.allowed(size) == 0 && !c.over && !s.reset {
+	for size > 0 && s.allowed(size) == 0 && c.over == nil && !s.reset {
 		if err := c.out.Flush(); err != nil {
 			return err
 		}
 		c.changed.Wait()
 	}
-	if c.over || s.reset {
+	if c.over != nil || s.reset {
 		return io.ErrClosedPipe
 	}
 	return nil
