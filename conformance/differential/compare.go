@@ -23,6 +23,10 @@ var (
 	number   = regexp.MustCompile(`^[0-9]+$`)
 )
 
+// mostLate is how many milliseconds a later try may be late without a difference, where whole seconds are left by its
+// scenario.
+const mostLate = 900
+
 // compare lists the fields in which the outcomes differ.
 func compare(scenario string, request *Request, oracle, subject *Outcome, addresses addresses) []Difference {
 	left := normalised(oracle, addresses.oracle)
@@ -76,7 +80,7 @@ func normalised(outcome *Outcome, address string) map[string]string {
 			}
 		case "x-envoy-expected-rq-timeout-ms":
 			if left, err := strconv.Atoi(value); err == nil && laterTry.MatchString(name) {
-				value = fmt.Sprint("about ", (left+250)/500*500)
+				value = fmt.Sprint("about ", (left+mostLate)/1000*1000)
 			}
 		}
 		fields[name] = value
