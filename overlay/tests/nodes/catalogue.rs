@@ -15,7 +15,7 @@ use tokio::task::{LocalSet, spawn_local};
 use tokio::time::timeout;
 
 use crate::kit::{Signer, Wire, echo, edge, hub};
-use crate::player::{everything_is_done, linked, open, opening, play, send};
+use crate::player::{everything_is_done, linked, open, opening, play, play_saying, send};
 
 const LONG: Duration = Duration::from_secs(60);
 
@@ -148,7 +148,7 @@ async fn a_hub_tells_one_shard_of_each_edge() {
     let test = async {
         let signer = Signer::new();
         let (a, h) = (Member::new(&signer, &edge("a"), 1), Member::new(&signer, &hub("h"), 1));
-        let shards = [0, 1].map(|shard| play(&h.node, edge("b"), Hello { shard }.to_bytes()));
+        let shards = [0, 1].map(|shard| play_saying(&h.node, edge("b"), Hello { shard }.to_bytes()));
         linked(&h.node, 2).await;
         let _wire = a.wire(&h);
         a.offers(&["a.global"]);
@@ -181,7 +181,7 @@ async fn a_hub_keeps_of_services_no_more_than_their_hosts() {
 async fn a_node_without_a_directory_takes_no_announcements() {
     let test = async {
         let node = Node::new("b", Role::Edge, 1, Limits::default());
-        let between = play(&node, hub("h"), Vec::new());
+        let between = play(&node, hub("h"));
         let mut announcing = between.open(Urgency::default()).await.unwrap();
         send(&mut announcing, &LegFrame::Catalogue).await;
         assert!(announcing.read_u8().await.is_err());
@@ -220,7 +220,7 @@ async fn who_asks_for_an_edge_of_another_tenant_hears_what_is_said_of_one_that_t
         a.offers(&["a.global"]);
         x.offers(&["x.global"]);
         near.knows(&[("a", &["a.global"]), ("secret", &["x.global"])]).await;
-        let link = play(&near.node, edge("m"), Vec::new());
+        let link = play(&near.node, edge("m"));
         linked(&near.node, 2).await;
         for (number, to) in ["secret", "nobody"].into_iter().enumerate() {
             let mut leg = open(&link, opening("m", to, number as u64)).await;

@@ -63,7 +63,7 @@ async fn what_is_replaced_is_not_kept_without_bound_for_those_who_do_not_take_it
         let [a, b] = ["a", "b"].map(|name| Member::new(&signer, &edge(name), 1));
         let _wires = (a.wire(&h), b.wire(&h));
         let identity = signer.identity(&edge("m"));
-        let link = play(&h.node, edge("m"), Vec::new());
+        let link = play(&h.node, edge("m"));
         linked(&h.node, 3).await;
         let mut stream = begin(&link).await;
         let mut stuck = Vec::new();
@@ -72,7 +72,7 @@ async fn what_is_replaced_is_not_kept_without_bound_for_those_who_do_not_take_it
             stream.write_all(&long(&identity, sequence)).await.unwrap();
             knows_change(&h, "m", sequence).await;
             // It takes nothing of what it is told.
-            stuck.push(play(&h.node, edge("z"), Vec::new()));
+            stuck.push(play(&h.node, edge("z")));
             linked(&h.node, 3 + stuck.len()).await;
             sleep(Duration::from_secs(1)).await;
         }
@@ -113,7 +113,7 @@ async fn messages_that_never_end_are_few_and_given_up() {
         let read = Rc::new(Cell::new(0));
         let mut ended = Vec::new();
         for at in 0..LINKS {
-            let link = play(&h.node, edge("z"), Vec::new());
+            let link = play(&h.node, edge("z"));
             linked(&h.node, at + 1).await;
             take_all(&link);
             let mut stream = begin(&link).await;
@@ -133,7 +133,7 @@ async fn messages_that_never_end_are_few_and_given_up() {
         assert_eq!(read.get(), 2, "messages are being read");
         // Another one is heard meanwhile.
         let identity = signer.identity(&edge("m"));
-        let link = play(&h.node, edge("m"), Vec::new());
+        let link = play(&h.node, edge("m"));
         let mut stream = begin(&link).await;
         stream.write_all(&long(&identity, 1)).await.unwrap();
         timeout(Duration::from_secs(1), knows_change(&h, "m", 1)).await.unwrap();
@@ -167,7 +167,7 @@ async fn many_edges_of_a_tenant_load_a_hub_so_much_and_others_are_heard() {
         for name in &hostile {
             let identity = signer.identity(&edge(name));
             let messages: Vec<u8> = (1..=EACH).flat_map(|sequence| message(&sign(&identity, sequence))).collect();
-            let link = play(&h.node, edge(name), Vec::new());
+            let link = play(&h.node, edge(name));
             spawn_local(async move {
                 take_all(&link);
                 let mut stream = begin(&link).await;
