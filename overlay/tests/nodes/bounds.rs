@@ -59,7 +59,7 @@ async fn streams_that_nobody_takes_are_refused() {
             let expected = if number < 3 { Answer::Accepted(0) } else { OVERLOADED };
             assert_eq!(answer(&mut leg).await, expected, "stream {number}");
         }
-        assert_eq!(node.counters().not_taken.get(), 2);
+        assert_eq!(node.counters().legs_not_taken.get(), 2);
     };
     timeout(LONG, LocalSet::new().run_until(test)).await.unwrap();
 }

@@ -254,7 +254,7 @@ async fn nobody_speaks_for_the_streams_of_others() {
             let mut wrong = open(&hostile, wrong).await;
             assert_eq!(answer(&mut wrong).await, Answer::Refused(RefuseCode::Forbidden));
         }
-        assert_eq!(node.counters().forbidden.get(), 4);
+        assert_eq!(node.counters().legs_forged.get(), 4);
         send(&mut leg, &LegFrame::Data(0, STILL_HERE)).await;
         let mut received = Vec::new();
         while !received.windows(STILL_HERE.len()).any(|echoed| echoed == STILL_HERE) {

@@ -133,7 +133,7 @@ async fn streams_of_every_shard_outlive_every_link_and_stay_with_their_shards() 
         let taken: Vec<usize> = taken.iter().map(|taken| taken.get()).collect();
         assert!(taken.iter().all(|streams| *streams > 0), "streams of the shards: {taken:?}");
         for node in &lab.edges {
-            assert_eq!(node.counters().other_shard.get(), 0, "a leg came to the wrong shard: {node:?}");
+            assert_eq!(node.counters().legs_to_other_worker.get(), 0, "a leg came to the wrong shard: {node:?}");
         }
     };
     LocalSet::new().run_until(test).await;
@@ -181,7 +181,7 @@ async fn a_leg_for_another_shard_is_refused() {
             let mut leg = open(&between, Open { to_shard, ..opening("a", "b", number) }).await;
             assert_eq!(answer(&mut leg).await, expected, "for shard {to_shard:?}");
         }
-        assert_eq!(node.counters().other_shard.get(), 1);
+        assert_eq!(node.counters().legs_to_other_worker.get(), 1);
     };
     timeout(LONG, LocalSet::new().run_until(test)).await.unwrap();
 }
@@ -205,7 +205,7 @@ async fn a_hub_knows_the_shards_of_an_edge_and_spreads_new_streams_over_them() {
         assert_eq!(taken(&far[1]).await.0.to_shard, Some(5));
         let mut leg = open(&near, Open { to_shard: Some(4), ..opening("a", "b", 11) }).await;
         assert_eq!(answer(&mut leg).await, Answer::Refused(RefuseCode::NoRoute));
-        assert_eq!(between.counters().no_route.get(), 1);
+        assert_eq!(between.counters().legs_without_link.get(), 1);
     };
     timeout(LONG, LocalSet::new().run_until(test)).await.unwrap();
 }
@@ -239,7 +239,7 @@ async fn a_stream_finds_its_way_to(right: usize) {
     let mut stream = near.open("b", "acme", 0);
     stream.write_all(b"x").await.unwrap();
     assert_eq!(stream.read_u8().await.unwrap(), b'x');
-    let asked = hubs.map(|node| node.counters().no_route.get());
+    let asked = hubs.map(|node| node.counters().legs_without_link.get());
     assert!(asked.iter().all(|times| *times < 2), "a hub was asked again and again: {asked:?}");
 }
 

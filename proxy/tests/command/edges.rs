@@ -308,8 +308,8 @@ fn every_worker_of_an_edge_is_in_its_status_and_its_metrics() {
     a.gateway.eventually("the links of all workers", || {
         let status = status(&path);
         let measured = list(&status, "links").into_iter().filter(|link| link["round_trip_ms"].is_f64());
-        let shards: HashSet<_> = measured.map(|link| link["shard"].as_u64()).collect();
-        shards.len() == WORKERS && status["pending"] == json!([])
+        let workers: HashSet<_> = measured.map(|link| link["worker"].as_u64()).collect();
+        workers.len() == WORKERS && status["pending"] == json!([])
     });
     let mine = status(&path);
     assert_eq!(mine["imports"], json!([{"host": "ratings.shop.example", "edges": ["b"]}]));
@@ -318,7 +318,7 @@ fn every_worker_of_an_edge_is_in_its_status_and_its_metrics() {
 
     let page = a.gateway.admin_get("/stats/prometheus").unwrap();
     for line in
-        [format!("envoy_overlay_peer_links{{peer_name=\"h1\"}} {WORKERS}"), "envoy_overlay_forbidden{} 0".into()]
+        [format!("envoy_overlay_peer_links{{peer_name=\"h1\"}} {WORKERS}"), "envoy_overlay_legs_forged{} 0".into()]
     {
         assert!(page.lines().any(|found| found == line), "{line} is not in\n{page}");
     }
