@@ -27,7 +27,7 @@ use crate::config::{Control, ControlOptions};
 use crate::drain::Phase;
 use crate::io::DriverChoice;
 use crate::overload::OverloadSettings;
-use crate::restart::{self, Estate, Place};
+use crate::restart::{self, Estate, Position};
 use crate::telemetry::access_log::AccessLogSinks;
 use crate::tls::SessionTickets;
 use crate::worker::{Workers, vital};
@@ -68,7 +68,7 @@ pub struct GatewayOptions {
 #[derive(Debug)]
 pub struct Gateway {
     admin: Arc<Admin>,
-    place: Place,
+    position: Position,
     estate: Estate,
     settings: DrainSettings,
     workers: Workers,
@@ -125,7 +125,7 @@ impl Gateway {
         // Before anybody can see that it is ready.
         let signals = Signals::catch().context("cannot receive signals")?;
         let (quit_sender, quit) = watch::channel(false);
-        let Ground { place, drain, process, ports, sockets, tasks } = ground;
+        let Ground { position, drain, process, ports, sockets, tasks } = ground;
         let admin = Arc::new(Admin {
             process,
             logs,
@@ -139,7 +139,7 @@ impl Gateway {
             log_levels: options.log_levels,
             node: options.node,
             started: Instant::now(),
-            epoch: place.epoch(),
+            epoch: position.epoch(),
             options: options.command_line,
         });
         let accept_loops = workers.accept_loops();
@@ -147,7 +147,7 @@ impl Gateway {
         let settings = options.drain;
         let gateway = Self {
             admin,
-            place,
+            position,
             estate,
             settings,
             workers,
@@ -163,7 +163,7 @@ impl Gateway {
     /// From now on it can be asked how it is doing.
     fn answer_admin(mut self) -> anyhow::Result<Self> {
         // The process before writes it until it has handed over.
-        self.admin.source.keep_on_disk(!matches!(self.place, Place::After(_)));
+        self.admin.source.keep_on_disk(!matches!(self.position, Position::After(_)));
         self.estate.ports.serve(&self.admin, &mut self.tasks).context("cannot serve the admin interface")?;
         self.tasks.spawn(notify_when_ready(self.admin.clone()));
         Ok(self)
@@ -183,7 +183,7 @@ impl Gateway {
         let end = tokio::select! {
             () = self.signals.next() => Ok(End::Signal),
             _ = self.quit.wait_for(|quit| *quit) => Ok(End::AtOnce),
-            handed_over = self.place.hold(&self.estate) => handed_over.map(End::HandedOver),
+            handed_over = self.position.hold(&self.estate) => handed_over.map(End::HandedOver),
         };
         let serves = self.admin.drain.phase() >= Phase::Serving;
         if let Ok(end @ (End::Signal | End::HandedOver(_))) = &end
@@ -191,7 +191,7 @@ impl Gateway {
         {
             tokio::select! {
                 () = drain(&self.admin, &self.settings, &self.workers, end) => {}
-                never = self.place.end(&self.estate, "it is ending") => match never {},
+                never = self.position.end(&self.estate, "it is ending") => match never {},
                 () = self.signals.next() => tracing::warn!("ending at once: a second signal"),
                 _ = self.quit.wait_for(|quit| *quit) => {}
             }

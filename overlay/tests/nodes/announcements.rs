@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use overlay::catalogue::{Announcement, Offer, Service};
+use overlay::catalogue::{Announcement, Offer, OfferedService};
 use overlay::folder::Folder;
 use overlay::identity::{Current, Signature};
 use overlay::link::{Link, LinkStream};
@@ -32,7 +32,7 @@ pub(crate) fn sign(identity: &Current, sequence: u64) -> (Vec<u8>, Signature) {
     sign_services(identity, sequence, vec![service(&host)])
 }
 
-pub(crate) fn sign_services(identity: &Current, sequence: u64, services: Vec<Service>) -> (Vec<u8>, Signature) {
+pub(crate) fn sign_services(identity: &Current, sequence: u64, services: Vec<OfferedService>) -> (Vec<u8>, Signature) {
     let payload = Announcement { epoch: 1, sequence, services, ..Announcement::default() }.to_bytes();
     let signature = identity.borrow().sign("selvedge announcement 1", &payload).unwrap();
     (payload, signature)

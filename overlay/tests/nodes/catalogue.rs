@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
-use overlay::catalogue::{Directory, Offer, Port, Protocol, Service};
+use overlay::catalogue::{Directory, Offer, OfferedService, Port, Protocol};
 use overlay::identity::Current;
 use overlay::node::{Limits, Node, Peer, Role};
 use overlay_wire::hello::Hello;
@@ -84,9 +84,9 @@ impl Member {
     }
 }
 
-pub(crate) fn service(host: &str) -> Service {
+pub(crate) fn service(host: &str) -> OfferedService {
     let port = Port { number: 80, name: "http".into(), protocol: Protocol::Http };
-    Service {
+    OfferedService {
         host: host.into(),
         namespace: "shop".into(),
         ports: vec![port],
@@ -167,11 +167,12 @@ async fn a_hub_keeps_of_services_no_more_than_their_hosts() {
         let [a, b] = ["a", "b"].map(|name| Member::new(&signer, &edge(name), 1));
         let h = Member::new(&signer, &hub("h"), 1);
         let _wires = (a.wire(&h), b.wire(&h));
-        let offered = Service { labels: BTreeMap::from([("app".into(), "a".into())]), ..service("a.global") };
+        let offered = OfferedService { labels: BTreeMap::from([("app".into(), "a".into())]), ..service("a.global") };
         a.directory.offer(Offer { services: vec![offered.clone()], ..Offer::default() }).unwrap();
         b.knows(&[("a", &["a.global"])]).await;
         let of = |member: &Member| member.directory.edges()[0].1.services.clone();
-        let kept = Service { namespace: String::new(), ports: Vec::new(), labels: BTreeMap::new(), ..offered.clone() };
+        let kept =
+            OfferedService { namespace: String::new(), ports: Vec::new(), labels: BTreeMap::new(), ..offered.clone() };
         assert_eq!((of(&b), of(&h)), (vec![offered], vec![kept]));
     };
     timeout(LONG, LocalSet::new().run_until(test)).await.unwrap();

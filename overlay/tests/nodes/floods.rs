@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use overlay::catalogue::Service;
+use overlay::catalogue::OfferedService;
 use overlay::identity::Current;
 use overlay::link::Link;
 use overlay::node::{Limits, Peer};
@@ -25,7 +25,7 @@ const LONG: Duration = Duration::from_secs(600);
 fn long(identity: &Current, sequence: u64) -> Vec<u8> {
     let label = |at: usize| (format!("{at:02}"), "v".repeat(250));
     let services: Vec<_> = (0..12)
-        .map(|at| Service { labels: (0..60).map(label).collect(), ..service(&format!("s{at}.global")) })
+        .map(|at| OfferedService { labels: (0..60).map(label).collect(), ..service(&format!("s{at}.global")) })
         .collect();
     message(&sign_services(identity, sequence, services))
 }

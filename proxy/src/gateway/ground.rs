@@ -19,7 +19,7 @@ use crate::edge::{EdgeOptions, EdgeShare, Succession, hold};
 use crate::identity::{self, SecretUpdate};
 use crate::listener::socket::SocketTable;
 use crate::overload::{MemoryFiles, watch_memory};
-use crate::restart::{self, Place};
+use crate::restart::{self, Position};
 use crate::worker::{Process, Workers, WorkersOptions, vital};
 
 /// Messages that may wait between the parts of control; then the sender waits.
@@ -27,7 +27,7 @@ const QUEUE: usize = 64;
 
 /// What there is before any configuration.
 pub(super) struct Ground {
-    pub(super) place: Place,
+    pub(super) position: Position,
     pub(super) drain: Drain,
     pub(super) process: Arc<Process>,
     pub(super) ports: Ports,
@@ -38,8 +38,8 @@ pub(super) struct Ground {
 impl Ground {
     /// Finds the process to take over from, binds what must be ours alone, and watches memory.
     pub(super) async fn prepare(options: &GatewayOptions, edge: Option<&EdgeOptions>) -> anyhow::Result<Self> {
-        let (place, inherited) = restart::begin(options.handover_socket.as_deref()).await?;
-        let drain = if matches!(place, Place::After(_)) { Drain::taking_over() } else { Drain::default() };
+        let (position, inherited) = restart::begin(options.handover_socket.as_deref()).await?;
+        let drain = if matches!(position, Position::After(_)) { Drain::taking_over() } else { Drain::default() };
         let overload = &options.overload;
         let mut process = Process::with_limits(options.local_address, options.host_name.clone(), &overload.connections);
         process.minimum_rate = overload.minimum_rate;
@@ -54,7 +54,7 @@ impl Ground {
         }
         let measuring = watch_memory(overload.manager.clone(), MemoryFiles::of_process(), process.clone());
         tasks.spawn(vital("overload manager", measuring));
-        Ok(Self { place, drain, process, ports, sockets, tasks })
+        Ok(Self { position, drain, process, ports, sockets, tasks })
     }
 
     /// Reads the secrets that are files. Which of them are wanted is said to what is returned.
@@ -71,7 +71,7 @@ impl Ground {
 
     pub(super) fn succession(&self, options: &GatewayOptions, has_outlived: &watch::Sender<bool>) -> Succession {
         Succession {
-            generation: self.place.epoch().number,
+            generation: self.position.epoch().number,
             phase: self.drain.subscribe(),
             drain: options.drain.drain_duration,
             has_outlived: has_outlived.subscribe(),
