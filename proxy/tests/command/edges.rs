@@ -109,7 +109,7 @@ impl Edge {
     }
 
     pub(crate) fn run_with(state: &TempDir, folder: &TempDir, arguments: &[&str]) -> Gateway {
-        let arguments = [&["--overlay", state.path().to_str().unwrap()], arguments].concat();
+        let arguments = [&["--state", state.path().to_str().unwrap()], arguments].concat();
         Gateway::run(folder.path(), &arguments)
     }
 
@@ -300,7 +300,7 @@ fn every_worker_of_an_edge_is_in_its_status_and_its_metrics() {
     let state = overlay.join("a", "import: [{hosts: ['*.shop.example']}]\n");
     let (port, path) = (free_port(), state.path().to_owned());
     let folder = folder(&[("gateway.yaml", &gateway_yaml(port)), ("routes.yaml", ROUTES)]);
-    let arguments = ["--overlay", path.to_str().unwrap(), "--concurrency", &WORKERS.to_string()];
+    let arguments = ["--state", path.to_str().unwrap(), "--concurrency", &WORKERS.to_string()];
     let gateway = Gateway::run(folder.path(), &arguments);
     let a = Edge { gateway, state, folder };
     answers(&a, port, &[("/", "b")]);
@@ -416,7 +416,7 @@ fn an_edge_that_has_not_joined_says_so() {
     let (state, folder) = (tempfile::tempdir().unwrap(), folder(&[("gateway.yaml", &gateway_yaml(free_port()))]));
     let mut command = Command::new(SELVEDGE);
     command.args(["run", "--admin-port=0", "--readiness-port=0", "--config"]).arg(folder.path());
-    let output = command.arg("--overlay").arg(state.path()).output().unwrap();
+    let output = command.arg("--state").arg(state.path()).output().unwrap();
     let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(!output.status.success());
     assert!(complaint.contains(state.path().to_str().unwrap()), "{complaint}");
