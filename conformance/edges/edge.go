@@ -67,7 +67,7 @@ func (e *edge) write(name, text string) {
 
 // start runs the gateway. It is not waited for.
 func (e *edge) start(arguments ...string) {
-	words := append([]string{"run", "--config", filepath.Join(e.directory, configFolder), "--overlay", e.state(), "--locality", "eu/" + e.name}, arguments...)
+	words := append([]string{"run", "--config", filepath.Join(e.directory, configFolder), "--state", e.state(), "--locality", "eu/" + e.name}, arguments...)
 	var err error
 	e.process, err = e.overlay.lab.Start(e.place.Name, e.name, exec.Command(e.overlay.settings.Selvedge, words...))
 	require.NoError(e.overlay, err)

@@ -195,7 +195,7 @@ func (s *Site) edge(name, config string, files map[string]string) error {
 	if err := os.WriteFile(filepath.Join(state, "edge.yaml"), []byte(config), 0o644); err != nil {
 		return err
 	}
-	process, err := s.process(name, "run", "--config", folder, "--overlay", state, "--admin-port", "0", "--readiness-port", "0", "--concurrency", "2")
+	process, err := s.process(name, "run", "--config", folder, "--state", state, "--admin-port", "0", "--readiness-port", "0", "--concurrency", "2")
 	s.edges[name] = process
 	return err
 }

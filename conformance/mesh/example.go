@@ -73,7 +73,7 @@ func (s *Suite) injected(ctx context.Context, set *unstructured.Unstructured) er
 		return err
 	}
 	image, wanted := container["image"], made.GetAnnotations()["sidecar.istio.io/proxyImage"]
-	if image != wanted || !slices.Contains(arguments, "--overlay=/var/lib/selvedge/edge") || !slices.Contains(arguments, "router") {
+	if image != wanted || !slices.Contains(arguments, "--state=/var/lib/selvedge/edge") || !slices.Contains(arguments, "router") {
 		return fmt.Errorf("istiod makes of it: image %v, args %q", image, arguments)
 	}
 	return nil

@@ -105,7 +105,7 @@ func (o *overlay) join(edge *edge, edgeConfig string, files map[string]string) e
 
 // run starts an edge that has joined.
 func (o *overlay) run(edge *edge) (err error) {
-	edge.process, err = o.start(edge.name, "run", "--config="+edge.folder, "--overlay="+edge.state, "--locality="+edge.locality, "--concurrency=1",
+	edge.process, err = o.start(edge.name, "run", "--config="+edge.folder, "--state="+edge.state, "--locality="+edge.locality, "--concurrency=1",
 		fmt.Sprintf("--admin-port=%d", edge.admin), "--readiness-port=0")
 	if err != nil {
 		return err

@@ -65,8 +65,8 @@ pub struct NodeStatus {
 pub struct LinkStatus {
     /// Who is at its other end.
     pub peer: Peer,
-    /// Which of the nodes here has it: the number of the worker, for an edge.
-    pub shard: u16,
+    /// The number of the worker that has it; 0 for a hub.
+    pub worker: u16,
     /// The smoothed time from a ping to its answer, milliseconds, once it was measured.
     pub round_trip_ms: Option<f64>,
     /// Streams that are open.
@@ -180,7 +180,7 @@ impl Status {
         let silent = answers
             .silent
             .into_iter()
-            .map(|shard| Pending { what: format!("worker {shard}"), why: "does not answer".to_owned() });
+            .map(|worker| Pending { what: format!("worker {worker}"), why: "does not answer".to_owned() });
         status.pending.extend(silent);
         status
     }
@@ -198,7 +198,7 @@ impl Status {
 fn links(node: &Node) -> Vec<LinkStatus> {
     let links = node.links().into_iter().map(|(peer, link)| LinkStatus {
         peer,
-        shard: worker(node.shard()),
+        worker: worker(node.shard()),
         round_trip_ms: link.round_trip().map(|round_trip| round_trip.as_secs_f64() * 1000.0),
         streams: link.stream_count(),
         suspect: link.is_suspect(),

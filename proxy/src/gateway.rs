@@ -1,8 +1,9 @@
 //! A running gateway: workers, control and admin interface, put together in one place for every command that starts one.
 
 mod end;
+mod ground;
+mod source;
 
-use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,35 +11,26 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use serde_json::Value;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
-use xds_client::ca::{CaOptions, CertificateClient};
-use xds_client::session::{Session, SessionOptions};
-use xds_client::{Event, ResourceType};
+use xds_client::ca::CertificateClient;
 
 pub(crate) use self::end::Signals;
 use self::end::{End, drain};
-use crate::admin::{Access, Admin, LogLevels, Ports, Readiness, Source};
+use self::ground::{Ground, queues};
+pub use self::source::SourceOptions;
+use self::source::{Inputs, Started};
+use crate::admin::{Access, Admin, LogLevels, Source};
 use crate::bootstrap::DrainSettings;
 use crate::config::dns::DnsResolver;
-use crate::config::local::{self, EdgeSide, LocalOptions};
-use crate::config::publish::{Mailbox, Publisher};
-use crate::config::{Control, ControlInputs, ControlOptions};
-use crate::drain::{Drain, Phase};
-use crate::edge::{
-    Availability, Edge, EdgeOptions, EdgeProblems, KubernetesOptions, Services, Succession, Surroundings, hold,
-};
-use crate::identity;
+use crate::config::{Control, ControlOptions};
+use crate::drain::Phase;
 use crate::io::DriverChoice;
-use crate::listener::socket::SocketTable;
-use crate::overload::{MemoryFiles, OverloadSettings, watch_memory};
-use crate::restart::{self, Estate, Place};
+use crate::overload::OverloadSettings;
+use crate::restart::{self, Estate, Position};
 use crate::telemetry::access_log::AccessLogSinks;
 use crate::tls::SessionTickets;
-use crate::worker::{Process, Workers, WorkersOptions, vital};
-
-/// Messages that may wait between the parts of control; then the sender waits.
-const QUEUE: usize = 64;
+use crate::worker::{Workers, vital};
 
 /// How long workers may take to let go of what is open once the drain is over.
 const STOP_DEADLINE: Duration = Duration::from_secs(2);
@@ -72,41 +64,11 @@ pub struct GatewayOptions {
     pub host_name: String,
 }
 
-/// Where configuration comes from.
-#[derive(Debug)]
-pub enum SourceOptions {
-    /// istiod.
-    ControlPlane {
-        /// xDS.
-        session: Box<SessionOptions>,
-        /// Our own certificate; `None` where the control plane is not asked for one.
-        certificates: Option<Box<CaOptions>>,
-        /// What connects it with other edges.
-        edge: Option<Box<(EdgeOptions, KubernetesOptions)>>,
-    },
-    /// A folder of YAML.
-    Local {
-        /// The folder.
-        folder: LocalOptions,
-        /// What connects it with other edges.
-        edge: Option<EdgeOptions>,
-    },
-}
-
-impl SourceOptions {
-    fn edge(&self) -> Option<&EdgeOptions> {
-        match self {
-            Self::ControlPlane { edge, .. } => edge.as_deref().map(|(edge, _)| edge),
-            Self::Local { edge, .. } => edge.as_ref(),
-        }
-    }
-}
-
 /// A running gateway. Dropping it ends it at once; [`Gateway::run`] ends it in good order.
 #[derive(Debug)]
 pub struct Gateway {
     admin: Arc<Admin>,
-    place: Place,
+    position: Position,
     estate: Estate,
     settings: DrainSettings,
     workers: Workers,
@@ -117,7 +79,7 @@ pub struct Gateway {
     /// Those of the edge. None of them may end by itself, so they are aborted before anything that they follow.
     edge: JoinSet<()>,
     /// Control and its helpers; aborted when dropped.
-    _tasks: JoinSet<()>,
+    tasks: JoinSet<()>,
 }
 
 impl Gateway {
@@ -127,144 +89,65 @@ impl Gateway {
     /// A port of the admin interface is taken, a folder cannot be served, the system refuses threads or randomness, or the process
     /// to take over from refuses.
     pub async fn start(options: GatewayOptions, source: SourceOptions) -> anyhow::Result<Self> {
-        let (place, inherited) = restart::begin(options.handover_socket.as_deref()).await?;
-        let takes_over = matches!(place, Place::After(_));
-        let drain = if takes_over { Drain::taking_over() } else { Drain::default() };
-        let limits = &options.overload.connections;
-        let mut process = Process::with_limits(options.local_address, options.host_name, limits);
-        process.minimum_rate = options.overload.minimum_rate;
-        process.driver = options.io_driver.choose().context("--io-driver io_uring")?;
-        let process = Arc::new(process);
-        let mailboxes: Vec<Arc<Mailbox>> = (0..options.workers).map(|_| Arc::default()).collect();
-        let publisher = Publisher::new(mailboxes.iter().cloned());
-        // Bound before anything else starts, so that a second process stops here.
-        let ports = Ports::bind(&options.servers, inherited.own)?;
-        let sockets = SocketTable::inheriting(inherited.listeners);
-        let (mut tasks, mut edge_tasks) = (JoinSet::new(), JoinSet::new());
-        if let Some(edge) = source.edge() {
-            tasks.spawn(hold(&edge.state, drain.subscribe())?);
-        }
-
-        let measuring = watch_memory(options.overload.manager, MemoryFiles::of_process(), process.clone());
-        tasks.spawn(vital("overload manager", measuring));
-
-        let (event_sender, events) = mpsc::channel(QUEUE);
-        let waiting_events = event_sender.downgrade();
-        let (resolved_sender, resolved) = mpsc::channel(QUEUE);
-        let (secret_sender, agent_secrets) = mpsc::channel(QUEUE);
-        let (question_sender, questions) = mpsc::channel(QUEUE);
-        let wanted_secrets = watch::Sender::new(BTreeSet::new());
-        let files = identity::files::serve(options.file_root, wanted_secrets.subscribe(), secret_sender.clone());
-        tasks.spawn(vital("file secrets", files));
-
+        let mut ground = Ground::prepare(&options, source.edge()).await?;
+        let mut edge_tasks = JoinSet::new();
+        let (senders, control_inputs) = queues();
+        let events = senders.events.downgrade();
+        let wanted_secrets = ground.serve_files(options.file_root.clone(), senders.secrets.clone());
         let has_outlived = watch::Sender::new(false);
-        let succession = Succession {
-            generation: place.epoch().number,
-            phase: drain.subscribe(),
-            drain: options.drain.drain_duration,
-            has_outlived: has_outlived.subscribe(),
-        };
-        let registry = &process.registry;
-        let workers = options.workers;
-        let surroundings =
-            |tasks, events| Surroundings { workers, succession: succession.clone(), registry, events, tasks };
-        let mut edge_share = None;
-        let mut edge_problems = EdgeProblems::default();
-        let (source, readiness, certificates) = match source {
-            SourceOptions::ControlPlane { mut session, certificates, edge } => {
-                let readiness = Readiness::of([CLUSTERS, LISTENERS]);
-                let mut availability = None;
-                if let Some((options, cluster)) = edge.as_deref() {
-                    let surroundings = surroundings(&mut edge_tasks, event_sender.clone());
-                    let (edge, observer) = Edge::of_cluster(options, cluster, surroundings).await?;
-                    session.needed_clusters = edge.offered();
-                    availability = Some(observer);
-                    (edge_share, edge_problems) = (Some(edge.share()), edge.problems());
-                    edge.run(&mut edge_tasks);
-                }
-                let (session, batches) = Session::spawn(*session);
-                let forward = forward(batches, event_sender, readiness.clone(), availability);
-                tasks.spawn(vital("configuration", forward));
-                let certificates = certificates.map(|ca| {
-                    let (client, identities) = CertificateClient::spawn(*ca);
-                    tasks.spawn(vital("certificates", identity::workload::serve(identities, secret_sender)));
-                    client
-                });
-                (Source::ControlPlane(session), readiness, certificates)
-            }
-            SourceOptions::Local { folder, edge } => {
-                let readiness = Readiness::of([FOLDER]);
-                let first = readiness.clone();
-                let (services, defined) = watch::channel(Services::default());
-                let edge = match edge {
-                    Some(options) => {
-                        let surroundings = surroundings(&mut edge_tasks, event_sender.clone());
-                        Some(Edge::of_folder(&options, &folder.directory, defined, surroundings).await?)
-                    }
-                    None => None,
-                };
-                let offered = edge.as_ref().map_or_else(|| watch::channel(BTreeSet::new()).1, Edge::offered);
-                let side = EdgeSide { services, offered };
-                let held = local::start(folder, event_sender, side, move || first.done(FOLDER), &mut tasks).await?;
-                if let Some(edge) = edge {
-                    (edge_share, edge_problems) = (Some(edge.share()), edge.problems());
-                    edge.run(&mut edge_tasks);
-                }
-                (Source::Local(held), readiness, None)
-            }
-        };
 
-        let overlay = edge_share.as_ref().map(|share| share.shards.clone());
-        let workers = Workers::start(WorkersOptions {
-            mailboxes,
-            process: process.clone(),
-            drain: drain.subscribe(),
-            settings: options.drain,
-            edge: edge_share,
-        });
-        let workers = workers.context("cannot start worker threads")?;
+        let inputs = Inputs {
+            workers: options.workers,
+            succession: ground.succession(&options, &has_outlived),
+            registry: &ground.process.registry,
+            events: senders.events,
+            secrets: senders.secrets,
+            tasks: &mut ground.tasks,
+            edge_tasks: &mut edge_tasks,
+        };
+        let Started { source, readiness, certificates, edge } = source.start(inputs).await?;
+        let overlay = edge.as_ref().map(|share| share.shards.clone());
+        let edge_problems = edge.as_ref().map(|share| share.problems.clone()).unwrap_or_default();
+
+        let (workers, publisher) = ground.start_workers(&options, edge)?;
         let logs = AccessLogSinks::start().context("cannot start the access log writer")?;
         let control = Control::new(ControlOptions {
             publisher,
             workers: options.workers,
-            sockets: sockets.clone(),
+            sockets: ground.sockets.clone(),
             logs: logs.clone(),
             tickets: SessionTickets::new()?,
-            resolver: DnsResolver::new(resolved_sender).map_err(anyhow::Error::msg)?,
+            resolver: DnsResolver::new(senders.resolved).map_err(anyhow::Error::msg)?,
             agent_secrets: wanted_secrets,
         });
-        tasks.spawn(vital("configuration", control.run(ControlInputs { events, resolved, agent_secrets, questions })));
+        ground.tasks.spawn(vital("configuration", control.run(control_inputs)));
 
+        // Before anybody can see that it is ready.
+        let signals = Signals::catch().context("cannot receive signals")?;
         let (quit_sender, quit) = watch::channel(false);
+        let Ground { position, drain, process, ports, sockets, tasks } = ground;
         let admin = Arc::new(Admin {
             process,
             logs,
             source,
             overlay,
             edge_problems,
-            questions: question_sender,
+            questions: senders.questions,
             readiness,
             drain,
             quit: quit_sender,
             log_levels: options.log_levels,
             node: options.node,
             started: Instant::now(),
-            epoch: place.epoch(),
+            epoch: position.epoch(),
             options: options.command_line,
         });
-        // Before anybody can see that it is ready.
-        let signals = Signals::catch().context("cannot receive signals")?;
-        // The process before writes it until it has handed over.
-        admin.source.keep_on_disk(!takes_over);
-        ports.serve(&admin, &mut tasks).context("cannot serve the admin interface")?;
-        tasks.spawn(notify_when_ready(admin.clone()));
         let accept_loops = workers.accept_loops();
-        let events = waiting_events;
         let estate = Estate { admin: admin.clone(), sockets, ports, accept_loops, events, has_outlived };
         let settings = options.drain;
-        Ok(Self {
+        let gateway = Self {
             admin,
-            place,
+            position,
             estate,
             settings,
             workers,
@@ -272,8 +155,18 @@ impl Gateway {
             signals,
             _certificates: certificates,
             edge: edge_tasks,
-            _tasks: tasks,
-        })
+            tasks,
+        };
+        gateway.answer_admin()
+    }
+
+    /// From now on it can be asked how it is doing.
+    fn answer_admin(mut self) -> anyhow::Result<Self> {
+        // The process before writes it until it has handed over.
+        self.admin.source.keep_on_disk(!matches!(self.position, Position::After(_)));
+        self.estate.ports.serve(&self.admin, &mut self.tasks).context("cannot serve the admin interface")?;
+        self.tasks.spawn(notify_when_ready(self.admin.clone()));
+        Ok(self)
     }
 
     /// What the admin interface looks at.
@@ -290,7 +183,7 @@ impl Gateway {
         let end = tokio::select! {
             () = self.signals.next() => Ok(End::Signal),
             _ = self.quit.wait_for(|quit| *quit) => Ok(End::AtOnce),
-            handed_over = self.place.hold(&self.estate) => handed_over.map(End::HandedOver),
+            handed_over = self.position.hold(&self.estate) => handed_over.map(End::HandedOver),
         };
         let serves = self.admin.drain.phase() >= Phase::Serving;
         if let Ok(end @ (End::Signal | End::HandedOver(_))) = &end
@@ -298,7 +191,7 @@ impl Gateway {
         {
             tokio::select! {
                 () = drain(&self.admin, &self.settings, &self.workers, end) => {}
-                never = self.place.end(&self.estate, "it is ending") => match never {},
+                never = self.position.end(&self.estate, "it is ending") => match never {},
                 () = self.signals.next() => tracing::warn!("ending at once: a second signal"),
                 _ = self.quit.wait_for(|quit| *quit) => {}
             }
@@ -348,37 +241,4 @@ async fn notify_when_ready(admin: Arc<Admin>) {
         tokio::time::sleep(READY_POLL).await;
     }
     restart::notify_ready();
-}
-
-const FOLDER: &str = "the folder";
-const CLUSTERS: &str = "clusters of the control plane (CDS)";
-const LISTENERS: &str = "listeners of the control plane (LDS)";
-
-/// Hands batches on to control, and marks what has become ready. A restored configuration serves as well as a fresh one.
-async fn forward(
-    mut batches: mpsc::Receiver<Vec<Event>>,
-    events: mpsc::Sender<Vec<Event>>,
-    readiness: Readiness,
-    mut availability: Option<Availability>,
-) {
-    while let Some(batch) = batches.recv().await {
-        if let Some(availability) = &mut availability {
-            availability.observe(&batch);
-        }
-        let mut ready = Vec::new();
-        for event in &batch {
-            match event {
-                Event::Synced(ResourceType::Cluster) => ready.push(CLUSTERS),
-                Event::Synced(ResourceType::Listener) => ready.push(LISTENERS),
-                Event::Restored { resources, .. } if *resources > 0 => ready.extend([CLUSTERS, LISTENERS]),
-                _ => {}
-            }
-        }
-        if events.send(batch).await.is_err() {
-            return;
-        }
-        for part in ready {
-            readiness.done(part);
-        }
-    }
 }

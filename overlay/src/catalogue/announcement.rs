@@ -31,12 +31,12 @@ pub struct Announcement {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub addresses: Vec<String>,
     /// What it offers.
-    pub services: Vec<Service>,
+    pub services: Vec<OfferedService>,
 }
 
 /// A service that others may call.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Service {
+pub struct OfferedService {
     /// Its name everywhere.
     pub host: String,
     /// Its namespace on the edge.
@@ -128,7 +128,7 @@ impl Announcement {
 
     /// Without what takes much memory: of services no more than their hosts.
     pub(super) fn hosts_only(self) -> Self {
-        let host = |service: Service| Service {
+        let host = |service: OfferedService| OfferedService {
             namespace: String::new(),
             ports: Vec::new(),
             labels: BTreeMap::new(),
@@ -185,7 +185,7 @@ pub fn check_address(address: &str) -> Result<(), &'static str> {
     Ok(())
 }
 
-impl Service {
+impl OfferedService {
     /// Whether other edges would believe it.
     ///
     /// # Errors
@@ -233,10 +233,10 @@ impl Service {
 mod tests {
     use super::*;
 
-    fn service() -> Service {
+    fn service() -> OfferedService {
         let port = Port { number: 80, name: "http".into(), protocol: Protocol::Http };
         let labels = BTreeMap::from([("app".into(), "ratings".into())]);
-        Service {
+        OfferedService {
             host: "ratings.shop.global".into(),
             namespace: "shop".into(),
             ports: vec![port],
@@ -246,7 +246,7 @@ mod tests {
         }
     }
 
-    fn announcement(service: Service) -> Announcement {
+    fn announcement(service: OfferedService) -> Announcement {
         Announcement {
             epoch: 1,
             sequence: 2,
@@ -267,7 +267,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_is_named() {
-        let changed = |change: &dyn Fn(&mut Service)| {
+        let changed = |change: &dyn Fn(&mut OfferedService)| {
             let mut service = service();
             change(&mut service);
             Announcement::parse(&announcement(service).to_bytes()).unwrap_err().to_string()
@@ -291,7 +291,7 @@ mod tests {
         };
         assert_eq!(also(80, "again", Protocol::Tcp), "services[0].ports: \"80\" is 0 or there twice");
         assert_eq!(also(81, "http", Protocol::Udp), "services[0].ports: \"81\" is 0 or there twice");
-        let elsewhere = Service { namespace: "other".into(), ..service() };
+        let elsewhere = OfferedService { namespace: "other".into(), ..service() };
         let twice = Announcement { services: vec![service(), elsewhere], ..Announcement::default() };
         assert!(Announcement::parse(&twice.to_bytes()).unwrap_err().to_string().contains("is there twice"));
         assert!(matches!(Announcement::parse(b"{"), Err(AnnouncementError::Unreadable(_))));

@@ -25,7 +25,7 @@ use self::pace::Paces;
 pub use self::rivals::{RIVAL_WARNING, keep_name};
 use self::room::{Passed, Rooms};
 use self::turns::TenantTurns;
-use super::announcement::{Announcement, Service};
+use super::announcement::{Announcement, OfferedService};
 use super::message::{ANNOUNCEMENT, Message, Signed};
 use crate::identity::Current;
 use crate::link::{LinkEnd, code};
@@ -40,7 +40,7 @@ pub struct Offer {
     /// Where other edges can dial it, as `host:port`.
     pub addresses: Vec<String>,
     /// Its services.
-    pub services: Vec<Service>,
+    pub services: Vec<OfferedService>,
 }
 
 /// What a node knows of all edges that it may know of.

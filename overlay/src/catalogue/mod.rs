@@ -4,7 +4,7 @@ mod announcement;
 mod exchange;
 mod message;
 
-pub use self::announcement::{Announcement, AnnouncementError, Port, Protocol, Service, check_address};
+pub use self::announcement::{Announcement, AnnouncementError, OfferedService, Port, Protocol, check_address};
 pub use self::exchange::{Directory, Offer, RIVAL_WARNING, keep_name};
 pub use self::message::Signed;
 pub use overlay_wire::catalogue::LIFETIME;

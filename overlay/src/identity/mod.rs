@@ -36,7 +36,7 @@ pub const JOIN_PROTOCOL: &[u8] = b"selvedge-join/1";
 pub const RENEW_PROTOCOL: &[u8] = b"selvedge-renew/1";
 
 /// Says who is not, or no longer, let in, whatever its certificate says.
-trait Admission: fmt::Debug + Send + Sync {
+trait Gatekeeper: fmt::Debug + Send + Sync {
     /// Whether a peer whose certificate is good is let in.
     fn admits(&self, peer: &Peer) -> bool;
 
@@ -48,7 +48,7 @@ trait Admission: fmt::Debug + Send + Sync {
 #[derive(Debug)]
 struct AdmitHubs;
 
-impl Admission for AdmitHubs {
+impl Gatekeeper for AdmitHubs {
     fn admits(&self, peer: &Peer) -> bool {
         matches!(peer, Peer::Hub { .. })
     }

@@ -17,7 +17,7 @@ use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 use tokio::sync::watch;
 
-use super::Admission;
+use super::Gatekeeper;
 use super::complaints::Complaints;
 use super::signature::{in_context, is_signed};
 use crate::node::Peer;
@@ -274,7 +274,7 @@ impl Trust {
     }
 }
 
-impl Admission for Trust {
+impl Gatekeeper for Trust {
     fn admits(&self, peer: &Peer) -> bool {
         let denied = self.denies(peer);
         if denied {

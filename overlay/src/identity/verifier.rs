@@ -13,7 +13,7 @@ use rustls::{
 use sha2::{Digest as _, Sha256};
 use webpki::{EndEntityCert, KeyUsage};
 
-use super::Admission;
+use super::Gatekeeper;
 use crate::node::Peer;
 
 /// The same for both sides.
@@ -23,7 +23,7 @@ pub(super) struct Verifier {
     anchors: Anchors,
     hints: Vec<DistinguishedName>,
     algorithms: WebPkiSupportedAlgorithms,
-    admission: Arc<dyn Admission>,
+    gatekeeper: Arc<dyn Gatekeeper>,
 }
 
 /// Whose signature counts.
@@ -36,10 +36,10 @@ pub(super) enum Anchors {
 }
 
 impl Verifier {
-    pub(super) fn new(overlay: String, anchors: Anchors, admission: Arc<dyn Admission>) -> Self {
+    pub(super) fn new(overlay: String, anchors: Anchors, gatekeeper: Arc<dyn Gatekeeper>) -> Self {
         let algorithms = rustls::crypto::aws_lc_rs::default_provider().signature_verification_algorithms;
         let hints = if let Anchors::Roots(roots) = &anchors { roots.subjects() } else { Vec::new() };
-        Self { overlay, anchors, hints, algorithms, admission }
+        Self { overlay, anchors, hints, algorithms, gatekeeper }
     }
 
     /// Whose certificate it is, if it is good.
@@ -56,12 +56,12 @@ impl Verifier {
                 && self.verify_chain(certificate, intermediates, then, usage).is_ok()
                 && let Ok(peer) = Peer::of_certificate(certificate, &self.overlay)
             {
-                self.admission.is_out_of_date(&peer, problem);
+                self.gatekeeper.is_out_of_date(&peer, problem);
             }
             return Err(bad_chain(error));
         }
         let peer = Peer::of_certificate(certificate, &self.overlay).map_err(refused)?;
-        if self.admission.admits(&peer) { Ok(peer) } else { Err(CertificateError::Revoked.into()) }
+        if self.gatekeeper.admits(&peer) { Ok(peer) } else { Err(CertificateError::Revoked.into()) }
     }
 
     fn verify_chain(
@@ -200,7 +200,7 @@ mod tests {
     #[derive(Debug, Default)]
     struct Noted(Mutex<Vec<String>>);
 
-    impl Admission for Noted {
+    impl Gatekeeper for Noted {
         fn admits(&self, _: &Peer) -> bool {
             true
         }

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 
 use overlay_wire::budget::Budget;
 use overlay_wire::frame::{Code, StreamId};
-use overlay_wire::mux::{Read, Urgency};
+use overlay_wire::mux::Read;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::{Link, code};
@@ -38,11 +38,6 @@ impl LinkStream {
     /// Which one of its link.
     pub fn id(&self) -> StreamId {
         self.id
-    }
-
-    /// Sets how urgent it is.
-    pub fn set_urgency(&self, urgency: Urgency) {
-        self.link.0.mux.borrow_mut().set_urgency(self.id, urgency);
     }
 
     /// Gives it up, and tells the other side why.

@@ -63,11 +63,11 @@ counters! {
     /// Streams of links that never said what they are, or not properly.
     beginnings_failed,
     /// Legs that claim to be of another edge or tenant than the certificate says, or belong to the stream of another edge.
-    forbidden,
-    /// Legs for another shard than the one they came to.
-    other_shard,
+    legs_forged,
+    /// Legs for another shard than the one they came to: another worker, or one of the process before.
+    legs_to_other_worker,
     /// Legs to an edge, or a shard of it, that is not linked.
-    no_route,
+    legs_without_link,
     /// Streams to other edges that were opened here.
     streams_opened,
     /// Streams that other edges have opened.
@@ -80,8 +80,8 @@ counters! {
     tunnels_ended,
     /// Streams beyond those that one edge may have here.
     streams_refused,
-    /// Streams, and legs of known ones, that nobody took in time.
-    not_taken,
+    /// Legs that nobody took in time: of new streams, and of known ones.
+    legs_not_taken,
     /// Legs of streams that end here, opened here: more than streams, if some went on over another link.
     legs_opened,
     /// Bytes of streams that were sent once more, over another link.
@@ -129,4 +129,19 @@ counters! {
 
 pub(crate) fn count(counter: &Count) {
     counter.add(1);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PAGES: [&str; 2] = [include_str!("../../../docs/overlay.md"), include_str!("../../../docs/limits.md")];
+
+    #[test]
+    fn an_operator_finds_every_counter_on_a_page() {
+        let is_explained = |name: &str| PAGES.iter().any(|page| page.contains(&format!("`{name}`")));
+        let mut missing = Vec::new();
+        Counters::default().visit(|name, _| missing.extend((!is_explained(name)).then_some(name)));
+        assert!(missing.is_empty(), "{missing:?}");
+    }
 }

@@ -80,7 +80,7 @@ impl Node {
         if let Peer::Edge { name, tenant } = peer
             && (open.from != *name || open.tenant != *tenant)
         {
-            count(&self.counters.forbidden);
+            count(&self.counters.legs_forged);
             if let Some(left_out) = self.forgeries.happened() {
                 let claim = format!("{} of tenant {}", open.from, open.tenant);
                 tracing::warn!(peer = name, left_out, "says it is {}", quoted(&claim));
@@ -94,7 +94,7 @@ impl Node {
             let Opened { open, stream, rest, .. } = opened;
             self.relay(peer, open, stream, rest).await;
         } else {
-            count(&self.counters.no_route);
+            count(&self.counters.legs_without_link);
             self.refuse(opened.stream, RefuseCode::NoRoute, "not this edge");
         }
     }
@@ -103,7 +103,7 @@ impl Node {
     fn take_own(self: &Rc<Self>, opened: Opened) {
         let open = &opened.open;
         if let Some(shard) = open.to_shard.filter(|shard| *shard != self.shard) {
-            count(&self.counters.other_shard);
+            count(&self.counters.legs_to_other_worker);
             if self.has_ended(shard) {
                 return self.refuse(opened.stream, RefuseCode::UnknownStream, "its process has ended");
             }
@@ -114,12 +114,12 @@ impl Node {
             Some((true, legs)) => {
                 if let Err(error) = legs.try_send(opened) {
                     let (mpsc::error::TrySendError::Full(opened) | mpsc::error::TrySendError::Closed(opened)) = error;
-                    count(&self.counters.not_taken);
+                    count(&self.counters.legs_not_taken);
                     self.refuse(opened.stream, RefuseCode::Overloaded, "too many legs");
                 }
             }
             Some((false, _)) => {
-                count(&self.counters.forbidden);
+                count(&self.counters.legs_forged);
                 self.refuse(opened.stream, RefuseCode::Forbidden, "the stream of another edge");
             }
             None if open.resumes => self.refuse(opened.stream, RefuseCode::UnknownStream, "not known any more"),
@@ -129,7 +129,7 @@ impl Node {
 
     fn accept(self: &Rc<Self>, opened: Opened) {
         if self.accepted.borrow().is_some() {
-            count(&self.counters.not_taken);
+            count(&self.counters.legs_not_taken);
             return self.refuse(opened.stream, RefuseCode::NoRoute, "nobody takes streams here");
         }
         let Some(place) = self.streams_of.take(opened.open.from.clone(), self.limits.streams_per_edge) else {
@@ -137,7 +137,7 @@ impl Node {
             return self.refuse(opened.stream, RefuseCode::Overloaded, "too many streams of this edge");
         };
         let Ok(permit) = self.incoming.try_reserve() else {
-            count(&self.counters.not_taken);
+            count(&self.counters.legs_not_taken);
             return self.refuse(opened.stream, RefuseCode::Overloaded, "too many streams wait");
         };
         count(&self.counters.streams_accepted);

@@ -19,7 +19,7 @@ impl Node {
             }
         };
         let Some(link) = self.links.direct(&open).or_else(|| self.by_another_hub(peer, &open)) else {
-            count(&self.counters.no_route);
+            count(&self.counters.legs_without_link);
             let shard = open.to_shard.map(|shard| format!(", shard {shard}")).unwrap_or_default();
             return self.refuse(near, RefuseCode::NoRoute, &format!("no link to {}{shard}", open.to));
         };

@@ -13,14 +13,12 @@ use overlay_wire::stream::{self as wire, Leg, LegError, Route};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use super::attempts::Attempts;
 use super::carrier::Carrier;
 use super::{OverlayStream, PIECE, Shared};
 use crate::link::{LinkStream, code};
 use crate::node::{Limits, LinkId, Links, count, refuse};
 
-/// Between two attempts to open a leg where one failed, or none could be opened, at first and at most.
-const FIRST_PAUSE: Duration = Duration::from_millis(20);
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// How long the other side of a stream that is over may still ask for the end of it, and how long this side tries to tell it.
 const LINGER: Duration = Duration::from_secs(30);
 
@@ -42,11 +40,7 @@ pub(crate) struct Carry {
     next_leg: u64,
     opened: mpsc::Receiver<Opened>,
     timer: Pin<Box<Sleep>>,
-    /// No leg is opened before.
-    not_before: Instant,
-    pause: Duration,
-    /// Links that legs were opened on, since there was one to send on.
-    tried: Vec<LinkId>,
+    attempts: Attempts,
     /// It is over since then.
     over_since: Option<Instant>,
     undelivered: Duration,
@@ -104,9 +98,7 @@ impl Carry {
             next_leg: 0,
             opened,
             timer: Box::pin(sleep_until(epoch)),
-            not_before: epoch,
-            pause: FIRST_PAUSE,
-            tried: Vec::new(),
+            attempts: Attempts::new(epoch),
             over_since: None,
             undelivered: limits.undelivered,
             waits_since: None,
@@ -208,7 +200,7 @@ impl Carry {
             if ended { self.lose(at) } else { at += 1 }
         }
         if self.shared.stream.borrow().current_leg().is_some() {
-            self.pause = FIRST_PAUSE;
+            self.attempts.succeeded();
             self.shared.way.is_found();
         }
     }
@@ -231,7 +223,7 @@ impl Carry {
         };
         let current_link = current.map(|leg| self.link_of(leg));
         if current_link.is_some_and(|link| !self.links.watch(link, context)) {
-            self.tried.clear();
+            self.attempts.forget_links();
             return;
         }
         let is_opening = {
@@ -240,18 +232,13 @@ impl Carry {
             let opening = stream.opening_legs().map(|leg| self.links.watch(self.link_of(leg), context));
             opening.filter(|is_suspect| !is_suspect).count() > 0
         };
-        if is_opening || Instant::now() < self.not_before {
+        if is_opening || Instant::now() < self.attempts.not_before() {
             return;
         }
         self.links.wake_on_change(context);
-        let chosen = self.links.choose(self.shared.stream.borrow().route(), current_link, &self.tried);
+        let chosen = self.links.choose(self.shared.stream.borrow().route(), current_link, self.attempts.links());
         let Some((link, handle)) = chosen else { return };
-        if self.tried.contains(&link) {
-            self.tried.clear();
-        }
-        self.tried.push(link);
-        self.not_before = Instant::now() + self.pause;
-        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+        self.attempts.begin(link, Instant::now());
         if let Ok(Some(stream)) = handle.try_open(Urgency::default()) {
             let leg = Leg(self.next_leg);
             self.next_leg += 1;
@@ -306,7 +293,8 @@ impl Carry {
                 return Poll::Ready(());
             }
             let given_up = self.waits_since.map(|(since, _)| since + self.undelivered);
-            let times = [deadline.map(|deadline| self.epoch + deadline), forgotten, Some(self.not_before), given_up];
+            let times =
+                [deadline.map(|deadline| self.epoch + deadline), forgotten, Some(self.attempts.not_before()), given_up];
             let Some(due) = times.into_iter().flatten().filter(|due| *due > now).min() else { return Poll::Pending };
             self.timer.as_mut().reset(due);
             if self.timer.as_mut().poll(context).is_pending() {

@@ -3,6 +3,7 @@
 //! Each has one task, which moves bytes between the stream and its legs, and opens a leg when there is none to send on, or when the link of the one
 //! there is is thought to be dead.
 
+mod attempts;
 mod carrier;
 mod carry;
 mod datagrams;

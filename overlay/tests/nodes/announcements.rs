@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use overlay::catalogue::{Announcement, Offer, Service};
+use overlay::catalogue::{Announcement, Offer, OfferedService};
 use overlay::folder::Folder;
 use overlay::identity::{Current, Signature};
 use overlay::link::{Link, LinkStream};
@@ -32,7 +32,7 @@ pub(crate) fn sign(identity: &Current, sequence: u64) -> (Vec<u8>, Signature) {
     sign_services(identity, sequence, vec![service(&host)])
 }
 
-pub(crate) fn sign_services(identity: &Current, sequence: u64, services: Vec<Service>) -> (Vec<u8>, Signature) {
+pub(crate) fn sign_services(identity: &Current, sequence: u64, services: Vec<OfferedService>) -> (Vec<u8>, Signature) {
     let payload = Announcement { epoch: 1, sequence, services, ..Announcement::default() }.to_bytes();
     let signature = identity.borrow().sign("selvedge announcement 1", &payload).unwrap();
     (payload, signature)
@@ -63,7 +63,7 @@ pub(crate) async fn begin(link: &Link) -> LinkStream {
 async fn flood(h: &Member, identity: &Current, links: usize, count: u64) {
     let messages: Vec<_> = (1..=count).map(|sequence| message(&sign(identity, sequence))).collect();
     for _ in 0..links {
-        let link = play(&h.node, identity.borrow().peer().clone(), Vec::new());
+        let link = play(&h.node, identity.borrow().peer().clone());
         let (mut stream, messages) = (begin(&link).await, messages.clone());
         spawn_local(async move {
             for message in messages {
@@ -145,7 +145,7 @@ async fn signatures_are_looked_at_where_something_is_new() {
     let test = async {
         let signer = Signer::new();
         let h = Member::new(&signer, &hub("h"), 1);
-        let link = play(&h.node, edge("m"), Vec::new());
+        let link = play(&h.node, edge("m"));
         linked(&h.node, 1).await;
         let mut stream = begin(&link).await;
         let identity = signer.identity(&edge("m"));
@@ -175,7 +175,7 @@ async fn nobody_announces_for_others() {
     let test = async {
         let signer = Signer::new();
         let h = Member::new(&signer, &hub("h"), 1);
-        let link = play(&h.node, edge("m"), Vec::new());
+        let link = play(&h.node, edge("m"));
         linked(&h.node, 1).await;
         let mut stream = begin(&link).await;
         stream.write_all(&message(&sign(&signer.identity(&edge("a")), 1))).await.unwrap();

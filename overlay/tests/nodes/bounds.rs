@@ -25,7 +25,7 @@ async fn an_edge_has_so_many_streams_and_others_have_theirs() {
     let test = async {
         let node = Node::new("b", Role::Edge, 0, Limits { streams_per_edge: 3, ..Limits::default() });
         echo(&node);
-        let (greedy, other) = (play(&node, edge("m"), Vec::new()), play(&node, edge("a"), Vec::new()));
+        let (greedy, other) = (play(&node, edge("m")), play(&node, edge("a")));
         let mut legs = Vec::new();
         for number in 0..5 {
             let mut leg = open(&greedy, opening("m", "b", number)).await;
@@ -50,7 +50,7 @@ async fn an_edge_has_so_many_streams_and_others_have_theirs() {
 async fn streams_that_nobody_takes_are_refused() {
     let test = async {
         let node = Node::new("b", Role::Edge, 0, Limits { streams_waiting: 2, ..Limits::default() });
-        let peer = play(&node, edge("a"), Vec::new());
+        let peer = play(&node, edge("a"));
         let mut leg = open(&peer, opening("a", "b", 0)).await;
         assert_eq!(answer(&mut leg).await, Answer::Refused(RefuseCode::NoRoute));
         let _incoming = node.incoming().unwrap();
@@ -59,7 +59,7 @@ async fn streams_that_nobody_takes_are_refused() {
             let expected = if number < 3 { Answer::Accepted(0) } else { OVERLOADED };
             assert_eq!(answer(&mut leg).await, expected, "stream {number}");
         }
-        assert_eq!(node.counters().not_taken.get(), 2);
+        assert_eq!(node.counters().legs_not_taken.get(), 2);
     };
     timeout(LONG, LocalSet::new().run_until(test)).await.unwrap();
 }
@@ -69,8 +69,8 @@ async fn so_many_legs_of_an_edge_and_of_a_tenant_pass_through_a_hub() {
     let test = async {
         let limits = Limits { legs_per_edge: 2, legs_per_tenant: 3, ..Limits::default() };
         let between = Node::new("h", Role::Hub, 0, limits);
-        let [greedy, near, far] = ["m", "a", "b"].map(|name| play(&between, edge(name), Vec::new()));
-        let [x, y] = ["x", "y"].map(|name| play(&between, other_tenant(name), Vec::new()));
+        let [greedy, near, far] = ["m", "a", "b"].map(|name| play(&between, edge(name)));
+        let [x, y] = ["x", "y"].map(|name| play(&between, other_tenant(name)));
         linked(&between, 5).await;
         let mut legs = Vec::new();
         for (number, link, name, passes) in [
@@ -103,17 +103,17 @@ async fn so_many_legs_of_an_edge_and_of_a_tenant_pass_through_a_hub() {
 async fn a_peer_has_so_many_links() {
     let test = async {
         let node = Node::new("b", Role::Edge, 0, Limits { links_per_peer: 2, ..Limits::default() });
-        let [first, second, third] = [(); 3].map(|()| play(&node, edge("m"), Vec::new()));
+        let [first, second, third] = [(); 3].map(|()| play(&node, edge("m")));
         let end = third.ended().await;
         assert!(
             matches!(&end, LinkEnd::Closed { code: code::OVERLOADED, reason } if reason == "too many links"),
             "{end}"
         );
-        let _other = play(&node, edge("a"), Vec::new());
+        let _other = play(&node, edge("a"));
         linked(&node, 3).await;
         first.close(code::DONE, "");
         linked(&node, 2).await;
-        let _again = play(&node, edge("m"), Vec::new());
+        let _again = play(&node, edge("m"));
         linked(&node, 3).await;
         assert_eq!((node.counters().links_refused.get(), second.end().is_none()), (1, true));
     };
@@ -124,17 +124,17 @@ async fn a_peer_has_so_many_links() {
 async fn a_tenant_has_so_many_links_and_others_have_theirs() {
     let test = async {
         let node = Node::new("h", Role::Hub, 0, Limits { links_per_tenant: 2, ..Limits::default() });
-        let [first, second, third] = ["a", "b", "c"].map(|name| play(&node, edge(name), Vec::new()));
+        let [first, second, third] = ["a", "b", "c"].map(|name| play(&node, edge(name)));
         let end = third.ended().await;
         assert!(
             matches!(&end, LinkEnd::Closed { code: code::OVERLOADED, reason } if reason == "too many links of its tenant"),
             "{end}"
         );
-        let _others = [other_tenant("x"), hub("h2")].map(|peer| play(&node, peer, Vec::new()));
+        let _others = [other_tenant("x"), hub("h2")].map(|peer| play(&node, peer));
         linked(&node, 4).await;
         first.close(code::DONE, "");
         linked(&node, 3).await;
-        let _again = play(&node, edge("c"), Vec::new());
+        let _again = play(&node, edge("c"));
         linked(&node, 4).await;
         assert_eq!((node.counters().links_refused.get(), second.end().is_none()), (1, true));
     };
@@ -146,7 +146,7 @@ async fn who_opens_streams_and_does_not_say_what_they_are_is_not_waited_for() {
     let test = async {
         let node = Node::new("b", Role::Edge, 0, Limits { beginnings_per_peer: 4, ..Limits::default() });
         echo(&node);
-        let (silent, other) = (play(&node, edge("m"), Vec::new()), play(&node, edge("a"), Vec::new()));
+        let (silent, other) = (play(&node, edge("m")), play(&node, edge("a")));
         let mut begun = Vec::new();
         for _ in 0..6 {
             let mut stream = silent.open(Urgency::default()).await.unwrap();

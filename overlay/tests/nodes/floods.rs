@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use overlay::catalogue::Service;
+use overlay::catalogue::OfferedService;
 use overlay::identity::Current;
 use overlay::link::Link;
 use overlay::node::{Limits, Peer};
@@ -25,7 +25,7 @@ const LONG: Duration = Duration::from_secs(600);
 fn long(identity: &Current, sequence: u64) -> Vec<u8> {
     let label = |at: usize| (format!("{at:02}"), "v".repeat(250));
     let services: Vec<_> = (0..12)
-        .map(|at| Service { labels: (0..60).map(label).collect(), ..service(&format!("s{at}.global")) })
+        .map(|at| OfferedService { labels: (0..60).map(label).collect(), ..service(&format!("s{at}.global")) })
         .collect();
     message(&sign_services(identity, sequence, services))
 }
@@ -63,7 +63,7 @@ async fn what_is_replaced_is_not_kept_without_bound_for_those_who_do_not_take_it
         let [a, b] = ["a", "b"].map(|name| Member::new(&signer, &edge(name), 1));
         let _wires = (a.wire(&h), b.wire(&h));
         let identity = signer.identity(&edge("m"));
-        let link = play(&h.node, edge("m"), Vec::new());
+        let link = play(&h.node, edge("m"));
         linked(&h.node, 3).await;
         let mut stream = begin(&link).await;
         let mut stuck = Vec::new();
@@ -72,7 +72,7 @@ async fn what_is_replaced_is_not_kept_without_bound_for_those_who_do_not_take_it
             stream.write_all(&long(&identity, sequence)).await.unwrap();
             knows_change(&h, "m", sequence).await;
             // It takes nothing of what it is told.
-            stuck.push(play(&h.node, edge("z"), Vec::new()));
+            stuck.push(play(&h.node, edge("z")));
             linked(&h.node, 3 + stuck.len()).await;
             sleep(Duration::from_secs(1)).await;
         }
@@ -113,7 +113,7 @@ async fn messages_that_never_end_are_few_and_given_up() {
         let read = Rc::new(Cell::new(0));
         let mut ended = Vec::new();
         for at in 0..LINKS {
-            let link = play(&h.node, edge("z"), Vec::new());
+            let link = play(&h.node, edge("z"));
             linked(&h.node, at + 1).await;
             take_all(&link);
             let mut stream = begin(&link).await;
@@ -133,7 +133,7 @@ async fn messages_that_never_end_are_few_and_given_up() {
         assert_eq!(read.get(), 2, "messages are being read");
         // Another one is heard meanwhile.
         let identity = signer.identity(&edge("m"));
-        let link = play(&h.node, edge("m"), Vec::new());
+        let link = play(&h.node, edge("m"));
         let mut stream = begin(&link).await;
         stream.write_all(&long(&identity, 1)).await.unwrap();
         timeout(Duration::from_secs(1), knows_change(&h, "m", 1)).await.unwrap();
@@ -167,7 +167,7 @@ async fn many_edges_of_a_tenant_load_a_hub_so_much_and_others_are_heard() {
         for name in &hostile {
             let identity = signer.identity(&edge(name));
             let messages: Vec<u8> = (1..=EACH).flat_map(|sequence| message(&sign(&identity, sequence))).collect();
-            let link = play(&h.node, edge(name), Vec::new());
+            let link = play(&h.node, edge(name));
             spawn_local(async move {
                 take_all(&link);
                 let mut stream = begin(&link).await;

@@ -100,7 +100,7 @@ async fn readers_that_stall_stop_their_senders_and_a_hub_holds_nothing_of_theirs
 async fn what_an_edge_does_not_take_stays_with_its_sender_but_for_a_window_at_the_hub() {
     let test = async {
         let between = Node::new("h", Role::Hub, 0, Limits::default());
-        let [near, far] = ["m", "b"].map(|name| play(&between, edge(name), Vec::new()));
+        let [near, far] = ["m", "b"].map(|name| play(&between, edge(name)));
         linked(&between, 2).await;
         let (written, _unread) = stall(&near, "m", &far).await;
         everything_is_done().await;
@@ -119,7 +119,7 @@ async fn a_tenant_has_so_many_bytes_on_their_way_and_others_have_theirs() {
     let test = async {
         let limits = Limits { held_per_tenant: 8 * WINDOW, ..Limits::default() };
         let between = Node::new("h", Role::Hub, 0, limits);
-        let [greedy, stuck] = ["m", "b"].map(|name| play(&between, edge(name), Vec::new()));
+        let [greedy, stuck] = ["m", "b"].map(|name| play(&between, edge(name)));
         let other = |name: &str| overlay::node::Peer::Edge { name: name.into(), tenant: "other".into() };
         let nodes = ["x", "y"].map(|name| Node::new(name, Role::Edge, 0, Limits::default()));
         echo(&nodes[1]);
@@ -145,8 +145,8 @@ async fn edges_that_stall_leave_room_for_others_of_their_tenant() {
         // Four edges that stall would take all of it.
         let limits = Limits { held_per_tenant: 4 * STALLED * WINDOW, ..Limits::default() };
         let between = Node::new("h", Role::Hub, 0, limits);
-        let greedy = ["j", "k", "l", "m"].map(|name| (name, play(&between, edge(name), Vec::new())));
-        let stuck = play(&between, edge("b"), Vec::new());
+        let greedy = ["j", "k", "l", "m"].map(|name| (name, play(&between, edge(name))));
+        let stuck = play(&between, edge("b"));
         let nodes = ["x", "y"].map(|name| Node::new(name, Role::Edge, 0, Limits::default()));
         echo(&nodes[1]);
         let _wires = nodes.each_ref().map(|node| Wire::new((node, edge(node.name())), (&between, hub("h"))));
@@ -183,7 +183,7 @@ async fn peers_that_never_acknowledge_hold_up_their_own_writers_only() {
         const LEAST: usize = 16 * 1024;
         let limits = Limits { kept: Budget::new(2 * KEPT), kept_per_edge: KEPT, ..Limits::default() };
         let near = Node::new("a", Role::Edge, 0, limits);
-        let silent = play(&near, edge("m"), Vec::new());
+        let silent = play(&near, edge("m"));
         let other = Node::new("b", Role::Edge, 0, Limits::default());
         echo(&other);
         let _wire = Wire::new((&near, edge("a")), (&other, edge("b")));
@@ -215,7 +215,7 @@ async fn peers_that_never_acknowledge_hold_up_their_own_writers_only() {
 async fn what_was_finished_and_never_acknowledged_is_given_up_in_the_end() {
     let test = async {
         let near = Node::new("a", Role::Edge, 0, Limits::default());
-        let silent = play(&near, edge("m"), Vec::new());
+        let silent = play(&near, edge("m"));
         let mut stream = near.open("m", "acme", 0);
         stream.write_all(b"never acknowledged").await.unwrap();
         stream.shutdown().await.unwrap();
@@ -242,7 +242,7 @@ async fn nobody_speaks_for_the_streams_of_others() {
     let test = async {
         let node = Node::new("b", Role::Edge, 0, Limits::default());
         echo(&node);
-        let (victim, hostile) = (play(&node, edge("a"), Vec::new()), play(&node, edge("m"), Vec::new()));
+        let (victim, hostile) = (play(&node, edge("a")), play(&node, edge("m")));
         let mut leg = open(&victim, opening("a", "b", 1)).await;
         assert_eq!(answer(&mut leg).await, Answer::Accepted(0));
         for wrong in [
@@ -254,7 +254,7 @@ async fn nobody_speaks_for_the_streams_of_others() {
             let mut wrong = open(&hostile, wrong).await;
             assert_eq!(answer(&mut wrong).await, Answer::Refused(RefuseCode::Forbidden));
         }
-        assert_eq!(node.counters().forbidden.get(), 4);
+        assert_eq!(node.counters().legs_forged.get(), 4);
         send(&mut leg, &LegFrame::Data(0, STILL_HERE)).await;
         let mut received = Vec::new();
         while !received.windows(STILL_HERE.len()).any(|echoed| echoed == STILL_HERE) {
@@ -270,7 +270,7 @@ async fn who_announces_nonsense_is_heard_no_more_and_others_are() {
         let signer = Signer::new();
         let [a, b] = ["a", "b"].map(|name| Member::new(&signer, &edge(name), 1));
         let h = Member::new(&signer, &hub("h"), 1);
-        let hostile = play(&h.node, edge("m"), Vec::new());
+        let hostile = play(&h.node, edge("m"));
         linked(&h.node, 1).await;
         for (round, nonsense) in [&[0x01, 0x03, 1, 2, 3][..], &[]].into_iter().enumerate() {
             let mut stream = hostile.open(Urgency::default()).await.unwrap();

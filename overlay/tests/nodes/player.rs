@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use overlay::link::{Driver, Link, LinkStream, Timing};
 use overlay::node::{Node, Peer};
+use overlay_wire::hello::Hello;
 use overlay_wire::leg::{self, LegFrame, Open, Progress, RefuseCode, StreamKey};
 use overlay_wire::mux::{self, Side, Urgency};
 use tokio::io::{AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, duplex};
@@ -11,8 +12,13 @@ use tokio::task::{spawn_local, yield_now};
 
 use crate::kit::attach;
 
-/// Links to a node, which takes whoever it is for `peer`.
-pub(crate) fn play(node: &Rc<Node>, peer: Peer, hello: Vec<u8>) -> Link {
+/// Links to a node, which takes whoever it is for the first shard of `peer`.
+pub(crate) fn play(node: &Rc<Node>, peer: Peer) -> Link {
+    play_saying(node, peer, Hello { shard: 0 }.to_bytes())
+}
+
+/// The same, with other first words.
+pub(crate) fn play_saying(node: &Rc<Node>, peer: Peer, hello: Vec<u8>) -> Link {
     let (ours, theirs) = duplex(64 * 1024);
     attach(node, peer, ours, Side::Accepted);
     let (link, driver) = Driver::new(theirs, Side::Dialled, mux::Limits::default(), hello, Timing::default());

@@ -15,7 +15,7 @@ use tokio::task::{JoinHandle, LocalSet, spawn_local};
 use tokio::time::{sleep, timeout};
 
 use crate::kit::{Wire, echo, edge, hub};
-use crate::player::{Answer, answer, linked, open, opening, play, send, taken};
+use crate::player::{Answer, answer, linked, open, opening, play, play_saying, send, taken};
 
 const LONG: Duration = Duration::from_secs(60);
 const SHARDS: u16 = 3;
@@ -133,7 +133,7 @@ async fn streams_of_every_shard_outlive_every_link_and_stay_with_their_shards() 
         let taken: Vec<usize> = taken.iter().map(|taken| taken.get()).collect();
         assert!(taken.iter().all(|streams| *streams > 0), "streams of the shards: {taken:?}");
         for node in &lab.edges {
-            assert_eq!(node.counters().other_shard.get(), 0, "a leg came to the wrong shard: {node:?}");
+            assert_eq!(node.counters().legs_to_other_worker.get(), 0, "a leg came to the wrong shard: {node:?}");
         }
     };
     LocalSet::new().run_until(test).await;
@@ -143,7 +143,7 @@ async fn streams_of_every_shard_outlive_every_link_and_stay_with_their_shards() 
 async fn a_stream_that_two_shards_took_stays_with_the_one_that_answered() {
     let test = async {
         let near = Node::new("a", Role::Edge, 0, Limits::default());
-        let between = play(&near, hub("h"), Vec::new());
+        let between = play(&near, hub("h"));
         let mut stream = near.open("b", "acme", 0);
         stream.write_all(b"x").await.unwrap();
         // Shard 1 takes it, but its answer is lost.
@@ -171,7 +171,7 @@ async fn a_leg_for_another_shard_is_refused() {
     let test = async {
         let node = Node::new("b", Role::Edge, 1, Limits::default());
         echo(&node);
-        let between = play(&node, hub("h"), Vec::new());
+        let between = play(&node, hub("h"));
         for (to_shard, expected) in [
             (None, Answer::Accepted(1)),
             (Some(0), Answer::Refused(RefuseCode::NoRoute)),
@@ -181,7 +181,7 @@ async fn a_leg_for_another_shard_is_refused() {
             let mut leg = open(&between, Open { to_shard, ..opening("a", "b", number) }).await;
             assert_eq!(answer(&mut leg).await, expected, "for shard {to_shard:?}");
         }
-        assert_eq!(node.counters().other_shard.get(), 1);
+        assert_eq!(node.counters().legs_to_other_worker.get(), 1);
     };
     timeout(LONG, LocalSet::new().run_until(test)).await.unwrap();
 }
@@ -190,8 +190,8 @@ async fn a_leg_for_another_shard_is_refused() {
 async fn a_hub_knows_the_shards_of_an_edge_and_spreads_new_streams_over_them() {
     let test = async {
         let between = Node::new("h", Role::Hub, 0, Limits::default());
-        let far = [0, 5].map(|shard| play(&between, edge("b"), Hello { shard }.to_bytes()));
-        let near = play(&between, edge("a"), Vec::new());
+        let far = [0, 5].map(|shard| play_saying(&between, edge("b"), Hello { shard }.to_bytes()));
+        let near = play(&between, edge("a"));
         linked(&between, 3).await;
         let mut kept = Vec::new();
         for number in 0..4 {
@@ -205,7 +205,7 @@ async fn a_hub_knows_the_shards_of_an_edge_and_spreads_new_streams_over_them() {
         assert_eq!(taken(&far[1]).await.0.to_shard, Some(5));
         let mut leg = open(&near, Open { to_shard: Some(4), ..opening("a", "b", 11) }).await;
         assert_eq!(answer(&mut leg).await, Answer::Refused(RefuseCode::NoRoute));
-        assert_eq!(between.counters().no_route.get(), 1);
+        assert_eq!(between.counters().legs_without_link.get(), 1);
     };
     timeout(LONG, LocalSet::new().run_until(test)).await.unwrap();
 }
@@ -214,12 +214,12 @@ async fn a_hub_knows_the_shards_of_an_edge_and_spreads_new_streams_over_them() {
 async fn an_edge_of_another_tenant_gets_no_stream_whatever_its_name() {
     let test = async {
         let between = Node::new("h", Role::Hub, 0, Limits::default());
-        let near = play(&between, edge("a"), Vec::new());
-        let _other = play(&between, Peer::Edge { name: "b".into(), tenant: "other".into() }, Vec::new());
+        let near = play(&between, edge("a"));
+        let _other = play(&between, Peer::Edge { name: "b".into(), tenant: "other".into() });
         linked(&between, 2).await;
         let mut leg = open(&near, opening("a", "b", 0)).await;
         assert_eq!(answer(&mut leg).await, Answer::Refused(RefuseCode::NoRoute));
-        let far = play(&between, edge("b"), Vec::new());
+        let far = play(&between, edge("b"));
         linked(&between, 3).await;
         let _leg = open(&near, opening("a", "b", 0)).await;
         assert_eq!(taken(&far).await.0.from, "a");
@@ -239,7 +239,7 @@ async fn a_stream_finds_its_way_to(right: usize) {
     let mut stream = near.open("b", "acme", 0);
     stream.write_all(b"x").await.unwrap();
     assert_eq!(stream.read_u8().await.unwrap(), b'x');
-    let asked = hubs.map(|node| node.counters().no_route.get());
+    let asked = hubs.map(|node| node.counters().legs_without_link.get());
     assert!(asked.iter().all(|times| *times < 2), "a hub was asked again and again: {asked:?}");
 }
 
@@ -254,7 +254,7 @@ async fn a_stream_finds_the_hub_that_leads_to_the_other_edge() {
 async fn who_says_no_proper_hello_is_told_so_and_cut_off() {
     let test = async {
         let node = Node::new("b", Role::Edge, 0, Limits::default());
-        let link = play(&node, edge("m"), b"\x3fgarbage".to_vec());
+        let link = play_saying(&node, edge("m"), b"\x3fgarbage".to_vec());
         let end = link.ended().await;
         let expected = "its hello is of version 63; 1 is known here";
         assert!(matches!(&end, LinkEnd::Closed { code: code::PROTOCOL, reason } if reason == expected), "{end}");

@@ -36,7 +36,7 @@ async fn an_acknowledgement_waits_for_room_without_spinning() {
 async fn a_peer_that_sends_and_does_not_read() -> (Rc<Node>, Link, LinkStream) {
     let near = Node::new("near", Role::Edge, 0, Limits::default());
     let mut incoming = near.incoming().unwrap();
-    let far = play(&near, edge("far"), Vec::new());
+    let far = play(&near, edge("far"));
     let mut leg = open(&far, opening("far", "near", 0)).await;
     let mut stream = incoming.recv().await.unwrap();
     spawn_local(async move { stream.write_all(&[0; 1 << 20]).await });

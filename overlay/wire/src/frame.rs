@@ -37,7 +37,7 @@ pub struct Code(pub u64);
 /// A frame. What it holds lies where it was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Frame<'a> {
-    /// The first one of either side: who it is and what it allows.
+    /// The first one of either side: on a link of nodes a [`Hello`](crate::hello::Hello), inside a tunnel nothing.
     Hello(&'a [u8]),
     /// To be answered at once with the same number.
     Ping(u64),

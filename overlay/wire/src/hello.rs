@@ -7,7 +7,7 @@ use crate::varint;
 const VERSION: u64 = 1;
 
 /// The first words of a node on a link.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Hello {
     /// Each worker of an edge is a node with links of its own; this is the number of the one that speaks. A hub has 0.
     pub shard: u16,
@@ -33,14 +33,11 @@ impl Hello {
         bytes
     }
 
-    /// Of the content of a hello; an empty one is that of shard 0. What a later node adds behind it is not looked at.
+    /// Of the content of a hello. What a later node adds behind it is not looked at.
     ///
     /// # Errors
     /// It cannot be understood.
     pub fn parse(content: &[u8]) -> Result<Self, HelloError> {
-        if content.is_empty() {
-            return Ok(Self::default());
-        }
         let (version, rest) = varint::take(content).ok_or(HelloError::Malformed)?;
         if version != VERSION {
             return Err(HelloError::Version(version));
@@ -55,15 +52,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_written_is_read_and_an_empty_one_is_of_shard_0() {
+    fn what_is_written_is_read_and_what_is_cut_off_is_an_error() {
         for shard in [0, 1, 63, 64, u16::MAX] {
             let mut bytes = Hello { shard }.to_bytes();
             assert_eq!(Hello::parse(&bytes), Ok(Hello { shard }));
-            (1..bytes.len()).for_each(|cut| assert_eq!(Hello::parse(&bytes[..cut]), Err(HelloError::Malformed)));
+            (0..bytes.len()).for_each(|cut| assert_eq!(Hello::parse(&bytes[..cut]), Err(HelloError::Malformed)));
             bytes.push(9);
             assert_eq!(Hello::parse(&bytes), Ok(Hello { shard }));
         }
-        assert_eq!(Hello::parse(&[]), Ok(Hello { shard: 0 }));
     }
 
     #[test]

@@ -69,8 +69,8 @@ mod tests {
 
     use super::*;
 
-    fn link(shard: u16, round_trip_ms: Option<f64>) -> LinkStatus {
-        LinkStatus { peer: Peer::Hub { name: "h.1".into() }, shard, round_trip_ms, streams: 2, suspect: shard == 1 }
+    fn link(worker: u16, round_trip_ms: Option<f64>) -> LinkStatus {
+        LinkStatus { peer: Peer::Hub { name: "h.1".into() }, worker, round_trip_ms, streams: 2, suspect: worker == 1 }
     }
 
     #[test]
@@ -86,8 +86,8 @@ mod tests {
     #[test]
     fn nodes_are_added_up_and_the_best_link_to_a_peer_is_shown() {
         let mut values = Values::new();
-        for (shard, round_trip) in [(0, Some(2.5)), (1, Some(1.5)), (2, None)] {
-            let links = vec![link(shard, round_trip)];
+        for (worker, round_trip) in [(0, Some(2.5)), (1, Some(1.5)), (2, None)] {
+            let links = vec![link(worker, round_trip)];
             let node = NodeStatus {
                 links,
                 streams: 1,

@@ -56,10 +56,10 @@ pub struct AgentFlags {
     /// Be an edge: the folder that `selvedge join` has made. Its file `edge.yaml` says what other edges may call here, and which of
     /// their services are served here; those are written into the cluster. Ours alone.
     #[arg(long, value_name = "DIR")]
-    pub overlay: Option<PathBuf>,
+    pub state: Option<PathBuf>,
 
-    /// How the API server is reached, for `--overlay`; as every pod reaches it, if not given. Ours alone.
-    #[arg(long, value_name = "FILE", requires = "overlay")]
+    /// How the API server is reached, for `--state`; as every pod reaches it, if not given. Ours alone.
+    #[arg(long, value_name = "FILE", requires = "state")]
     pub kubeconfig: Option<PathBuf>,
 
     /// What drives sockets. `auto`: io_uring where the kernel allows it, otherwise epoll.

@@ -45,7 +45,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         let arguments_of_run = run::Arguments {
             config: folder.path().to_owned(),
             labels: Vec::new(),
-            overlay: None,
+            state: None,
             locality: String::new(),
             concurrency: None,
             admin_port: 0,

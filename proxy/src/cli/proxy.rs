@@ -87,7 +87,7 @@ fn servers(settings: &Settings) -> Vec<(SocketAddr, Access)> {
 }
 
 fn source(flags: &AgentFlags, settings: &Settings, node: Node) -> SourceOptions {
-    let edge = flags.overlay.clone().map(|state| Box::new(edge(flags, settings, state, &node)));
+    let edge = flags.state.clone().map(|state| Box::new(edge(flags, settings, state, &node)));
     let session = SessionOptions {
         name: "istiod".to_owned(),
         control_plane: control_plane(

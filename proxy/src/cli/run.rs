@@ -29,7 +29,7 @@ pub(super) struct Arguments {
     /// Be an edge: the folder that `selvedge join` has made. Its file `edge.yaml` says what other edges may call here, and which of
     /// their services are served here; those are written into the folder of `--config`.
     #[arg(long, value_name = "DIR")]
-    pub(super) overlay: Option<PathBuf>,
+    pub(super) state: Option<PathBuf>,
 
     /// Where the gateway is, as Istio writes it. Endpoints that are near come first where outlier detection is on, and
     /// `localityLbSetting` goes by it; other edges are told.
@@ -74,7 +74,7 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             labels: arguments.labels.iter().cloned().collect(),
             locality: arguments.locality.clone(),
         };
-        let edge = arguments.overlay.clone().map(|state| EdgeOptions {
+        let edge = arguments.state.clone().map(|state| EdgeOptions {
             state,
             locality: arguments.locality.clone(),
             workload: None,

@@ -111,7 +111,7 @@ mod tests {
     fn the_text_has_links_edges_and_what_is_missing() {
         let link = LinkStatus {
             peer: Peer::Hub { name: "h2".into() },
-            shard: 1,
+            worker: 1,
             round_trip_ms: Some(1.5),
             streams: 3,
             suspect: true,

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use hashbrown::HashMap;
-use overlay::catalogue::{AnnouncementError, Port, Protocol, Service};
+use overlay::catalogue::{AnnouncementError, OfferedService, Port, Protocol};
 use overlay::identity::is_label;
 
 use super::config::{Candidate, Selection};
@@ -19,7 +19,7 @@ const GLOBAL: &str = "global";
 /// What is offered.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Exports {
-    pub(super) services: Vec<Service>,
+    pub(super) services: Vec<OfferedService>,
     /// By host.
     pub(super) table: HashMap<String, Exported>,
     /// What is not, although a rule selects it.
@@ -114,7 +114,7 @@ fn offered_host(service: &xds_local::Service) -> String {
     }
 }
 
-fn offer(service: &xds_local::Service) -> Service {
+fn offer(service: &xds_local::Service) -> OfferedService {
     let ports = service.ports.iter().map(|port| {
         let name = port_name(&port.name, "port", port.number);
         Port { number: port.number, name, protocol: protocol(&port.protocol) }
@@ -123,7 +123,7 @@ fn offer(service: &xds_local::Service) -> Service {
         let name = port_name(&port.name, "udp", port.number);
         Port { number: port.number, name, protocol: Protocol::Udp }
     });
-    Service {
+    OfferedService {
         host: offered_host(service),
         namespace: service.namespace.clone(),
         ports: ports.chain(datagrams).collect(),

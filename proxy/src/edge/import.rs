@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
-use overlay::catalogue::{Announcement, Port, Protocol, Service};
+use overlay::catalogue::{Announcement, OfferedService, Port, Protocol};
 
 use super::addresses::{Addresses, Needs};
 use super::config::{Candidate, Selection};
@@ -69,7 +69,7 @@ pub(super) struct Wanted<'a> {
 struct Offer<'a> {
     edge: &'a str,
     locality: &'a str,
-    service: &'a Service,
+    service: &'a OfferedService,
     merges_with_local: bool,
 }
 
@@ -110,7 +110,7 @@ fn offers<'a>(edges: &'a KnownEdges, wanted: &Wanted<'_>, refused: &mut Refusals
     for (edge, announcement) in edges.iter().filter(|(edge, _)| edge != own) {
         let mut ports_left = MOST_PORTS_OF_EDGE;
         for service in &announcement.services {
-            let Service { host, namespace, labels, .. } = service;
+            let OfferedService { host, namespace, labels, .. } = service;
             // The first one that selects it says how it is taken.
             let selects = |rule: &&Selection| rule.selects(&Candidate { host, namespace, labels, edge });
             let Some(rule) = rules.iter().find(selects) else { continue };

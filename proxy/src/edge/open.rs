@@ -217,11 +217,6 @@ impl Edge {
         self.offered.clone()
     }
 
-    /// What is not as it should be.
-    pub fn problems(&self) -> EdgeProblems {
-        self.share.problems.clone()
-    }
-
     /// Follows what may be offered, what other edges offer, and what `edge.yaml` says of both.
     pub fn run(self, tasks: &mut JoinSet<()>) {
         tasks.spawn(endless("edge.yaml", self.config.follow()));

@@ -56,9 +56,9 @@ pub struct Inherited {
     pub own: Vec<(SocketAddr, TcpListener)>,
 }
 
-/// A process's place in the row of those that follow each other.
+/// A process's position in the row of those that follow each other.
 #[derive(Debug)]
-pub enum Place {
+pub enum Position {
     /// It is in none.
     Alone,
     /// It is the one to take over from.
@@ -71,18 +71,18 @@ pub enum Place {
 ///
 /// # Errors
 /// The path cannot be used, or who is behind it gives nothing away; the error names both.
-pub async fn begin(path: Option<&Path>) -> anyhow::Result<(Place, Inherited)> {
-    let Some(path) = path else { return Ok((Place::Alone, Inherited::default())) };
+pub async fn begin(path: Option<&Path>) -> anyhow::Result<(Position, Inherited)> {
+    let Some(path) = path else { return Ok((Position::Alone, Inherited::default())) };
     match socket_file::find(path).await? {
-        socket_file::Found::Nobody(file) => Ok((Place::Last(MeetingPoint::new(file)), Inherited::default())),
+        socket_file::Found::Nobody(file) => Ok((Position::Last(MeetingPoint::new(file)), Inherited::default())),
         socket_file::Found::Somebody(channel) => {
             let (predecessor, inherited) = Predecessor::meet(channel, path).await?;
-            Ok((Place::After(Box::new(predecessor)), inherited))
+            Ok((Position::After(Box::new(predecessor)), inherited))
         }
     }
 }
 
-impl Place {
+impl Position {
     /// Which process this is.
     pub fn epoch(&self) -> Epoch {
         match self {
@@ -100,8 +100,8 @@ impl Place {
         let mut before = None;
         if let Self::After(predecessor) = self {
             let (parting, file) = predecessor.take_over(estate).await?;
-            let place = file.map_or(Self::Alone, |file| Self::Last(MeetingPoint::new(file)));
-            if let Self::After(predecessor) = std::mem::replace(self, place) {
+            let position = file.map_or(Self::Alone, |file| Self::Last(MeetingPoint::new(file)));
+            if let Self::After(predecessor) = std::mem::replace(self, position) {
                 before = Some((predecessor, parting));
             }
         }

@@ -86,7 +86,7 @@ impl Site {
 
     fn arguments(&self, workers: usize) -> [String; 4] {
         [
-            "--overlay".to_owned(),
+            "--state".to_owned(),
             self.state.path().display().to_string(),
             format!("--handover-socket={}", self.socket().display()),
             format!("--concurrency={workers}"),

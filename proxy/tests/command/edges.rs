@@ -109,7 +109,7 @@ impl Edge {
     }
 
     pub(crate) fn run_with(state: &TempDir, folder: &TempDir, arguments: &[&str]) -> Gateway {
-        let arguments = [&["--overlay", state.path().to_str().unwrap()], arguments].concat();
+        let arguments = [&["--state", state.path().to_str().unwrap()], arguments].concat();
         Gateway::run(folder.path(), &arguments)
     }
 
@@ -300,7 +300,7 @@ fn every_worker_of_an_edge_is_in_its_status_and_its_metrics() {
     let state = overlay.join("a", "import: [{hosts: ['*.shop.example']}]\n");
     let (port, path) = (free_port(), state.path().to_owned());
     let folder = folder(&[("gateway.yaml", &gateway_yaml(port)), ("routes.yaml", ROUTES)]);
-    let arguments = ["--overlay", path.to_str().unwrap(), "--concurrency", &WORKERS.to_string()];
+    let arguments = ["--state", path.to_str().unwrap(), "--concurrency", &WORKERS.to_string()];
     let gateway = Gateway::run(folder.path(), &arguments);
     let a = Edge { gateway, state, folder };
     answers(&a, port, &[("/", "b")]);
@@ -308,8 +308,8 @@ fn every_worker_of_an_edge_is_in_its_status_and_its_metrics() {
     a.gateway.eventually("the links of all workers", || {
         let status = status(&path);
         let measured = list(&status, "links").into_iter().filter(|link| link["round_trip_ms"].is_f64());
-        let shards: HashSet<_> = measured.map(|link| link["shard"].as_u64()).collect();
-        shards.len() == WORKERS && status["pending"] == json!([])
+        let workers: HashSet<_> = measured.map(|link| link["worker"].as_u64()).collect();
+        workers.len() == WORKERS && status["pending"] == json!([])
     });
     let mine = status(&path);
     assert_eq!(mine["imports"], json!([{"host": "ratings.shop.example", "edges": ["b"]}]));
@@ -318,7 +318,7 @@ fn every_worker_of_an_edge_is_in_its_status_and_its_metrics() {
 
     let page = a.gateway.admin_get("/stats/prometheus").unwrap();
     for line in
-        [format!("envoy_overlay_peer_links{{peer_name=\"h1\"}} {WORKERS}"), "envoy_overlay_forbidden{} 0".into()]
+        [format!("envoy_overlay_peer_links{{peer_name=\"h1\"}} {WORKERS}"), "envoy_overlay_legs_forged{} 0".into()]
     {
         assert!(page.lines().any(|found| found == line), "{line} is not in\n{page}");
     }
@@ -416,7 +416,7 @@ fn an_edge_that_has_not_joined_says_so() {
     let (state, folder) = (tempfile::tempdir().unwrap(), folder(&[("gateway.yaml", &gateway_yaml(free_port()))]));
     let mut command = Command::new(SELVEDGE);
     command.args(["run", "--admin-port=0", "--readiness-port=0", "--config"]).arg(folder.path());
-    let output = command.arg("--overlay").arg(state.path()).output().unwrap();
+    let output = command.arg("--state").arg(state.path()).output().unwrap();
     let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(!output.status.success());
     assert!(complaint.contains(state.path().to_str().unwrap()), "{complaint}");

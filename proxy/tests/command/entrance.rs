@@ -305,7 +305,7 @@ fn without_a_certificate_of_the_mesh_nobody_can_be_let_in() {
     let folder = super::folder(&[("gateway.yaml", &gateway_yaml(free_port()))]);
     let mut command = std::process::Command::new(super::SELVEDGE);
     command.args(["run", "--admin-port=0", "--readiness-port=0", "--config"]).arg(folder.path());
-    let output = command.arg("--overlay").arg(state.path()).output().unwrap();
+    let output = command.arg("--state").arg(state.path()).output().unwrap();
     let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(!output.status.success());
     assert!(complaint.contains("edge.yaml") && complaint.contains("certificate, key and authorities"), "{complaint}");

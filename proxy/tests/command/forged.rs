@@ -5,7 +5,7 @@ mod site;
 
 use std::time::{Duration, SystemTime};
 
-use overlay::catalogue::{Announcement, Port, Protocol, Service, Signed};
+use overlay::catalogue::{Announcement, OfferedService, Port, Protocol, Signed};
 use rcgen::{CertificateParams, KeyPair, SanType};
 use rustls::pki_types::CertificateDer;
 use serde_json::{Value, json};
@@ -31,7 +31,7 @@ async fn eventually(what: &str, condition: impl Fn() -> bool) {
 /// Something that nobody offers.
 fn announcement(sequence: u64) -> Announcement {
     let port = Port { number: 80, name: "http".into(), protocol: Protocol::Http };
-    let service = Service {
+    let service = OfferedService {
         host: "forged.shop.example".into(),
         namespace: "shop".into(),
         ports: vec![port],

@@ -108,7 +108,7 @@ fn a_hub_is_not_started_as_an_edge_nor_an_edge_as_a_hub() {
     // One that starts nevertheless goes on for ever.
     let mut run = Command::new("timeout");
     run.args(["20", SELVEDGE, "run", "--admin-port=0", "--readiness-port=0", "--config"]).arg(config.path());
-    let refused = complaint(&run.arg("--overlay").arg(overlay.hub.path()).output().unwrap());
+    let refused = complaint(&run.arg("--state").arg(overlay.hub.path()).output().unwrap());
     assert!(refused.contains("is the folder of hub h1, which `selvedge hub` runs with"), "{refused}");
     let mut hub = Command::new(SELVEDGE);
     let refused = complaint(&hub.args(["hub", "--listen=127.0.0.1:0", "--state"]).arg(edge.path()).output().unwrap());

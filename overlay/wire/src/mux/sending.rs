@@ -178,13 +178,6 @@ impl Mux {
             self.schedule.add(id, stream.urgency);
         }
     }
-
-    /// Sets how urgent a stream is, from its next frame on.
-    pub fn set_urgency(&mut self, id: StreamId, urgency: super::Urgency) {
-        if let Some(stream) = self.streams.get_mut(&id) {
-            stream.urgency = urgency;
-        }
-    }
 }
 
 impl Stream {

@@ -10,7 +10,7 @@ use hashbrown::HashMap;
 use overlay::node::{Place, Tally};
 use tokio::time::Instant;
 
-use super::tables::{Provider, Service};
+use super::tables::{DatagramService, Provider};
 
 /// An edge that could not be reached, or refused, is taken for so long only if there is no other.
 const LEFT_OUT: Duration = Duration::from_secs(10);
@@ -19,12 +19,17 @@ const LEFT_OUT: Duration = Duration::from_secs(10);
 #[derive(Default)]
 pub(super) struct Choice {
     flows_of: Rc<Tally<Arc<str>>>,
-    left_out: RefCell<HashMap<(Arc<str>, Service), Instant>>,
+    left_out: RefCell<HashMap<(Arc<str>, DatagramService), Instant>>,
 }
 
 impl Choice {
     /// The best of those that were not tried.
-    pub(super) fn best(&self, service: &Service, providers: &[Provider], tried: &[Arc<str>]) -> Option<Arc<str>> {
+    pub(super) fn best(
+        &self,
+        service: &DatagramService,
+        providers: &[Provider],
+        tried: &[Arc<str>],
+    ) -> Option<Arc<str>> {
         let now = Instant::now();
         let left_out = self.left_out.borrow();
         let rank = |provider: &&Provider| {
@@ -43,7 +48,7 @@ impl Choice {
     }
 
     /// The edge did not serve the service.
-    pub(super) fn leave_out(&self, edge: &Arc<str>, service: &Service) {
+    pub(super) fn leave_out(&self, edge: &Arc<str>, service: &DatagramService) {
         let now = Instant::now();
         let mut left_out = self.left_out.borrow_mut();
         left_out.retain(|_, until| *until > now);
@@ -59,8 +64,8 @@ mod tests {
         Provider { edge: edge.into(), nearness, weight }
     }
 
-    fn service() -> Service {
-        Service { listen: ([127, 0, 0, 1], 53).into(), host: "dns.global".into(), port: 53 }
+    fn service() -> DatagramService {
+        DatagramService { listen: ([127, 0, 0, 1], 53).into(), host: "dns.global".into(), port: 53 }
     }
 
     #[tokio::test(start_paused = true)]

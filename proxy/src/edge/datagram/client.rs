@@ -10,9 +10,9 @@ use overlay::tunnel::CallError;
 use overlay_wire::call::{Call, Outcome, Transport};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-use super::flows::{Key, Place};
+use super::flows::{FlowPlace, Key};
 use super::sockets::Bound;
-use super::tables::Service;
+use super::tables::DatagramService;
 use super::{CLASS, IDLE};
 use crate::edge::node::EdgeNode;
 use crate::worker::Worker;
@@ -21,7 +21,7 @@ use crate::worker::Worker;
 pub(super) struct Listener {
     pub(super) worker: Rc<Worker>,
     pub(super) edge: Rc<EdgeNode>,
-    pub(super) service: Service,
+    pub(super) service: DatagramService,
     pub(super) bound: Bound,
 }
 
@@ -36,7 +36,7 @@ enum End {
 }
 
 /// Serves a client until it is silent for too long.
-pub(super) async fn serve(listener: Rc<Listener>, key: Key, place: Place) {
+pub(super) async fn serve(listener: Rc<Listener>, key: Key, place: FlowPlace) {
     let edge = &listener.edge;
     let counters = edge.counters();
     counters.datagram_flows_total.increment();
@@ -72,7 +72,7 @@ async fn connect(listener: &Listener) -> Option<(Arc<str>, Flow)> {
         let providers = edge.tables.borrow().datagrams.providers(service);
         let Some(provider) = edge.datagrams.choice.best(service, &providers, &tried) else {
             if let Some(count) = edge.datagrams.nowhere.happened(worker.io.clock.now()) {
-                let Service { host, port, listen } = service;
+                let DatagramService { host, port, listen } = service;
                 tracing::warn!(host = &**host, port, %listen, count, "datagrams find no edge: {why}");
             }
             return None;
@@ -95,13 +95,13 @@ fn says_that_it_is_away(error: &CallError) -> bool {
     !matches!(error, CallError::Refused { outcome: Outcome::Overloaded, .. })
 }
 
-async fn open(edge: &EdgeNode, service: &Service, provider: &str) -> Result<Flow, CallError> {
+async fn open(edge: &EdgeNode, service: &DatagramService, provider: &str) -> Result<Flow, CallError> {
     let (host, port) = (service.host.to_string(), service.port);
     let call = Call { host, port, caller: edge.workload.to_string(), transport: Transport::Datagrams };
     edge.tunnels.open_flow(provider, CLASS, &call).await
 }
 
-async fn relay(listener: &Listener, key: Key, place: &Place, flow: &Flow, provider: &Arc<str>) -> End {
+async fn relay(listener: &Listener, key: Key, place: &FlowPlace, flow: &Flow, provider: &Arc<str>) -> End {
     let inbox = &place.inbox;
     let mut tables = listener.edge.tables.clone();
     let mut idle = pin!(sleep_until(inbox.last_used() + IDLE));

@@ -35,7 +35,7 @@ pub(super) struct Flows {
 }
 
 /// The place of one, until it is dropped.
-pub(super) struct Place {
+pub(super) struct FlowPlace {
     flows: Rc<Flows>,
     key: Key,
     pub(super) inbox: Rc<Inbox>,
@@ -59,7 +59,7 @@ impl Flows {
     }
 
     /// A new one, and whether another one must end for it.
-    pub(super) fn begin(self: &Rc<Self>, key: Key) -> (Place, bool) {
+    pub(super) fn begin(self: &Rc<Self>, key: Key) -> (FlowPlace, bool) {
         let displaced = self.displaced(&key);
         let inbox = Rc::new(Inbox::new());
         let mut flows = self.open.borrow_mut();
@@ -67,7 +67,7 @@ impl Flows {
             other.close();
         }
         flows.insert(key, inbox.clone());
-        (Place { flows: self.clone(), key, inbox }, displaced.is_some())
+        (FlowPlace { flows: self.clone(), key, inbox }, displaced.is_some())
     }
 
     /// Ends those of a socket.
@@ -92,7 +92,7 @@ impl Flows {
     }
 }
 
-impl Drop for Place {
+impl Drop for FlowPlace {
     fn drop(&mut self) {
         let mut flows = self.flows.open.borrow_mut();
         // Who was displaced may have come again meanwhile.

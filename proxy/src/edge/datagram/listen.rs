@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::client::Listener;
 use super::flows::Flows;
-use super::tables::Service;
+use super::tables::DatagramService;
 use crate::edge::node::EdgeNode;
 use crate::telemetry::seldom::Seldom;
 use crate::worker::Worker;
@@ -23,10 +23,10 @@ const BOTH: Duration = Duration::from_secs(10);
 /// Serves what the tables say, for as long as it is run.
 pub(in crate::edge) async fn listen(worker: Rc<Worker>, edge: Rc<EdgeNode>) {
     let (mut tables, begun) = (edge.tables.clone(), Instant::now());
-    let mut sockets: HashMap<Service, Open> = HashMap::new();
-    let mut complaints: HashMap<Service, Seldom> = HashMap::new();
+    let mut sockets: HashMap<DatagramService, Open> = HashMap::new();
+    let mut complaints: HashMap<DatagramService, Seldom> = HashMap::new();
     loop {
-        let wanted: Vec<Service> =
+        let wanted: Vec<DatagramService> =
             tables.borrow_and_update().datagrams.imports.iter().map(|import| import.service.clone()).collect();
         sockets.retain(|service, open| wanted.contains(service) && !open.has_ended());
         complaints.retain(|service, _| {
@@ -50,7 +50,7 @@ pub(in crate::edge) async fn listen(worker: Rc<Worker>, edge: Rc<EdgeNode>) {
                 }
                 Err(error) => {
                     edge.problems.set(&what(&service), edge.number, Some(format!("cannot be served: {error}")));
-                    let Service { host, port, listen } = service.clone();
+                    let DatagramService { host, port, listen } = service.clone();
                     if complaints.entry(service).or_default().happened(worker.io.clock.now()).is_some() {
                         tracing::error!(host = &*host, port, "cannot serve datagrams at {listen}: {error}");
                     }
@@ -65,7 +65,7 @@ pub(in crate::edge) async fn listen(worker: Rc<Worker>, edge: Rc<EdgeNode>) {
 }
 
 /// In `/problems`.
-fn what(Service { host, port, listen }: &Service) -> String {
+fn what(DatagramService { host, port, listen }: &DatagramService) -> String {
     format!("datagrams of {host} port {port} at {listen}")
 }
 

@@ -17,14 +17,14 @@ pub struct DatagramTables {
 /// A UDP service of other edges.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Import {
-    pub(super) service: Service,
+    pub(super) service: DatagramService,
     /// The edges that have it.
     pub(super) providers: Arc<[Provider]>,
 }
 
 /// What a socket is for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Service {
+pub(super) struct DatagramService {
     pub(super) listen: SocketAddr,
     pub(super) host: Arc<str>,
     pub(super) port: u16,
@@ -50,14 +50,14 @@ impl DatagramTables {
     pub(in crate::edge) fn new(here: &Here<'_>, wanted: &[DatagramImport], edges: &KnownEdges) -> Self {
         let imports = wanted.iter().map(|wanted| {
             let DatagramImport { host, port, listen, .. } = wanted;
-            let service = Service { listen: *listen, host: host.as_str().into(), port: *port };
+            let service = DatagramService { listen: *listen, host: host.as_str().into(), port: *port };
             Import { service, providers: providers(here, wanted, edges).collect() }
         });
         Self { imports: imports.collect() }
     }
 
     /// The edges that have a service.
-    pub(super) fn providers(&self, service: &Service) -> Arc<[Provider]> {
+    pub(super) fn providers(&self, service: &DatagramService) -> Arc<[Provider]> {
         let import = self.imports.iter().find(|import| import.service == *service);
         import.map(|import| import.providers.clone()).unwrap_or_default()
     }
@@ -79,7 +79,7 @@ fn providers<'a>(
         edge != here.name && (wanted.edges.is_empty() || wanted.edges.iter().any(|name| name == edge))
     });
     others.filter_map(|(edge, announcement)| {
-        let has_port = |service: &&overlay::catalogue::Service| {
+        let has_port = |service: &&overlay::catalogue::OfferedService| {
             service.host == wanted.host
                 && service.healthy
                 && service.ports.iter().any(|port| port.number == wanted.port && port.protocol == Protocol::Udp)
@@ -100,12 +100,12 @@ fn nearness(here: &str, there: &str) -> usize {
 mod tests {
     use std::collections::BTreeMap;
 
-    use overlay::catalogue::{Announcement, Port, Service as Offered};
+    use overlay::catalogue::{Announcement, OfferedService, Port};
 
     use super::*;
 
     fn edge(name: &str, locality: &str, protocol: Protocol, healthy: bool) -> (String, Arc<Announcement>) {
-        let service = Offered {
+        let service = OfferedService {
             host: "dns.shop.global".to_owned(),
             namespace: "shop".to_owned(),
             ports: vec![Port { number: 53, name: "dns".to_owned(), protocol }],
@@ -144,14 +144,14 @@ mod tests {
         };
         let here = Here { name: "here", locality: "eu/one/y" };
         let tables = DatagramTables::new(&here, &wanted(&[]), &edges);
-        let service = Service { listen, host: "dns.shop.global".into(), port: 53 };
+        let service = DatagramService { listen, host: "dns.shop.global".into(), port: 53 };
         let found = tables.providers(&service);
         let found: Vec<_> =
             found.iter().map(|provider| (&*provider.edge, provider.nearness, provider.weight)).collect();
         assert_eq!(found, [("a", 2, 1), ("b", 1, 1), ("c", 0, 1)]);
         let some = DatagramTables::new(&here, &wanted(&["c", "tcp"]), &edges).providers(&service);
         assert_eq!(some.iter().map(|provider| &*provider.edge).collect::<Vec<_>>(), ["c"]);
-        assert!(tables.providers(&Service { port: 54, ..service }).is_empty());
+        assert!(tables.providers(&DatagramService { port: 54, ..service }).is_empty());
     }
 
     #[test]

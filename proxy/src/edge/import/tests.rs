@@ -2,13 +2,13 @@ use super::*;
 use crate::edge::config::AddressRange;
 use crate::edge::forms::MOST_PORTS;
 
-fn service(host: &str, port: u16, healthy: bool) -> Service {
+fn service(host: &str, port: u16, healthy: bool) -> OfferedService {
     let ports = vec![Port { number: port, name: format!("http-{port}"), protocol: Protocol::Http }];
     let labels = BTreeMap::new();
-    Service { host: host.to_owned(), namespace: "shop".to_owned(), ports, labels, weight: 3, healthy }
+    OfferedService { host: host.to_owned(), namespace: "shop".to_owned(), ports, labels, weight: 3, healthy }
 }
 
-fn edge(name: &str, services: Vec<Service>) -> (String, Arc<Announcement>) {
+fn edge(name: &str, services: Vec<OfferedService>) -> (String, Arc<Announcement>) {
     let announcement =
         Announcement { epoch: 1, sequence: 1, locality: format!("eu/{name}"), services, ..Announcement::default() };
     (name.to_owned(), Arc::new(announcement))
@@ -47,7 +47,7 @@ fn an_edge_cannot_answer_for_services_here_nor_outweigh_others_nor_take_all_port
     let folder = tempfile::tempdir().unwrap();
     let range = AddressRange::try_from("127.0.2.0/24".to_owned()).unwrap();
     let mut addresses = Addresses::open(&folder.path().join("addresses.json"), range).unwrap();
-    let heavy = Service { weight: u32::MAX, ..service("heavy.global", 80, true) };
+    let heavy = OfferedService { weight: u32::MAX, ..service("heavy.global", 80, true) };
     let kubernetes = service("pay.shop.svc.cluster.local", 80, true);
     let more = service("cart.shop.svc.cluster.local", 80, true);
     let many = (0..5_000).map(|number| service(&format!("n{number}.global"), 80, true)).collect();
@@ -101,8 +101,11 @@ fn no_edge_takes_a_port_or_the_namespace_from_those_who_offered_a_service_first(
 
     // A name of a port takes nothing away.
     let port = |number, name: &str, protocol| Port { number, name: name.to_owned(), protocol };
-    let of =
-        |namespace: &str, ports| Service { namespace: namespace.to_owned(), ports, ..service("x.global", 80, true) };
+    let of = |namespace: &str, ports| OfferedService {
+        namespace: namespace.to_owned(),
+        ports,
+        ..service("x.global", 80, true)
+    };
     let named = edge("aa", vec![of("shop", vec![port(9999, "http-80", Protocol::Tcp)])]);
     assert_eq!(taken(&mut addresses, &[named, good()]), ["x.global shop http-80,tcp-9999 aa,b"]);
     let moved = edge("aa", vec![of("evil", vec![port(9999, "http", Protocol::Tcp)])]);
@@ -127,8 +130,10 @@ fn an_edge_is_one_endpoint_and_a_service_has_a_bound_of_ports() {
     let range = AddressRange::try_from("127.0.2.0/24".to_owned()).unwrap();
     let mut addresses = Addresses::open(&folder.path().join("addresses.json"), range).unwrap();
     let port = |number: u16| Port { number, name: format!("p{number}"), protocol: Protocol::Tcp };
-    let with =
-        |numbers: std::ops::Range<u16>| Service { ports: numbers.map(port).collect(), ..service("x.global", 80, true) };
+    let with = |numbers: std::ops::Range<u16>| OfferedService {
+        ports: numbers.map(port).collect(),
+        ..service("x.global", 80, true)
+    };
     let twice = edge("b", vec![with(1..41), with(1..41)]);
     let Ok([one]) = <[String; 1]>::try_from(taken(&mut addresses, &[twice, edge("c", vec![with(100..140)])])) else {
         panic!("one service")

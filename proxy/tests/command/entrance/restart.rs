@@ -54,7 +54,7 @@ async fn a_process_takes_over_from_another_and_no_client_of_the_mesh_is_refused(
     go_on().await;
     let web = site.mesh.workload(&[WEB]);
     let mut before = site.connect(Some(&web), Some(SERVER_NAME)).await.unwrap();
-    let overlay = ["--overlay", site.a.state.path().to_str().unwrap(), &socket];
+    let overlay = ["--state", site.a.state.path().to_str().unwrap(), &socket];
     let begun = Instant::now();
     let new = site.a.gateway.next(site.a.folder.path(), &overlay);
     until("it takes over", || has_taken_over(&new)).await;

@@ -113,7 +113,7 @@ impl Programs {
     fn start_edge(&self, site: &Site) -> anyhow::Result<Child> {
         let mut edge = site.place.command(&self.program);
         edge.arg("run").arg("--config").arg(self.folder.path().join(site.name));
-        edge.arg("--overlay").arg(self.state(site.name));
+        edge.arg("--state").arg(self.state(site.name));
         edge.args(["--admin-port=0", "--readiness-port=0", "--concurrency=1", "--log-level=error"]);
         quiet(&mut edge).spawn().with_context(|| format!("cannot start edge {}", site.name))
     }
