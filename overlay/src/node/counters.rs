@@ -98,7 +98,7 @@ counters! {
     datagram_packets_refused,
     /// Legs that were passed on, by a hub.
     legs_relayed,
-    /// Legs beyond those that may pass for one edge or tenant.
+    /// Legs beyond those that may pass for one edge or tenant, in all or over one link.
     legs_refused,
     /// Legs that were given up because their tenant, or all together, had too many bytes on their way.
     legs_given_up,
