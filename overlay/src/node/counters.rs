@@ -46,7 +46,7 @@ counters! {
     /// Whoever has dialled this node and was not let in: its certificate is not good, or it was revoked, or it says nothing.
     handshakes_refused,
     /// Connections that were closed before they became anything, because too many, of their source or of all, were about to: the oldest that had said nothing, or the
-    /// last one.
+    /// last one; or because the process has no more descriptors for them.
     handshakes_closed,
     /// Links beyond those that one peer, or the edges of one tenant, may have.
     links_refused,
