@@ -17,11 +17,14 @@ use tokio::sync::Semaphore;
 use tokio::task::spawn_local;
 use tokio::time::{sleep, timeout};
 
+use crate::folder::remove_left_behind;
 use crate::node::Peer;
 use crate::status::{RotationStatus, Status};
 
 /// The name of the socket.
 const NAME: &str = "control.sock";
+/// How the name begins that it has until it can be asked.
+const UNFINISHED: &str = "new.";
 /// The longest question, bytes.
 const LONGEST: u64 = 64 * 1024;
 /// Time for a question to arrive, and for its answer to be taken.
@@ -110,15 +113,17 @@ pub fn socket_of(folder: &Path) -> PathBuf {
 /// # Errors
 /// The socket cannot be made, for example because the path is too long (unix(7)).
 pub fn listen(path: &Path) -> io::Result<UnixListener> {
-    let new = path.with_extension("new");
-    match fs::remove_file(&new) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
+    if let Some(folder) = path.parent() {
+        remove_left_behind(folder, UNFINISHED, "");
     }
+    // No other process has this name at the same time, and it is not longer than the one that it will have.
+    let new = path.with_file_name(format!("{UNFINISHED}{:08x}", rand::random::<u32>()));
     let listener = UnixListener::bind(&new)?;
-    fs::set_permissions(&new, fs::Permissions::from_mode(0o600))?;
-    fs::rename(&new, path)?;
-    Ok(listener)
+    let named = fs::set_permissions(&new, fs::Permissions::from_mode(0o600)).and_then(|()| fs::rename(&new, path));
+    if named.is_err() {
+        let _ = fs::remove_file(&new);
+    }
+    named.map(|()| listener)
 }
 
 /// Answers for as long as it runs, on the thread of a [`LocalSet`](tokio::task::LocalSet). An answer that was begun is finished, even if who asked is gone.

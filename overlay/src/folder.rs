@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 pub use self::lock::FolderLock;
+pub(crate) use self::replace::remove_left_behind;
 pub use self::replace::replace_file;
 use crate::control;
 use crate::enroll::{Joined, Token, unix_now};

@@ -6,6 +6,7 @@
 pub mod catalogue;
 pub mod control;
 pub mod datagram;
+pub mod descriptors;
 pub mod enroll;
 pub mod folder;
 mod handshakes;

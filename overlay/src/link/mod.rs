@@ -163,6 +163,11 @@ impl Link {
         self.0.mux.borrow().streams_opened()
     }
 
+    /// Streams that there is room for, as far as this side knows.
+    pub(crate) fn streams_left(&self) -> usize {
+        usize::try_from(self.0.mux.borrow().streams_left()).unwrap_or(usize::MAX)
+    }
+
     /// Whether no stream can be opened before another one ends.
     pub(crate) fn is_full(&self) -> bool {
         self.0.mux.borrow().is_full()

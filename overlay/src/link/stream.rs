@@ -1,5 +1,6 @@
 //! A stream of a link, to be read and written.
 
+use std::any::Any;
 use std::fmt;
 use std::io;
 use std::pin::Pin;
@@ -38,6 +39,11 @@ impl LinkStream {
     /// Which one of its link.
     pub fn id(&self) -> StreamId {
         self.id
+    }
+
+    /// Drops something when it takes no place on its link any more: it does until the other side has let go of it, too.
+    pub(crate) fn drop_with_place(&self, what: impl Any) {
+        self.link.0.mux.borrow_mut().drop_with(self.id, Box::new(what));
     }
 
     /// Gives it up, and tells the other side why.

@@ -46,7 +46,7 @@ counters! {
     /// Whoever has dialled this node and was not let in: its certificate is not good, or it was revoked, or it says nothing.
     handshakes_refused,
     /// Connections that were closed before they became anything, because too many, of their source or of all, were about to: the oldest that had said nothing, or the
-    /// last one.
+    /// last one; or because the process has no more descriptors for them.
     handshakes_closed,
     /// Links beyond those that one peer, or the edges of one tenant, may have.
     links_refused,
@@ -98,7 +98,7 @@ counters! {
     datagram_packets_refused,
     /// Legs that were passed on, by a hub.
     legs_relayed,
-    /// Legs beyond those that may pass for one edge or tenant.
+    /// Legs beyond those that may pass for one edge or tenant, in all or over one link.
     legs_refused,
     /// Legs that were given up because their tenant, or all together, had too many bytes on their way.
     legs_given_up,

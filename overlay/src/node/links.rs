@@ -150,7 +150,7 @@ impl Links {
 
     /// A link to the edge that a leg is for, of the leg's tenant, for who relays: to the shard that is named, or to the one with the fewest streams. Where
     /// the shard's process is not linked, another process of the edge is: it knows whether there is anything to wait for.
-    pub(crate) fn direct(&self, open: &Open) -> Option<Link> {
+    pub(crate) fn direct(&self, open: &Open) -> Option<(LinkId, Link)> {
         let is_tenant = |entry: &Entry| matches!(&entry.peer, Peer::Edge { tenant, .. } if *tenant == open.tenant);
         let direct = self.best(|entry| is_tenant(entry) && entry.leads_to(&open.to, open.to_shard));
         let is_other_process =
@@ -160,18 +160,18 @@ impl Links {
     }
 
     /// A link to a hub.
-    pub(crate) fn to_hub(&self, wanted: &str) -> Option<Link> {
+    pub(crate) fn to_hub(&self, wanted: &str) -> Option<(LinkId, Link)> {
         self.best(|entry| matches!(&entry.peer, Peer::Hub { name } if name == wanted))
     }
 
-    fn best(&self, is_wanted: impl Fn(&Entry) -> bool) -> Option<Link> {
+    fn best(&self, is_wanted: impl Fn(&Entry) -> bool) -> Option<(LinkId, Link)> {
         let entries = self.entries.borrow();
         let best =
             entries.iter().filter(|entry| is_wanted(entry) && entry.link.end().is_none()).min_by_key(|entry| {
                 let link = &entry.link;
                 (link.is_suspect(), link.is_leaving(), link.stream_count(), std::cmp::Reverse(entry.id.0))
             })?;
-        Some(best.link.clone())
+        Some((best.id, best.link.clone()))
     }
 
     /// Wakes a task when a link comes or goes.

@@ -6,7 +6,8 @@ use overlay_wire::leg::{self, LegFrame, Open, RefuseCode};
 use overlay_wire::mux::Urgency;
 
 use super::counters::count;
-use super::{Node, Peer, pass};
+use super::transit::Onward;
+use super::{LinkId, Node, Peer, pass};
 use crate::link::{Link, LinkStream};
 
 impl Node {
@@ -18,14 +19,9 @@ impl Node {
                 return self.refuse(near, RefuseCode::Overloaded, &format!("too many legs of {who}"));
             }
         };
-        let Some(link) = self.links.direct(&open).or_else(|| self.by_another_hub(peer, &open)) else {
-            count(&self.counters.legs_without_link);
-            let shard = open.to_shard.map(|shard| format!(", shard {shard}")).unwrap_or_default();
-            return self.refuse(near, RefuseCode::NoRoute, &format!("no link to {}{shard}", open.to));
-        };
-        let Ok(Some(far)) = link.try_open(Urgency::default()) else {
-            count(&self.counters.legs_refused);
-            return self.refuse(near, RefuseCode::Overloaded, "the link takes no more");
+        let far = match self.open_onward(peer, &open) {
+            Ok(far) => far,
+            Err((why, reason)) => return self.refuse(near, why, &reason),
         };
         let mut first = Vec::new();
         leg::put(&mut first, &LegFrame::Open(open));
@@ -46,8 +42,29 @@ impl Node {
         }
     }
 
+    /// Where a leg goes on.
+    fn open_onward(&self, peer: &Peer, open: &Open) -> Result<LinkStream, (RefuseCode, String)> {
+        let direct = self.links.direct(open);
+        let is_between_hubs = direct.is_none();
+        let Some((id, link)) = direct.or_else(|| self.by_another_hub(peer, open)) else {
+            count(&self.counters.legs_without_link);
+            let shard = open.to_shard.map(|shard| format!(", shard {shard}")).unwrap_or_default();
+            return Err((RefuseCode::NoRoute, format!("no link to {}{shard}", open.to)));
+        };
+        let onward = Onward { link: id, streams_left: link.streams_left(), is_between_hubs };
+        let opened = self.transit.go_on(&open.from, &open.tenant, onward).and_then(|places| {
+            let far = link.try_open(Urgency::default()).ok().flatten().ok_or("the link takes no more")?;
+            far.drop_with_place(places);
+            Ok(far)
+        });
+        opened.map_err(|reason| {
+            count(&self.counters.legs_refused);
+            (RefuseCode::Overloaded, reason)
+        })
+    }
+
     /// The hub that an edge is linked to. What comes from a hub goes to none: two that are wrong about each other would send it to and fro.
-    fn by_another_hub(&self, peer: &Peer, open: &Open) -> Option<Link> {
+    fn by_another_hub(&self, peer: &Peer, open: &Open) -> Option<(LinkId, Link)> {
         if matches!(peer, Peer::Hub { .. }) {
             return None;
         }

@@ -27,11 +27,11 @@ impl<K: Clone + Hash + Eq> Tally<K> {
     /// Another place, unless the owner has as many as it may have.
     pub fn take(self: &Rc<Self>, owner: K, most: usize) -> Option<Place<K>> {
         let mut counts = self.0.borrow_mut();
-        let count = counts.entry(owner.clone()).or_default();
-        if *count >= most {
+        // Who gets none leaves nothing here.
+        if counts.get(&owner).copied().unwrap_or_default() >= most {
             return None;
         }
-        *count += 1;
+        *counts.entry(owner.clone()).or_default() += 1;
         Some(Place { tally: self.clone(), owner })
     }
 }
@@ -40,6 +40,14 @@ impl<K: Hash + Eq> Tally<K> {
     /// How many places an owner has.
     pub fn count(&self, owner: &K) -> usize {
         self.0.borrow().get(owner).copied().unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+impl<K> Tally<K> {
+    /// Whether nobody has a place.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.borrow().is_empty()
     }
 }
 
@@ -71,6 +79,7 @@ mod tests {
         let _third = tally.take("a", 2).unwrap();
         assert!(tally.take("a", 2).is_none());
         drop(other);
+        assert!(tally.take("d", 0).is_none());
         assert_eq!(tally.0.borrow().len(), 1);
     }
 }

@@ -10,6 +10,7 @@ use tokio::task::spawn_local;
 use tokio::time::{sleep, sleep_until};
 
 use super::{FIRST_PAUSE, serve};
+use crate::descriptors;
 use crate::enroll::EnrollServer;
 use crate::handshakes::Handshakes;
 use crate::identity::{Current, Identity};
@@ -45,6 +46,13 @@ pub async fn listen(
                         continue;
                     }
                 };
+                if descriptors::is_kept(&stream, descriptors::first_kept()) {
+                    count(&node.counters().handshakes_closed);
+                    if let Some(left_out) = failures.happened() {
+                        tracing::warn!(left_out, "who dials is closed until file descriptors are free");
+                    }
+                    continue;
+                }
                 let (current, hello, enrols) = (identity.borrow().clone(), node.hello(), enrolling.is_some());
                 let is_full = handshakes.begin(from, |heard| async move {
                     transport::accept(&current, stream, hello, enrols, || heard.set(true)).await

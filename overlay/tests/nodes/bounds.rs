@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use overlay::link::{LinkEnd, code};
+use overlay::link::{Link, LinkEnd, LinkStream, code};
 use overlay::node::{Limits, Node, Peer, Role};
 use overlay_wire::leg::{LegFrame, Open, RefuseCode};
 use overlay_wire::mux::Urgency;
@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::task::LocalSet;
 use tokio::time::timeout;
 
-use crate::kit::{echo, edge, hub};
+use crate::kit::{Wire, echo, edge, hub};
 use crate::player::{Answer, answer, everything_is_done, linked, open, opening, play, send, taken};
 
 const LONG: Duration = Duration::from_secs(60);
@@ -95,6 +95,71 @@ async fn so_many_legs_of_an_edge_and_of_a_tenant_pass_through_a_hub() {
         everything_is_done().await;
         let _leg = open(&near, opening("a", "b", 6)).await;
         taken(&far).await;
+    };
+    timeout(LONG, LocalSet::new().run_until(test)).await.unwrap();
+}
+
+/// Opens legs of an edge to "b" until one is refused. Both ends of those that have passed.
+async fn fill(link: &Link, far: &Link, name: &str) -> Vec<(LinkStream, LinkStream)> {
+    let mut legs = Vec::new();
+    loop {
+        let mut leg = open(link, opening(name, "b", legs.len() as u64)).await;
+        tokio::select! {
+            (_, passed) = taken(far) => legs.push((leg, passed)),
+            answer = answer(&mut leg) => {
+                assert_eq!(answer, OVERLOADED);
+                return legs;
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn edges_that_open_all_the_legs_they_can_to_another_one_leave_room_for_others() {
+    let test = async {
+        let between = Node::new("h", Role::Hub, 0, Limits::default());
+        let far = play(&between, edge("b"), Vec::new());
+        let names: Vec<_> = (0..8).map(|number| format!("m{number}")).collect();
+        let links: Vec<_> = names.iter().map(|name| play(&between, edge(name), Vec::new())).collect();
+        let other = play(&between, edge("a"), Vec::new());
+        linked(&between, 10).await;
+        let mut legs = Vec::new();
+        for (name, link) in names.iter().zip(&links) {
+            legs.push(fill(link, &far, name).await);
+        }
+        assert_eq!(between.counters().legs_refused.get(), 8);
+        let of_other = fill(&other, &far, "a").await;
+        assert!(of_other.len() >= 32, "{} legs", of_other.len());
+    };
+    timeout(LONG, LocalSet::new().run_until(test)).await.unwrap();
+}
+
+#[tokio::test]
+async fn legs_of_an_edge_count_until_the_next_node_has_heard_of_their_end() {
+    let test = async {
+        let between = Node::new("h", Role::Hub, 0, Limits::default());
+        let far = Node::new("b", Role::Edge, 0, Limits { streams_per_edge: 1024, ..Limits::default() });
+        echo(&far);
+        let wire = Wire::new((&far, edge("b")), (&between, hub("h")));
+        let greedy = play(&between, edge("m"), Vec::new());
+        linked(&between, 2).await;
+        let mut legs = Vec::new();
+        loop {
+            let mut leg = open(&greedy, opening("m", "b", legs.len() as u64)).await;
+            match answer(&mut leg).await {
+                Answer::Accepted(0) => legs.push(leg),
+                other => break assert_eq!(other, OVERLOADED),
+            }
+        }
+        wire.swallow(true);
+        drop(legs);
+        everything_is_done().await;
+        let mut leg = open(&greedy, opening("m", "b", 1000)).await;
+        assert_eq!((answer(&mut leg).await, between.counters().legs_refused.get()), (OVERLOADED, 2));
+        wire.swallow(false);
+        everything_is_done().await;
+        let mut leg = open(&greedy, opening("m", "b", 1001)).await;
+        assert_eq!(answer(&mut leg).await, Answer::Accepted(0));
     };
     timeout(LONG, LocalSet::new().run_until(test)).await.unwrap();
 }

@@ -168,10 +168,12 @@ fn a_folder_of_another_user_is_refused() {
 async fn a_file_that_cannot_be_replaced_stays_as_it_was() {
     let lab = Lab::new().await;
     let before = fs::read(lab.file("certificate.pem")).unwrap();
-    // Where the new file would be written there is a folder that is not empty.
-    fs::create_dir_all(lab.file(".certificate.pem.new/x")).unwrap();
     let chain = lab.folder.identity(lab.folder.trust().unwrap()).unwrap().chain();
+    // Where it would be written there is nothing.
+    let elsewhere = lab.directory.path().join("elsewhere");
+    fs::rename(lab.folder.path(), &elsewhere).unwrap();
     let error = lab.folder.keep_certificate(&chain).unwrap_err().to_string();
+    fs::rename(&elsewhere, lab.folder.path()).unwrap();
     assert!(error.starts_with(lab.file("certificate.pem").to_str().unwrap()), "{error}");
     assert_eq!(fs::read(lab.file("certificate.pem")).unwrap(), before);
 }

@@ -8,6 +8,7 @@ mod catalogue;
 mod control;
 mod copies;
 mod datagram;
+mod descriptors;
 mod direct;
 mod enroll;
 mod floods;

@@ -244,13 +244,14 @@ fn a_file_of_imports_that_somebody_deletes_empties_or_spoils_comes_back() {
     answers(&a, port, &[("/", "b")]);
     assert!(a.gateway.log().contains("selvedge-imports.yaml was changed by somebody else"), "{}", a.gateway.log());
 
-    // It cannot be written, and then it can.
-    let in_the_way = a.folder.path().join(".selvedge-imports.yaml.new");
-    std::fs::create_dir(&in_the_way).unwrap();
-    std::fs::remove_file(&path).unwrap();
+    // It cannot be written, and then it can: a folder has its name.
+    while std::fs::create_dir(&path).is_err() {
+        // It may be back already.
+        let _ = std::fs::remove_file(&path);
+    }
     let problem = || a.gateway.admin_get("/problems").unwrap_or_default();
     a.gateway.eventually("the problem", || problem().contains("edge: imports: cannot write "));
-    std::fs::remove_dir(&in_the_way).unwrap();
+    std::fs::remove_dir(&path).unwrap();
     a.gateway.eventually("no problem", || is_back() && !problem().contains("edge: imports"));
 }
 

@@ -13,6 +13,7 @@ mod schedule;
 mod sending;
 mod stream;
 
+use std::any::Any;
 use std::collections::VecDeque;
 
 use hashbrown::HashMap;
@@ -166,6 +167,18 @@ impl Mux {
         self.opened += 1;
         self.streams.insert(id, Stream::new(urgency, &self.limits));
         Some(id)
+    }
+
+    /// Streams of ours that there is room for. The other side may allow fewer at the moment.
+    pub fn streams_left(&self) -> u64 {
+        self.limits.streams.saturating_sub(self.own_open())
+    }
+
+    /// Drops something when a stream is over on both sides, which may be long after this one has let go of it.
+    pub fn drop_with(&mut self, id: StreamId, what: Box<dyn Any>) {
+        if let Some(stream) = self.streams.get_mut(&id) {
+            stream.dropped_with_it = Some(what);
+        }
     }
 
     /// Streams that were opened here, from the beginning.

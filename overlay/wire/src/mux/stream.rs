@@ -1,5 +1,7 @@
 //! The two directions of a stream.
 
+use std::any::Any;
+
 use super::datagrams::Datagrams;
 use super::limits::{FIRST_WINDOW, Limits};
 use super::schedule::Urgency;
@@ -19,6 +21,8 @@ pub(super) struct Stream {
     pub(super) notices: Notices,
     /// The user has let go of it: nobody reads any more, and nobody asks for events.
     pub(super) released: bool,
+    /// Of the user.
+    pub(super) dropped_with_it: Option<Box<dyn Any>>,
 }
 
 /// Frames without content.
@@ -116,6 +120,7 @@ impl Stream {
             scheduled: false,
             notices: Notices::default(),
             released: false,
+            dropped_with_it: None,
         }
     }
 

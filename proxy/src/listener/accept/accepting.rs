@@ -3,13 +3,13 @@
 use std::future::poll_fn;
 use std::io;
 use std::net::{SocketAddr, TcpStream};
-use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
+use overlay::descriptors;
 use rustix::io::Errno;
-use rustix::process::{Resource, getrlimit};
 
 use super::error::{AcceptError, classify};
 use crate::io::Acceptor;
@@ -25,9 +25,6 @@ const ACCEPTED_PER_TURN: usize = 32;
 const SHED_AT_ONCE: usize = 256;
 const SHORTEST_PAUSE: Duration = Duration::from_millis(5);
 const LONGEST_PAUSE: Duration = Duration::from_millis(100);
-/// Of this many descriptors one is not for clients, up to [`MOST_KEPT`].
-const KEPT_SHARE: u64 = 16;
-const MOST_KEPT: u64 = 64;
 const WARNING_EVERY: Duration = Duration::from_secs(10);
 
 /// One loop.
@@ -56,7 +53,7 @@ impl Accepting {
             pause: SHORTEST_PAUSE,
             held: None,
             failures: 0,
-            first_kept: first_kept(),
+            first_kept: descriptors::first_kept(),
             reserve: None,
             warned: None,
         }
@@ -85,7 +82,7 @@ impl Accepting {
             match poll_fn(|context| socket.poll_accept(context)).await {
                 Ok((connection, peer)) => {
                     (self.pause, self.failures) = (SHORTEST_PAUSE, 0);
-                    if self.is_one_of_the_last(&connection) {
+                    if descriptors::is_kept(&connection, self.first_kept) {
                         self.warn(&Errno::MFILE.into());
                         self.close(connection);
                     } else {
@@ -102,16 +99,10 @@ impl Accepting {
             }
             in_turn += 1;
             if in_turn.is_multiple_of(ACCEPTED_PER_TURN) {
-                // prlimit(1) may have changed it.
-                self.first_kept = first_kept();
+                self.first_kept = descriptors::first_kept();
                 tokio::task::yield_now().await;
             }
         }
-    }
-
-    /// Whether a connection has a descriptor that is not for clients. The kernel gives out the lowest that is free.
-    fn is_one_of_the_last(&self, connection: &TcpStream) -> bool {
-        u64::try_from(connection.as_raw_fd()).is_ok_and(|descriptor| descriptor >= self.first_kept)
     }
 
     /// Accepts what the kernel has already.
@@ -217,11 +208,6 @@ impl Accepting {
         self.listener.worker.io.clock.invalidate();
         self.pause = (self.pause * 2).min(LONGEST_PAUSE);
     }
-}
-
-/// The first of the descriptors that are kept for upstream connections, files and the admin interface.
-fn first_kept() -> u64 {
-    getrlimit(Resource::Nofile).current.map_or(u64::MAX, |limit| limit - (limit / KEPT_SHARE).min(MOST_KEPT))
 }
 
 /// The next connection, if one waits.
