@@ -13,7 +13,7 @@ use overlay::folder::replace_file;
 use serde::{Deserialize, Serialize};
 
 use self::numbers::{Given as GivenNumber, Numbers, Wanted};
-use super::config::AddressRange;
+use super::address_range::AddressRange;
 use super::forms::Forms;
 
 /// Ports that are given, below those from which the kernel takes any (32768).

@@ -11,7 +11,9 @@
 //!
 //! Nothing is offered and nothing is taken unless `edge.yaml` says so ([`EdgeConfig`]), which is read again when it changes (`config_file.rs`).
 
+mod address_range;
 mod addresses;
+mod addresses_in_use;
 mod answer;
 mod callers;
 mod config;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 use overlay::status::{ExportStatus, ImportStatus};
 
+use super::address_range::AddressRange;
 use super::callers::Callers;
 use super::config::AddressRange;
 use super::datagram::DatagramTables;

@@ -1,5 +1,5 @@
 use super::*;
-use crate::edge::config::AddressRange;
+use crate::edge::address_range::AddressRange;
 use crate::edge::forms::MOST_PORTS;
 
 fn service(host: &str, port: u16, healthy: bool) -> Service {
