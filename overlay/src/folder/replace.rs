@@ -3,7 +3,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -25,6 +25,16 @@ pub fn replace_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
     written?;
     // The new name is on the disk with the folder.
     File::open(folder)?.sync_all()
+}
+
+/// Moves a file out of the way that is of no use, so that somebody can look at it: its ending becomes `refused`. Where it is then.
+///
+/// # Errors
+/// It cannot be moved.
+pub fn set_aside(path: &Path) -> io::Result<PathBuf> {
+    let aside = path.with_extension("refused");
+    fs::rename(path, &aside)?;
+    Ok(aside)
 }
 
 fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
