@@ -49,6 +49,7 @@ pub(crate) use self::control::Services;
 pub use self::counters::{ConfigCounters, EdgeCounters};
 pub use self::datagram::{DatagramImport, DatagramTables};
 pub use self::direct::DirectConfig;
+pub(crate) use self::health::certificate_problem;
 pub(crate) use self::hold::hold;
 pub use self::kubernetes::{Availability, KubernetesCounters, KubernetesOptions};
 pub use self::node::{EdgeNode, EdgeShare};

@@ -146,6 +146,19 @@ fn addresses_for_other_edges_that_are_in_use_are_named() {
 }
 
 #[test]
+fn a_hub_lists_its_pages_and_says_what_is_wrong() {
+    let (metrics, nobody) = (free_port(), free_port());
+    let hub = Hub::found_with(&[&format!("--admin=127.0.0.1:{metrics}"), &format!("--peer=127.0.0.1:{nobody}")]);
+    let page = |path: &str| get(metrics, path).unwrap_or_default();
+    hub.eventually("the list", || page("/").contains("  /problems[?format=json]: "));
+    assert!(!page("/").contains("quitquitquit"), "{}", page("/"));
+    let problem = format!("hub: 127.0.0.1:{nobody}: ");
+    hub.eventually("the problem", || page("/problems").contains(&problem));
+    assert!(page("/problems?format=json").contains(&problem));
+    assert!(page("/stats?filter=configuration.problems").contains("configuration.problems: 1"));
+}
+
+#[test]
 fn a_hub_is_not_started_as_an_edge_nor_an_edge_as_a_hub() {
     let mut overlay = Overlay::start();
     let (edge, config) = (overlay.join("a", ""), folder(&[("gateway.yaml", &gateway_yaml(free_port()))]));
