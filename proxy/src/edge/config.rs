@@ -216,6 +216,16 @@ impl Selection {
             && self.labels.iter().all(|(key, value)| candidate.labels.get(key) == Some(value))
     }
 
+    /// What it says, in a line.
+    pub(super) fn describe(&self) -> String {
+        let labels: Vec<_> = self.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        let lists =
+            [("hosts", &self.hosts), ("namespaces", &self.namespaces), ("labels", &labels), ("edges", &self.edges)];
+        let parts = lists.iter().filter(|(_, names)| !names.is_empty());
+        let parts: Vec<_> = parts.map(|(name, names)| format!("{name} {}", names.join(", "))).collect();
+        parts.join(", ")
+    }
+
     fn names_no_services(&self) -> bool {
         self.hosts.is_empty() && self.namespaces.is_empty() && self.labels.is_empty()
     }

@@ -15,7 +15,7 @@ use xds_client::ca::SpiffeId;
 use super::addresses::Addresses;
 use super::addresses_in_use::in_use;
 use super::callers::Callers;
-use super::config::EdgeConfig;
+use super::config::{EdgeConfig, Selection};
 use super::datagram::{DatagramTables, Here};
 use super::direct::{DirectConfig, edges_to_dial};
 use super::export::{Exports, exports, idle_rules};
@@ -134,9 +134,9 @@ impl EdgeControl {
             let taken_hosts = self.taken_hosts(&services.known);
             let (own, domain) = (&self.name, &self.domain);
             let wanted = Wanted { own, rules: &config.import, taken_hosts: &taken_hosts, domain };
-            let Imports { services: wanted, refused } = imports(&edges, &wanted, &mut self.addresses);
+            let Imports { services: wanted, selected, refused } = imports(&edges, &wanted, &mut self.addresses);
             let say_again = self.refusals.say(&refused.and(&exported.refused));
-            self.publish(&exported, &wanted, &edges, &config);
+            self.publish(&exported, &wanted, &selected, &edges, &config);
             let trust_domain = self.trust_domain(&config).to_owned();
             let settings =
                 config.terminate.as_ref().map(|terminate| Settings { terminate, trust_domain: &trust_domain });
@@ -227,7 +227,14 @@ impl EdgeControl {
     }
 
     /// Workers know where an address leads before any endpoint has it.
-    fn publish(&self, exported: &Exports, imported: &[Import], edges: &KnownEdges, config: &EdgeConfig) {
+    fn publish(
+        &self,
+        exported: &Exports,
+        imported: &[Import],
+        selected: &[usize],
+        edges: &KnownEdges,
+        config: &EdgeConfig,
+    ) {
         let here = Here { name: &self.name, locality: &self.locality };
         let tables = Tables {
             imports: destinations(imported).collect(),
@@ -235,6 +242,7 @@ impl EdgeControl {
             datagrams: DatagramTables::new(&here, &config.datagrams, edges),
             callers: Callers::new(config.callers.as_deref(), self.trust_domain(config)),
             reserved: config.import_addresses,
+            import_entries: config.import.iter().map(Selection::describe).zip(selected.iter().copied()).collect(),
         };
         replace(&self.outputs.tables, Arc::new(tables));
     }

@@ -237,6 +237,7 @@ async fn status(node: Rc<Node>, share: EdgeShare, directory: Rc<Directory>) {
             let mut status = Status::of(&node, &identity, &directory, answers);
             let tables = share.tables.borrow();
             (status.imports, status.exports) = (tables.import_status(), tables.export_status());
+            status.import_entries = tables.import_entry_status();
             Reply::Status(Box::new(status))
         }
         Question::CreateToken { .. } | Question::Revoke { .. } | Question::Rotate => {

@@ -159,6 +159,17 @@ fn a_hub_lists_its_pages_and_says_what_is_wrong() {
 }
 
 #[test]
+fn an_edge_that_died_is_shown_without_a_link() {
+    let overlay = Overlay::start();
+    let (b, _backend) = Edge::offering(&overlay, "b");
+    let state_of_b = || status(overlay.hub.path())["edges"][0].clone();
+    b.gateway.eventually("the edge", || state_of_b()["name"] == "b" && state_of_b()["is_unlinked"] == false);
+    assert!(state_of_b()["heard_seconds_ago"].as_u64().is_some());
+    b.gateway.signal("KILL");
+    b.gateway.eventually("no link", || state_of_b()["name"] == "b" && state_of_b()["is_unlinked"] == true);
+}
+
+#[test]
 fn a_hub_is_not_started_as_an_edge_nor_an_edge_as_a_hub() {
     let mut overlay = Overlay::start();
     let (edge, config) = (overlay.join("a", ""), folder(&[("gateway.yaml", &gateway_yaml(free_port()))]));
