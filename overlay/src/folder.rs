@@ -23,7 +23,7 @@ use thiserror::Error;
 
 pub use self::lock::FolderLock;
 pub(crate) use self::replace::remove_left_behind;
-pub use self::replace::replace_file;
+pub use self::replace::{replace_file, set_aside};
 use crate::control;
 use crate::enroll::{Joined, Token, unix_now};
 use crate::identity::{Identity, LINK_PROTOCOL, Trust};
@@ -238,7 +238,16 @@ impl Folder {
     /// The same, and greater than one that somebody else has used.
     pub(crate) fn epoch_after(&self, used: u64) -> Result<u64, FolderError> {
         let last = match self.read(EPOCH)? {
-            Some(text) => self.text(EPOCH, text)?.trim().parse::<u64>().map_err(|error| self.damaged(EPOCH, &error))?,
+            Some(text) => match self.text(EPOCH, text).ok().and_then(|text| text.trim().parse::<u64>().ok()) {
+                Some(last) => last,
+                // The clock is enough, unless it is behind; then the others say so.
+                None => {
+                    let path = self.path.join(EPOCH);
+                    let aside = set_aside(&path).map_err(|error| FolderError::File { path: path.clone(), error })?;
+                    tracing::warn!("{} is no number, and is now {}", path.display(), aside.display());
+                    0
+                }
+            },
             None => 0,
         };
         let next = unix_now().max(last + 1).max(used.saturating_add(1));

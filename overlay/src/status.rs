@@ -33,6 +33,9 @@ pub struct Status {
     pub edges: Vec<EdgeStatus>,
     /// Services of other edges that are taken; of an edge.
     pub imports: Vec<ImportStatus>,
+    /// What each entry of `import` selects; of an edge.
+    #[serde(default)]
+    pub import_entries: Vec<ImportEntryStatus>,
     /// Services that other edges may call; of an edge.
     pub exports: Vec<ExportStatus>,
     /// Whether a new root takes the place of the old one; of a hub with the authority.
@@ -90,6 +93,12 @@ pub struct EdgeStatus {
     pub epoch: u64,
     /// Grows with every change.
     pub sequence: u64,
+    /// How long ago it has last said something, seconds. It does so every 15 s at least, and is forgotten after 60.
+    #[serde(default)]
+    pub heard_seconds_ago: u64,
+    /// There is neither a link to it nor a hub that is known to have one.
+    #[serde(default)]
+    pub is_unlinked: bool,
 }
 
 /// A service of other edges.
@@ -99,6 +108,15 @@ pub struct ImportStatus {
     pub host: String,
     /// Who has it.
     pub edges: Vec<String>,
+}
+
+/// An entry of `import`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImportEntryStatus {
+    /// What it says, in a line.
+    pub entry: String,
+    /// How many services it selects of those that other edges offer now.
+    pub services: usize,
 }
 
 /// A service that other edges may call.
@@ -165,6 +183,7 @@ impl Status {
             streams: 0,
             edges: edges(node, directory),
             imports: Vec::new(),
+            import_entries: Vec::new(),
             exports: Vec::new(),
             rotation: None,
             pending: Vec::new(),
@@ -210,6 +229,8 @@ fn edges(node: &Node, directory: &Directory) -> Vec<EdgeStatus> {
     let linked: HashSet<String> = node.links().iter().map(|(peer, _)| peer.name().to_owned()).collect();
     let edges = directory.edges().into_iter().map(|(name, announcement)| EdgeStatus {
         by: node.way(&name).filter(|_| !linked.contains(&name)),
+        is_unlinked: name != node.name() && !linked.contains(&name) && node.way(&name).is_none(),
+        heard_seconds_ago: directory.heard_ago(&name).map_or(0, |ago| ago.as_secs()),
         name,
         locality: announcement.locality.clone(),
         services: announcement.services.iter().map(|service| service.host.clone()).collect(),

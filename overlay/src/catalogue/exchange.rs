@@ -186,6 +186,11 @@ impl Directory {
         edges
     }
 
+    /// How long ago an edge was heard.
+    pub fn heard_ago(&self, edge: &str) -> Option<Duration> {
+        Some(self.now().saturating_sub(self.catalogue.borrow().heard(edge)?))
+    }
+
     /// Changes whenever [`Self::edges`] does.
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.changes.subscribe()

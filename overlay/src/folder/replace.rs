@@ -3,7 +3,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -32,6 +32,16 @@ pub fn replace_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
     new.persist(path)?;
     // The new name is on the disk with the folder.
     File::open(folder)?.sync_all()
+}
+
+/// Moves a file out of the way that is of no use, so that somebody can look at it: its ending becomes `refused`. Where it is then.
+///
+/// # Errors
+/// It cannot be moved.
+pub fn set_aside(path: &Path) -> io::Result<PathBuf> {
+    let aside = path.with_extension("refused");
+    fs::rename(path, &aside)?;
+    Ok(aside)
 }
 
 /// Removes what was to become a file and did not, by how its name begins and ends. Where that fails the file is replaced all the same.

@@ -1,9 +1,9 @@
 //! What a hub answers its operator.
 
-use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::following::tell;
@@ -30,7 +30,7 @@ pub(super) struct Desk {
     /// For tokens.
     pub(super) hubs: Vec<String>,
     /// Why the store has failed the last command, if it has.
-    pub(super) failed: RefCell<Option<String>>,
+    pub(super) failed: watch::Sender<Option<String>>,
 }
 
 impl Desk {
@@ -93,7 +93,7 @@ impl Desk {
         let request = TokenRequest { peer: peer.clone(), valid, hubs: self.hubs.clone() };
         match authority.create_token(request, unix_now()).await {
             Ok(token) => {
-                self.failed.take();
+                self.failed.send_replace(None);
                 tracing::info!(token = token.id, "a token for {}", token.peer);
                 Reply::Token(token.to_text())
             }
@@ -113,7 +113,7 @@ impl Desk {
         };
         match revoked.await {
             Ok(()) => {
-                self.failed.take();
+                self.failed.send_replace(None);
                 tracing::warn!("{peer} was revoked");
                 Reply::Revoked
             }
@@ -131,7 +131,7 @@ impl Desk {
         };
         match begun.await {
             Ok(rotation) => {
-                self.failed.take();
+                self.failed.send_replace(None);
                 tracing::warn!("a new root takes the place of the old one");
                 Reply::Rotating(RotationStatus::of(rotation, now))
             }
@@ -145,7 +145,7 @@ impl Desk {
         if let AuthorityError::Store(_) = error {
             count(&self.node.counters().commands_failed);
             tracing::error!("{what}: {error}");
-            self.failed.replace(Some(format!("the last command has failed: {error}")));
+            self.failed.send_replace(Some(format!("the last command has failed: {error}")));
         } else {
             tracing::warn!("{what}: {error}");
         }

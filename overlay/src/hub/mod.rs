@@ -5,7 +5,6 @@ mod following;
 mod founding;
 mod vital;
 
-use std::cell::RefCell;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -25,7 +24,7 @@ use crate::catalogue::Directory;
 use crate::control::{self, Question, Reply};
 use crate::enroll::{AuthorityError, EnrollServer, EtcdOptions, StoreError, renew};
 use crate::folder::{Folder, FolderError, FolderLock};
-use crate::identity::{Identity, IdentityError};
+use crate::identity::{Current, Identity, IdentityError};
 use crate::node::{Limits, Node, Peer, Role};
 use crate::shards::Shards;
 use crate::uplink::{self, Uplink};
@@ -146,7 +145,8 @@ impl Hub {
         let hubs = [vec![advertise], others.clone()].concat();
         let shards = Shards::new(identity.borrow().trust().clone());
         let answering = shards.add(node.clone());
-        let desk = Rc::new(Desk { node, shards, directory, identity, authority, hubs, failed: RefCell::default() });
+        let desk =
+            Rc::new(Desk { node, shards, directory, identity, authority, hubs, failed: watch::Sender::default() });
         let mut hub = Self { desk, address, vital: Vital::default(), _lock: lock };
         hub.vital.run("answering", answering);
         hub.vital.run("the exchange of announcements", exchange);
@@ -166,6 +166,16 @@ impl Hub {
     /// Its node, to be asked from any thread how it is doing.
     pub fn shards(&self) -> Shards {
         self.desk.shards.clone()
+    }
+
+    /// Who it is, as of now.
+    pub fn identity(&self) -> Current {
+        self.desk.identity.clone()
+    }
+
+    /// Why the store of the authority has failed the last command, if it has.
+    pub fn failed_command(&self) -> watch::Receiver<Option<String>> {
+        self.desk.failed.subscribe()
     }
 
     /// Whether it has the authority.

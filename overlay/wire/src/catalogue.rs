@@ -218,6 +218,12 @@ impl<T> Catalogue<T> {
         entry.announced.as_ref().map(|announced| (entry.stamp, &announced.value))
     }
 
+    /// When an edge has last announced or confirmed something.
+    pub fn heard(&self, edge: &str) -> Option<Duration> {
+        let entry = self.entries.get(edge).filter(|entry| entry.announced.is_some())?;
+        Some(entry.until.saturating_sub(self.limits.lifetime))
+    }
+
     /// What all edges announce.
     pub fn iter(&self) -> impl Iterator<Item = (&str, Stamp, &T)> {
         self.entries.iter().filter_map(|(edge, entry)| {

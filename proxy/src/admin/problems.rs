@@ -10,7 +10,11 @@ use crate::config::{ConfigStatus, ListenerState, Problem};
 
 /// The page: text, or JSON with `format=json`.
 pub(super) async fn page(admin: &Admin, call: &Call) -> Reply {
-    let lines = lines(admin, &admin.status().await);
+    render(lines(admin, &admin.status().await), call)
+}
+
+/// The lines of any process.
+pub(super) fn render(lines: Vec<String>, call: &Call) -> Reply {
     if call.parameter("format") == Some("json") {
         return json_page(&json!({ "problems": lines }));
     }

@@ -11,7 +11,7 @@ use crate::drain::Phase;
 /// New clients wait in the kernel for this long before load balancers are told to look elsewhere.
 const UNREADY_AFTER: Duration = Duration::from_secs(5);
 
-const HELP: &str = "admin commands are:
+const HELP: &str = "\
   /certs: certificates and their validity
   /clusters[?format=json]: clusters and their endpoints
   /config_dump[?include_eds][&resource=]: resources of the control plane
@@ -38,9 +38,15 @@ impl Pages for Admin {
     }
 }
 
+/// The list of those pages that a process has.
+pub(super) fn help(has: impl Fn(&str) -> bool) -> String {
+    let pages = HELP.lines().filter(|line| has(line.trim_start())).map(|line| format!("{line}\n"));
+    std::iter::once("admin commands are:\n".to_owned()).chain(pages).collect()
+}
+
 async fn all(admin: &Admin, call: &Call) -> Reply {
     match call.path.as_str() {
-        "/" | "/help" => text(StatusCode::OK, HELP),
+        "/" | "/help" => text(StatusCode::OK, help(|_| true)),
         "/certs" => json(&server_info::certs(&admin.status().await)),
         "/clusters" => clusters::page(&admin.process, &admin.status().await, call),
         "/config_dump" => config_dump::page(admin, &admin.status().await, call),

@@ -58,7 +58,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         let local = LocalOptions { directory: folder.path().to_owned(), ..LocalOptions::default() };
         let source = SourceOptions::Local { folder: local, edge: None };
         let gateway = Gateway::start(run::options(&arguments_of_run, log_levels), source).await?;
-        summary::print(&gateway).await;
+        summary::print(gateway.admin().clone()).await;
         wait_until_listening().await?;
         println!();
         let mut failures = scenario::play(&certificate).await;

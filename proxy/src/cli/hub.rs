@@ -55,8 +55,8 @@ pub(super) struct Arguments {
     #[command(flatten)]
     etcd: EtcdArguments,
 
-    /// Where metrics are served (`/stats`, `/stats/prometheus`) and readiness (`/healthz/ready`), for example `127.0.0.1:15000`. Nowhere, if not
-    /// given.
+    /// Where metrics are served (`/stats`, `/stats/prometheus`), readiness (`/healthz/ready`), and what is not as it should be (`/problems`), for
+    /// example `127.0.0.1:15000`. Nowhere, if not given.
     #[arg(long, value_name = "ADDRESS:PORT")]
     admin: Option<SocketAddr>,
 
@@ -119,8 +119,9 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         let hub = Hub::start(options).await?;
         if let Some(address) = admin_address {
             let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
-            let pages = Arc::new(HubAdmin { shards: hub.shards() });
-            tokio::task::spawn(admin::serve(listener, Access::Metrics, pages));
+            let pages =
+                HubAdmin { shards: hub.shards(), identity: hub.identity(), failed_command: hub.failed_command() };
+            tokio::task::spawn(admin::serve(listener, Access::Metrics, Arc::new(pages)));
         }
         let authority = if hub.has_authority() { ", with the authority" } else { "" };
         tracing::info!("listening on {}{authority}", hub.address());

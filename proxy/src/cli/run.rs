@@ -81,7 +81,8 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         });
         let source = SourceOptions::Local { folder, edge };
         let gateway = Gateway::start(options(&arguments, log_levels), source).await?;
-        summary::print(&gateway).await;
+        // A folder may have no listener, for which the summary waits: signals are heard meanwhile.
+        tokio::spawn(summary::print(gateway.admin().clone()));
         gateway.run().await?;
         Ok(ExitCode::SUCCESS)
     })

@@ -6,9 +6,12 @@ use std::process::ExitCode;
 
 use anyhow::bail;
 use overlay::control::{Question, Reply};
-use overlay::status::{EdgeStatus, LinkStatus, Pending, Status, TrustStatus};
+use overlay::status::{EdgeStatus, ImportEntryStatus, LinkStatus, Pending, Status, TrustStatus};
 
 use super::operator::{ask, in_words};
+
+/// An edge that is well is heard more often, in seconds.
+const CONFIRMED_WITHIN: u64 = 20;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -71,11 +74,14 @@ fn write_link(text: &mut String, link: &LinkStatus) -> fmt::Result {
 
 /// Of an edge; a hub has none.
 fn write_services(text: &mut String, status: &Status) -> fmt::Result {
-    if !status.imports.is_empty() {
+    if !status.imports.is_empty() || !status.import_entries.is_empty() {
         writeln!(text, "\nimports: {}", status.imports.len())?;
     }
     let imports = &mut status.imports.iter();
     imports.try_for_each(|import| writeln!(text, "  {} of {}", import.host, import.edges.join(", ")))?;
+    for ImportEntryStatus { entry, .. } in status.import_entries.iter().filter(|entry| entry.services == 0) {
+        writeln!(text, "  nothing for {entry}")?;
+    }
     if !status.exports.is_empty() {
         writeln!(text, "\nexports: {}", status.exports.len())?;
     }
@@ -97,7 +103,12 @@ fn write_rotation(text: &mut String, status: &Status) -> fmt::Result {
 fn write_edge(text: &mut String, edge: &EdgeStatus) -> fmt::Result {
     let by = edge.by.as_ref().map(|hub| format!(" by hub {hub}")).unwrap_or_default();
     let services = if edge.services.is_empty() { "no services".to_owned() } else { edge.services.join(", ") };
-    writeln!(text, "  {}{by}: {services}", edge.name)
+    let unlinked = if edge.is_unlinked { ", without a link" } else { "" };
+    let silent = match edge.heard_seconds_ago {
+        seconds if seconds > CONFIRMED_WITHIN => format!(", silent for {seconds} s"),
+        _ => String::new(),
+    };
+    writeln!(text, "  {}{by}{unlinked}{silent}: {services}", edge.name)
 }
 
 #[cfg(test)]
@@ -123,7 +134,11 @@ mod tests {
             services: vec!["one.global".into(), "two.global".into()],
             epoch: 1,
             sequence: 1,
+            heard_seconds_ago: 14,
+            is_unlinked: false,
         };
+        let gone = EdgeStatus { name: "c".into(), by: None, heard_seconds_ago: 34, is_unlinked: true, ..edge.clone() };
+        let idle = |services| ImportEntryStatus { entry: format!("import[{services}] hosts *.global"), services };
         let status = Status {
             overlay: "mesh".into(),
             node: Peer::Hub { name: "h1".into() },
@@ -134,9 +149,10 @@ mod tests {
                 roots: vec![RootStatus { id: "0a1b2c3d".into(), seconds: 7260 }],
             },
             links: vec![link],
-            edges: vec![edge],
+            edges: vec![edge, gone],
             streams: 2,
             imports: vec![ImportStatus { host: "one.global".into(), edges: vec!["a".into(), "b".into()] }],
+            import_entries: vec![idle(1), idle(0)],
             exports: vec![ExportStatus { host: "own.global".into(), ports: vec![80, 81] }],
             rotation: Some(RotationStatus { signs_in_seconds: 0, done_in_seconds: 90 }),
             pending: vec![Pending { what: "192.0.2.1:7443".into(), why: "no link: refused".into() }],
@@ -146,7 +162,8 @@ mod tests {
         assert_eq!(
             text,
             "hub h1 of overlay mesh, certificate good for 1 h 2 min\nstatement of the authority: 9, revoked: 2, roots: 0a1b2c3d good for 2 h 1 min\n\nlinks: 1\n  hub h2: 1.5 ms, 3 streams, an answer is overdue\n\nstreams: 2\n\n\
-             edges: 1\n  a by hub h2: one.global, two.global\n\nimports: 1\n  one.global of a, b\n\nexports: 1\n  own.global port 80, 81\n\nnew root: signs, the old one is believed for 90 s\n\npending: 1\n  192.0.2.1:7443: no link: refused\n"
+             edges: 2\n  a by hub h2: one.global, two.global\n  c, without a link, silent for 34 s: one.global, two.global\n\n\
+             imports: 1\n  one.global of a, b\n  nothing for import[0] hosts *.global\n\nexports: 1\n  own.global port 80, 81\n\nnew root: signs, the old one is believed for 90 s\n\npending: 1\n  192.0.2.1:7443: no link: refused\n"
         );
     }
 }

@@ -5,15 +5,14 @@ use std::time::Duration;
 
 use crate::admin::Admin;
 use crate::config::{ConfigStatus, ListenerState, Problem};
-use crate::gateway::Gateway;
 
 /// How long the summary waits for the first listeners of a folder.
 const FIRST_CONFIGURATION: Duration = Duration::from_secs(5);
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Prints the summary once the first configuration is in force.
-pub(super) async fn print(gateway: &Gateway) {
-    let status = first_status(gateway.admin()).await;
+pub(super) async fn print(admin: Arc<Admin>) {
+    let status = first_status(&admin).await;
     for line in lines(&status) {
         println!("{line}");
     }

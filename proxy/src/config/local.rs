@@ -1,12 +1,12 @@
 //! A folder of YAML as the control plane: its resources go the same way as those of istiod, in process.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::bail;
+use overlay::folder::set_aside;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use xds_client::configuration::Configuration;
@@ -77,9 +77,10 @@ pub async fn start(
 fn set_imports_aside(folder: &Path, problems: &[Problem]) -> bool {
     let Some(problem) = problems.iter().find(|problem| &*problem.place.file == IMPORTS) else { return false };
     let imports = folder.join(IMPORTS);
-    let aside = imports.with_extension("refused");
-    match fs::rename(&imports, &aside) {
-        Ok(()) => tracing::error!("{} cannot be served, and is now {}: {problem}", imports.display(), aside.display()),
+    match set_aside(&imports) {
+        Ok(aside) => {
+            tracing::error!("{} cannot be served, and is now {}: {problem}", imports.display(), aside.display())
+        }
         Err(error) => tracing::error!("{} cannot be moved out of the way: {error}", imports.display()),
     }
     true

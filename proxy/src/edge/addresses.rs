@@ -13,8 +13,9 @@ use overlay::folder::replace_file;
 use serde::{Deserialize, Serialize};
 
 use self::numbers::{Given as GivenNumber, Numbers, Wanted};
-use super::config::AddressRange;
+use super::address_range::AddressRange;
 use super::forms::Forms;
+use super::known_file::read_or_set_aside;
 
 /// Ports that are given, below those from which the kernel takes any (32768).
 const PORTS: std::ops::Range<u16> = 20_000..32_768;
@@ -70,17 +71,15 @@ impl<'a> Needs<'a> {
 }
 
 impl Addresses {
-    /// Those that a file holds.
+    /// Those that a file holds. One that is of no use is moved out of the way, and all of them are given anew.
     ///
     /// # Errors
-    /// It cannot be read.
+    /// It cannot be read, nor moved.
     pub(super) fn open(path: &Path, range: AddressRange) -> io::Result<Self> {
-        let given: Given = match std::fs::read(path) {
-            Ok(bytes) => serde_json::from_slice(&bytes)?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Given::default(),
-            Err(error) => return Err(error),
-        };
-        let Given { edges, services, unused_edges, unused_services, mut owners, forms } = given;
+        let is_there = path.try_exists()?;
+        let given: Option<Given> = read_or_set_aside(path)?;
+        let is_lost = is_there && given.is_none();
+        let Given { edges, services, unused_edges, unused_services, mut owners, forms } = given.unwrap_or_default();
         // What is of another range, which the configuration named before, is forgotten.
         let edges = edges.into_iter().filter_map(|(edge, address)| {
             let (number, unused) = (range.number(address)?, unused_edges.get(&edge).copied());
@@ -90,8 +89,13 @@ impl Addresses {
             let (owner, unused) = (owners.remove(&name).unwrap_or_default(), unused_services.get(&name).copied());
             Some((name, GivenNumber { number: u32::from(port.checked_sub(PORTS.start)?), owner, unused }))
         });
-        let edges = Numbers::new(range.size(), edges.collect());
-        let services = Numbers::new(u32::from(PORTS.end - PORTS.start), services.collect());
+        let mut edges = Numbers::new(range.size(), edges.collect());
+        let mut services = Numbers::new(u32::from(PORTS.end - PORTS.start), services.collect());
+        if is_lost {
+            // Whoever still has an address of before is to find nobody there, and not another edge or service.
+            edges.begin_at(unix_now());
+            services.begin_at(unix_now());
+        }
         Ok(Self { path: path.to_owned(), range, edges, services, forms, is_saved: true })
     }
 
@@ -224,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn an_end_of_addresses_and_a_damaged_file_are_told() {
+    fn an_end_of_addresses_is_told_and_a_damaged_file_is_set_aside() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("addresses.json");
         let mut addresses = Addresses::open(&path, range("127.0.2.0/30")).unwrap();
@@ -232,6 +236,10 @@ mod tests {
         assert!(addresses.of_edge("b").is_some() && addresses.of_edge("c").is_some());
         assert_eq!(addresses.of_edge("d"), None);
         std::fs::write(&path, "{").unwrap();
-        assert!(Addresses::open(&path, range("127.0.2.0/30")).is_err());
+        let mut again = Addresses::open(&path, range("127.0.2.0/30")).unwrap();
+        assert_eq!(std::fs::read_to_string(folder.path().join("addresses.refused")).unwrap(), "{");
+        assert!(!path.exists());
+        give(&mut again, &["b"], &[]);
+        assert!(again.of_edge("b").is_some());
     }
 }

@@ -1,17 +1,15 @@
 //! `edge.yaml`: what an edge offers to others, and what it takes from them.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
 use serde::Deserialize;
 
+use super::address_range::AddressRange;
 use super::callers::{CallerRule, DEFAULT_TRUST_DOMAIN, is_trust_domain};
 use super::datagram::{self, DatagramImport};
 use super::direct::DirectConfig;
 use super::terminate::Terminate;
-
-/// Addresses of the loopback range that stand for other edges, unless the file says others.
-const IMPORT_ADDRESSES: &str = "127.98.0.0/16";
 
 /// Each is a link to each hub from each worker.
 const MOST_UPLINKS: usize = 8;
@@ -102,14 +100,6 @@ pub struct Selection {
 pub(super) struct Setting {
     pub(super) has_control_plane: bool,
     pub(super) workers: usize,
-}
-
-/// A range of addresses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
-pub struct AddressRange {
-    first: Ipv4Addr,
-    length: u8,
 }
 
 /// A service as selections see it.
@@ -226,6 +216,16 @@ impl Selection {
             && self.labels.iter().all(|(key, value)| candidate.labels.get(key) == Some(value))
     }
 
+    /// What it says, in a line.
+    pub(super) fn describe(&self) -> String {
+        let labels: Vec<_> = self.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        let lists =
+            [("hosts", &self.hosts), ("namespaces", &self.namespaces), ("labels", &labels), ("edges", &self.edges)];
+        let parts = lists.iter().filter(|(_, names)| !names.is_empty());
+        let parts: Vec<_> = parts.map(|(name, names)| format!("{name} {}", names.join(", "))).collect();
+        parts.join(", ")
+    }
+
     fn names_no_services(&self) -> bool {
         self.hosts.is_empty() && self.namespaces.is_empty() && self.labels.is_empty()
     }
@@ -254,53 +254,6 @@ fn is_host(pattern: &str, host: &str) -> bool {
     match pattern.strip_prefix('*') {
         Some(end) => host.ends_with(end),
         None => pattern == host,
-    }
-}
-
-impl AddressRange {
-    /// How many addresses there are to give, those at both ends left out.
-    pub(super) fn size(&self) -> u32 {
-        (1_u32 << (32 - u32::from(self.length))) - 2
-    }
-
-    /// The address with a number, from 0.
-    pub(super) fn address(&self, number: u32) -> Option<Ipv4Addr> {
-        (number < self.size()).then(|| Ipv4Addr::from_bits(self.first.to_bits() + 1 + number))
-    }
-
-    /// The number of an address that may be given.
-    pub(super) fn number(&self, address: Ipv4Addr) -> Option<u32> {
-        let number = address.to_bits().checked_sub(self.first.to_bits())?.checked_sub(1)?;
-        (number < self.size()).then_some(number)
-    }
-
-    /// Whether an address of any kind is one of them.
-    pub(super) fn holds(&self, address: IpAddr) -> bool {
-        matches!(address, IpAddr::V4(address) if self.contains(address))
-    }
-
-    pub(super) fn contains(&self, address: Ipv4Addr) -> bool {
-        let mask = u32::MAX << (32 - u32::from(self.length));
-        address.to_bits() & mask == self.first.to_bits()
-    }
-}
-
-impl Default for AddressRange {
-    fn default() -> Self {
-        Self { first: Ipv4Addr::new(127, 98, 0, 0), length: 16 }
-    }
-}
-
-impl TryFrom<String> for AddressRange {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        let wrong = || format!("{text:?} is not a range of addresses such as {IMPORT_ADDRESSES}, of 8 to 30 bits");
-        let (first, length) = text.split_once('/').ok_or_else(wrong)?;
-        let (first, length): (Ipv4Addr, u8) =
-            (first.parse().map_err(|_| wrong())?, length.parse().map_err(|_| wrong())?);
-        let range = Self { first, length };
-        if (8..=30).contains(&length) && range.contains(first) { Ok(range) } else { Err(wrong()) }
     }
 }
 

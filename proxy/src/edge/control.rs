@@ -1,7 +1,7 @@
 //! The control side of an edge: from services to what is offered, from what others offer to endpoints.
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,8 +13,9 @@ use tokio::time::Instant;
 use xds_client::ca::SpiffeId;
 
 use super::addresses::Addresses;
+use super::addresses_in_use::in_use;
 use super::callers::Callers;
-use super::config::EdgeConfig;
+use super::config::{EdgeConfig, Selection};
 use super::datagram::{DatagramTables, Here};
 use super::direct::{DirectConfig, edges_to_dial};
 use super::export::{Exports, exports, idle_rules};
@@ -57,6 +58,8 @@ pub(super) struct EdgeControl {
     /// What is in force of `edge.yaml`.
     pub(super) config: watch::Receiver<Arc<EdgeConfig>>,
     pub(super) addresses: Addresses,
+    /// Those of this machine's interfaces, as of the start.
+    pub(super) own_addresses: BTreeSet<Ipv4Addr>,
     pub(super) services: watch::Receiver<Services>,
     pub(super) sink: Sink,
     pub(super) news: News,
@@ -118,6 +121,7 @@ impl EdgeControl {
                 (self.services.borrow_and_update().clone(), self.config.borrow_and_update().clone());
             if current != services || !Arc::ptr_eq(&wanted_config, &config) {
                 (services, config) = (current, wanted_config);
+                self.look_for_addresses_in_use(&services.known, &config);
                 exported = self.export(&services.known, &config);
                 if services.are_all {
                     for at in idle_rules(&services.known, &config.export) {
@@ -130,9 +134,9 @@ impl EdgeControl {
             let taken_hosts = self.taken_hosts(&services.known);
             let (own, domain) = (&self.name, &self.domain);
             let wanted = Wanted { own, rules: &config.import, taken_hosts: &taken_hosts, domain };
-            let Imports { services: wanted, refused } = imports(&edges, &wanted, &mut self.addresses);
+            let Imports { services: wanted, selected, refused } = imports(&edges, &wanted, &mut self.addresses);
             let say_again = self.refusals.say(&refused.and(&exported.refused));
-            self.publish(&exported, &wanted, &edges, &config);
+            self.publish(&exported, &wanted, &selected, &edges, &config);
             let trust_domain = self.trust_domain(&config).to_owned();
             let settings =
                 config.terminate.as_ref().map(|terminate| Settings { terminate, trust_domain: &trust_domain });
@@ -160,6 +164,15 @@ impl EdgeControl {
     pub(super) fn begin(&self) {
         let (services, config) = (self.services.borrow(), self.config.borrow());
         self.export(&services.known, &config);
+    }
+
+    /// An address that stands for an edge and is somebody's leads nobody there.
+    fn look_for_addresses_in_use(&self, services: &[xds_local::Service], config: &EdgeConfig) {
+        let in_use = in_use(config, services, &self.own_addresses);
+        if let Some(in_use) = &in_use {
+            tracing::warn!("importAddresses of edge.yaml: {in_use}");
+        }
+        self.problems.set("importAddresses", 0, in_use);
     }
 
     /// Goes on with what the process before has left in the folder.
@@ -214,7 +227,14 @@ impl EdgeControl {
     }
 
     /// Workers know where an address leads before any endpoint has it.
-    fn publish(&self, exported: &Exports, imported: &[Import], edges: &KnownEdges, config: &EdgeConfig) {
+    fn publish(
+        &self,
+        exported: &Exports,
+        imported: &[Import],
+        selected: &[usize],
+        edges: &KnownEdges,
+        config: &EdgeConfig,
+    ) {
         let here = Here { name: &self.name, locality: &self.locality };
         let tables = Tables {
             imports: destinations(imported).collect(),
@@ -222,6 +242,7 @@ impl EdgeControl {
             datagrams: DatagramTables::new(&here, &config.datagrams, edges),
             callers: Callers::new(config.callers.as_deref(), self.trust_domain(config)),
             reserved: config.import_addresses,
+            import_entries: config.import.iter().map(Selection::describe).zip(selected.iter().copied()).collect(),
         };
         replace(&self.outputs.tables, Arc::new(tables));
     }

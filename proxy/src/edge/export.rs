@@ -158,6 +158,7 @@ mod tests {
             labels: BTreeMap::new(),
             ports: vec![ServicePort { number: 80, name: String::new(), protocol: "HTTP".into() }],
             datagrams: Vec::new(),
+            addresses: [].into(),
             has_endpoints: true,
         }
     }

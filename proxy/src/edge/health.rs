@@ -32,7 +32,7 @@ pub(super) async fn watch(identity: Current, shards: Shards, problems: EdgeProbl
         let no_link = (linked.elapsed() >= UNLINKED).then(|| no_link(&nodes));
         problems.set("links", 0, no_link);
         let current = identity.borrow().clone();
-        problems.set("certificate", 0, late(&current, now()));
+        problems.set("certificate", 0, certificate_problem(&current));
         problems.set("name", 0, disputed(&current, &nodes));
     }
 }
@@ -52,6 +52,11 @@ fn no_link(nodes: &[NodeStatus]) -> String {
     reasons.sort();
     reasons.dedup();
     format!("there is no link to any hub: {}", reasons.join("; "))
+}
+
+/// Why a certificate is not good, or soon will not be.
+pub(crate) fn certificate_problem(identity: &Identity) -> Option<String> {
+    late(identity, now())
 }
 
 fn late(identity: &Identity, now: i64) -> Option<String> {

@@ -51,6 +51,8 @@ pub(super) struct ImportedEndpoint {
 pub(super) struct Imports {
     /// Sorted by host.
     pub(super) services: Vec<Import>,
+    /// How many services each rule selects.
+    pub(super) selected: Vec<usize>,
     pub(super) refused: Refusals,
 }
 
@@ -99,7 +101,24 @@ pub(super) fn imports(edges: &KnownEdges, wanted: &Wanted<'_>, addresses: &mut A
     addresses.give(&needs);
     let services = agreed.iter().filter_map(|agreed| import(agreed, addresses, &mut refused)).collect();
     addresses.set_forms(agreed.into_iter().map(|Agreed { host, form, .. }| (host.to_owned(), form)).collect());
-    Imports { services, refused }
+    Imports { services, selected: selected(edges, wanted), refused }
+}
+
+/// How many services each rule selects, whether they are taken or not.
+fn selected(edges: &KnownEdges, wanted: &Wanted<'_>) -> Vec<usize> {
+    let others = || edges.iter().filter(|(edge, _)| edge != wanted.own);
+    let of_rule = |rule: &Selection| {
+        let selects = |edge: &str, Service { host, namespace, labels, .. }: &Service| {
+            rule.selects(&Candidate { host, namespace, labels, edge })
+        };
+        let hosts: BTreeSet<&str> = others()
+            .flat_map(|(edge, announcement)| announcement.services.iter().map(move |service| (edge, service)))
+            .filter(|(edge, service)| selects(edge, service))
+            .map(|(_, service)| service.host.as_str())
+            .collect();
+        hosts.len()
+    };
+    wanted.rules.iter().map(of_rule).collect()
 }
 
 /// What is selected, by host.

@@ -23,7 +23,7 @@ pub(super) struct Memory {
 }
 
 impl Memory {
-    /// Of a folder. A file that cannot be read is as none: hubs tell all of it again.
+    /// Of a folder. A file that cannot be read is as none, and set aside: hubs tell all of it again.
     pub(super) fn open(folder: &Path) -> Self {
         let file = KnownFile::new(folder, FILE);
         let remembered: Vec<(String, Announcement)> = file.read();
@@ -96,5 +96,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join(FILE), "[[1").unwrap();
         assert_eq!(*Memory::open(folder.path()).with(&KnownEdges::default()), []);
+        let aside = std::fs::read_to_string(folder.path().join("known-edges.refused"));
+        assert_eq!((aside.unwrap(), folder.path().join(FILE).exists()), ("[[1".to_owned(), false));
     }
 }

@@ -11,7 +11,9 @@
 //!
 //! Nothing is offered and nothing is taken unless `edge.yaml` says so ([`EdgeConfig`]), which is read again when it changes (`config_file.rs`).
 
+mod address_range;
 mod addresses;
+mod addresses_in_use;
 mod answer;
 mod callers;
 mod config;
@@ -47,6 +49,7 @@ pub(crate) use self::control::Services;
 pub use self::counters::{ConfigCounters, EdgeCounters};
 pub use self::datagram::{DatagramImport, DatagramTables};
 pub use self::direct::DirectConfig;
+pub(crate) use self::health::certificate_problem;
 pub(crate) use self::hold::hold;
 pub use self::kubernetes::{Availability, KubernetesCounters, KubernetesOptions};
 pub use self::node::{EdgeNode, EdgeShare};

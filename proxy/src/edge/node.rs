@@ -17,7 +17,7 @@ use overlay::shards::Shards;
 use overlay::status::Status;
 use overlay::tunnel::{CallError, Tunnels};
 use overlay::uplink::{self, DirectEdge, Uplink};
-use overlay_wire::call::{Call, Outcome, Transport};
+use overlay_wire::call::{Call, Transport};
 use overlay_wire::shard::shard;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -167,11 +167,7 @@ impl EdgeNode {
         let caller = caller.unwrap_or(&self.workload).to_owned();
         let call = Call { host: host.to_string(), port: *port, caller, transport: Transport::Bytes };
         let connected = self.tunnels.connect(edge, CLASS, &call).await;
-        connected.inspect(|_| counted.succeeded()).inspect_err(|error| {
-            if matches!(error, CallError::Refused { outcome: Outcome::Forbidden, .. }) {
-                self.counters.outgoing_forbidden.increment();
-            }
-        })
+        connected.inspect(|_| counted.succeeded()).inspect_err(|error| counted.failed(error))
     }
 
     /// Returns when the edge that an address stands for can be reached.
@@ -241,6 +237,7 @@ async fn status(node: Rc<Node>, share: EdgeShare, directory: Rc<Directory>) {
             let mut status = Status::of(&node, &identity, &directory, answers);
             let tables = share.tables.borrow();
             (status.imports, status.exports) = (tables.import_status(), tables.export_status());
+            status.import_entries = tables.import_entry_status();
             Reply::Status(Box::new(status))
         }
         Question::CreateToken { .. } | Question::Revoke { .. } | Question::Rotate => {

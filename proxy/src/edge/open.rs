@@ -16,6 +16,7 @@ use xds_client::Event;
 use xds_client::ca::SpiffeId;
 
 use super::addresses::Addresses;
+use super::addresses_in_use::own_addresses;
 use super::config::Setting;
 use super::config_file::ConfigFile;
 use super::control::{ADDRESSES, EdgeControl, Outputs, Services, Sink};
@@ -192,6 +193,7 @@ impl Edge {
             workload: workload.clone(),
             config: config.current(),
             addresses,
+            own_addresses: own_addresses(),
             services,
             sink,
             news: News::new(known_receiver),

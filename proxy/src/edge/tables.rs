@@ -5,10 +5,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use hashbrown::HashMap;
-use overlay::status::{ExportStatus, ImportStatus};
+use overlay::status::{ExportStatus, ImportEntryStatus, ImportStatus};
 
+use super::address_range::AddressRange;
 use super::callers::Callers;
-use super::config::AddressRange;
 use super::datagram::DatagramTables;
 
 /// A service of another edge.
@@ -64,6 +64,8 @@ pub struct Tables {
     pub callers: Callers,
     /// Addresses that stand for edges, all that there may be.
     pub reserved: AddressRange,
+    /// What each entry of `import` says, and how many services it selects.
+    pub import_entries: Vec<(String, usize)>,
 }
 
 /// Where an address leads that stands for an edge.
@@ -88,6 +90,16 @@ impl Tables {
         let status = edges_of.into_iter().map(|(host, edges)| ImportStatus {
             host: host.to_owned(),
             edges: edges.into_iter().map(str::to_owned).collect(),
+        });
+        status.collect()
+    }
+
+    /// For who asks whether each entry of `import` is good for something.
+    pub fn import_entry_status(&self) -> Vec<ImportEntryStatus> {
+        let entries = self.import_entries.iter().enumerate();
+        let status = entries.map(|(at, (says, services))| ImportEntryStatus {
+            entry: format!("import[{at}] {says}"),
+            services: *services,
         });
         status.collect()
     }

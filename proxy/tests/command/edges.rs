@@ -298,7 +298,7 @@ fn every_worker_of_an_edge_is_in_its_status_and_its_metrics() {
     const WORKERS: usize = 3;
     let overlay = Overlay::start();
     let (b, _backend) = Edge::offering(&overlay, "b");
-    let state = overlay.join("a", "import: [{hosts: ['*.shop.example']}]\n");
+    let state = overlay.join("a", "import: [{hosts: ['*.shop.example']}, {hosts: [typo.example], edges: [b]}]\n");
     let (port, path) = (free_port(), state.path().to_owned());
     let folder = folder(&[("gateway.yaml", &gateway_yaml(port)), ("routes.yaml", ROUTES)]);
     let arguments = ["--state", path.to_str().unwrap(), "--concurrency", &WORKERS.to_string()];
@@ -314,6 +314,11 @@ fn every_worker_of_an_edge_is_in_its_status_and_its_metrics() {
     });
     let mine = status(&path);
     assert_eq!(mine["imports"], json!([{"host": "ratings.shop.example", "edges": ["b"]}]));
+    let entries = json!([
+        {"entry": "import[0] hosts *.shop.example", "services": 1},
+        {"entry": "import[1] hosts typo.example, edges b", "services": 0},
+    ]);
+    assert_eq!(mine["import_entries"], entries);
     assert!(mine["streams"].as_u64() > Some(0), "{mine}");
     assert_eq!(status(b.state.path())["exports"], json!([{"host": "ratings.shop.example", "ports": [80]}]));
 

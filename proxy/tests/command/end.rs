@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
-use std::process::{Child, Command};
+use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -17,6 +17,7 @@ use tracing_subscriber::{EnvFilter, reload};
 use xds_client::node::{Node, Sources};
 use xds_client::session::{SessionOptions, Timing};
 
+use crate::SELVEDGE;
 use crate::control_plane::{ControlPlane, listener};
 use crate::gateway::{folder, free_port, get};
 
@@ -122,4 +123,18 @@ async fn log_lines_and_configuration_of_the_last_second_are_on_disk_at_the_end()
     let gateway = Process::start(&format!("127.0.0.1:{}", free_port()), folder.path());
     answers(second, "/again");
     gateway.terminate();
+}
+
+#[test]
+fn a_gateway_without_a_listener_ends_when_it_is_told_to() {
+    let folder = folder(&[]);
+    let port = free_port();
+    let mut command = Command::new(SELVEDGE);
+    command.args(["run", &format!("--admin-port={port}"), "--readiness-port=0", "--config"]).arg(folder.path());
+    let gateway = command.stdout(Stdio::piped()).spawn().unwrap();
+    answers(port, "/ready");
+    assert!(Command::new("kill").arg(gateway.id().to_string()).status().unwrap().success());
+    let ended = gateway.wait_with_output().unwrap();
+    // What it would have said of its listeners, had it waited for them.
+    assert_eq!((ended.status.success(), String::from_utf8_lossy(&ended.stdout).as_ref()), (true, ""));
 }

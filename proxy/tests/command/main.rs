@@ -13,6 +13,7 @@ mod edges;
 mod end;
 mod endpoint;
 mod entrance;
+mod failed_calls;
 mod forged;
 mod gateway;
 mod hostile_edges;

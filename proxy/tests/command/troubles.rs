@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use super::edges::{Edge, Overlay, answers, importing, status};
+use super::edges::{Edge, Overlay, answers, importing, service, status};
 use super::gateway::{Gateway, folder, free_port, get};
 use super::hub::{Hub, complaint, join};
 use super::{SELVEDGE, gateway_yaml};
@@ -98,6 +98,75 @@ fn an_address_for_datagrams_that_another_edge_has_is_not_shared() {
     a.gateway.signal("KILL");
     a.gateway.wait();
     b.gateway.eventually("no problem", || has_no_problem(&b.gateway));
+}
+
+#[test]
+fn a_damaged_cache_is_set_aside_and_a_damaged_key_is_not() {
+    let overlay = Overlay::start();
+    let (_b, _backend) = Edge::offering(&overlay, "b");
+    let (mut a, port) = importing(&overlay);
+    answers(&a, port, &[("/", "b")]);
+    a.gateway.signal("KILL");
+    a.gateway.wait();
+    let file = |name: &str| a.state.path().join(name);
+    for cache in ["addresses.json", "known-edges.json", "epoch"] {
+        assert!(file(cache).exists(), "{cache}");
+        std::fs::write(file(cache), "{half").unwrap();
+    }
+    a.start_again();
+    answers(&a, port, &[("/", "b")]);
+    let file = |name: &str| a.state.path().join(name);
+    for (cache, aside) in [
+        ("addresses.json", "addresses.refused"),
+        ("known-edges.json", "known-edges.refused"),
+        ("epoch", "epoch.refused"),
+    ] {
+        assert_eq!(std::fs::read_to_string(file(aside)).unwrap(), "{half");
+        let said = format!("and is now {}", file(aside).display());
+        assert!(lines(&a.gateway, &said) == 1 && lines(&a.gateway, cache) >= 1, "{}", a.gateway.log());
+    }
+    a.gateway.signal("KILL");
+    a.gateway.wait();
+    let key = a.state.path().join("key.pem");
+    std::fs::write(&key, "{half").unwrap();
+    a.start_again();
+    assert!(!a.gateway.wait().success());
+    assert!(lines(&a.gateway, &format!("{}: ", key.display())) > 0 && key.exists(), "{}", a.gateway.log());
+}
+
+#[test]
+fn addresses_for_other_edges_that_are_in_use_are_named() {
+    let overlay = Overlay::start();
+    let state = overlay.join("a", "importAddresses: 127.0.0.0/24\nimport: [{hosts: ['*.shop.example']}]\n");
+    let services = service("ledger", "", 1);
+    let a = Edge::start(state, &[("gateway.yaml", &gateway_yaml(free_port())), ("services.yaml", &services)]);
+    let problem = "edge: importAddresses: 127.0.0.0/24 holds addresses that are in use: 127.0.0.1 of this machine, 127.0.0.1 of ledger.shop.example";
+    a.gateway.eventually("the problem", || has_problem(&a.gateway, problem));
+    assert!(lines(&a.gateway, "WARN importAddresses of edge.yaml: 127.0.0.0/24 holds") > 0, "{}", a.gateway.log());
+}
+
+#[test]
+fn a_hub_lists_its_pages_and_says_what_is_wrong() {
+    let (metrics, nobody) = (free_port(), free_port());
+    let hub = Hub::found_with(&[&format!("--admin=127.0.0.1:{metrics}"), &format!("--peer=127.0.0.1:{nobody}")]);
+    let page = |path: &str| get(metrics, path).unwrap_or_default();
+    hub.eventually("the list", || page("/").contains("  /problems[?format=json]: "));
+    assert!(!page("/").contains("quitquitquit"), "{}", page("/"));
+    let problem = format!("hub: 127.0.0.1:{nobody}: ");
+    hub.eventually("the problem", || page("/problems").contains(&problem));
+    assert!(page("/problems?format=json").contains(&problem));
+    assert!(page("/stats?filter=configuration.problems").contains("configuration.problems: 1"));
+}
+
+#[test]
+fn an_edge_that_died_is_shown_without_a_link() {
+    let overlay = Overlay::start();
+    let (b, _backend) = Edge::offering(&overlay, "b");
+    let state_of_b = || status(overlay.hub.path())["edges"][0].clone();
+    b.gateway.eventually("the edge", || state_of_b()["name"] == "b" && state_of_b()["is_unlinked"] == false);
+    assert!(state_of_b()["heard_seconds_ago"].as_u64().is_some());
+    b.gateway.signal("KILL");
+    b.gateway.eventually("no link", || state_of_b()["name"] == "b" && state_of_b()["is_unlinked"] == true);
 }
 
 #[test]

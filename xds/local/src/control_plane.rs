@@ -140,6 +140,7 @@ fn mesh(objects: &Objects, options: &Options, problems: &Problems) -> Mesh {
         services: Services::new(objects, &namespace),
         destination_rules: DestinationRules::new(objects.destination_rules.clone(), &namespace),
         virtual_services: VirtualServices::new(virtual_services, &namespace),
+        access_log: objects.access_log.clone(),
         namespace,
         gateway: GatewayPlace {
             locality: options.locality.clone(),

@@ -1,5 +1,6 @@
 //! The mesh as the resources that istiod sends to a gateway, with istiod's names and defaults.
 
+mod access_log;
 mod cluster;
 mod connection_manager;
 mod endpoint;

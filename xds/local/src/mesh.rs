@@ -15,6 +15,8 @@ use ports::GatewayPorts;
 use services::Services;
 use virtual_services::VirtualServices;
 
+use crate::object::mesh_config::AccessLog;
+
 /// Everything that resources are made from.
 pub(crate) struct Mesh {
     /// The namespace that the gateway process belongs to.
@@ -24,6 +26,7 @@ pub(crate) struct Mesh {
     pub(crate) services: Services,
     pub(crate) destination_rules: DestinationRules,
     pub(crate) virtual_services: VirtualServices,
+    pub(crate) access_log: Option<AccessLog>,
 }
 
 /// What decides which endpoints are near to the gateway.

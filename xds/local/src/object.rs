@@ -3,6 +3,7 @@
 pub(crate) mod destination_rule;
 pub(crate) mod gateway;
 pub(crate) mod gateway_api;
+pub(crate) mod mesh_config;
 pub(crate) mod metadata;
 pub(crate) mod secret;
 pub(crate) mod service;
@@ -30,6 +31,8 @@ pub(crate) struct Objects {
     pub(crate) endpoint_slices: Vec<service::EndpointSlice>,
     pub(crate) secrets: Vec<secret::Secret>,
     pub(crate) config_maps: Vec<secret::ConfigMap>,
+    /// What the mesh configuration says of it, if there is one.
+    pub(crate) access_log: Option<mesh_config::AccessLog>,
     /// Those that are defined, and those that an object is in.
     pub(crate) namespaces: Vec<Metadata>,
     pub(crate) api_gateways: Vec<gateway_api::gateway::Gateway>,
@@ -149,7 +152,12 @@ impl<'a> Reader<'a> {
             ("discovery.k8s.io", _) => objects.endpoint_slices.extend(service::read_endpoint_slice(fields, metadata)),
             ("", "Service") => objects.services.extend(service::read(fields, metadata)),
             ("", "Secret") => objects.secrets.extend(secret::read(fields, metadata)),
-            ("", "ConfigMap") => objects.config_maps.push(secret::read_config_map(fields, metadata)),
+            ("", "ConfigMap") => {
+                if mesh_config::is_mesh_config(&metadata) {
+                    objects.access_log = mesh_config::read(fields);
+                }
+                objects.config_maps.push(secret::read_config_map(fields, metadata));
+            }
             ("", "Namespace") => {
                 fields.ignore_rest();
                 objects.namespaces.push(metadata);

@@ -1,8 +1,8 @@
 //! The services of a folder, for who offers them to others.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
@@ -28,6 +28,9 @@ pub struct Service {
     /// Its ports of UDP.
     #[serde(default)]
     pub datagrams: Vec<DatagramPort>,
+    /// Addresses of endpoints of a folder, as far as they are known.
+    #[serde(default)]
+    pub addresses: BTreeSet<IpAddr>,
     /// Whether it has endpoints.
     pub has_endpoints: bool,
 }
@@ -94,6 +97,7 @@ pub(crate) fn services(services: &Services) -> Vec<Service> {
             labels: service.labels.clone(),
             ports: service.ports.iter().filter_map(port).collect(),
             datagrams: service.ports.iter().filter_map(|port| datagram_port(service, port)).collect(),
+            addresses: service.endpoints.iter().filter_map(|endpoint| endpoint.address.parse().ok()).collect(),
             has_endpoints: !service.endpoints.is_empty(),
         })
         .filter(|service| !service.ports.is_empty() || !service.datagrams.is_empty())

@@ -9,6 +9,7 @@ use prost::{Message, Name};
 use serde_json::Value;
 use xds_api::envoy::config::cluster::v3::Cluster;
 use xds_api::envoy::config::endpoint::v3::ClusterLoadAssignment;
+use xds_api::envoy::config::listener::v3::Listener;
 use xds_api::envoy::config::route::v3::RouteConfiguration;
 use xds_local::{Generated, LocalControlPlane, Options};
 
@@ -288,4 +289,75 @@ fn ports_of_udp_are_apart_and_have_the_addresses_that_are_ready() {
     assert_eq!(datagrams(0), [(53, "dns", "[10.0.0.1:53, 10.0.0.2:5353]".to_owned())]);
     assert_eq!(datagrams(1), [(53, "dns", "[]".to_owned())], "names are not looked up");
     assert_eq!(datagrams(2), [(514, "log", "[10.1.0.1:5514]".to_owned())]);
+}
+
+const ONE_GATEWAY: &str = "
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: one, namespace: edge}
+spec:
+  selector: {istio: one}
+  servers: [{port: {number: 80, name: http, protocol: HTTP}, hosts: ['*']}]
+---
+";
+
+/// The mesh configuration as `kubectl get configmap -n istio-system istio -o yaml` shows it.
+fn mesh_config(mesh: &str) -> String {
+    let mesh: String = mesh.lines().map(|line| format!("    {line}\n")).collect();
+    format!(
+        "{ONE_GATEWAY}apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: istio, namespace: istio-system}}\ndata:\n  mesh: |-\n{mesh}"
+    )
+}
+
+/// The access logs of requests, and of connections that get no further than the listener.
+fn access_logs(generated: &Generated) -> (Value, Value) {
+    let listener = resource::<Listener>(generated, "0.0.0.0_80");
+    let manager = &listener["filter_chains"][0]["filters"][0]["typed_config"];
+    (manager["access_log"].clone(), listener["access_log"].clone())
+}
+
+#[test]
+fn the_mesh_configuration_says_where_requests_are_logged() {
+    assert_eq!(access_logs(&load(ONE_GATEWAY, Options::default())), (Value::Null, Value::Null));
+
+    let generated = load(&mesh_config("accessLogFile: /dev/stdout"), Options::default());
+    let (requests, connections) = access_logs(&generated);
+    let file = &requests[0]["typed_config"];
+    assert_eq!(file["path"], "/dev/stdout");
+    let format = file["log_format"]["text_format_source"]["inline_string"].as_str().unwrap();
+    assert!(format.contains("%UPSTREAM_TRANSPORT_FAILURE_REASON%") && format.ends_with("%ROUTE_NAME%\n"), "{format}");
+    assert_eq!(connections[0]["filter"]["response_flag_filter"]["flags"][0], "NR");
+    assert_eq!(warnings(&generated), [""; 0]);
+
+    let own = "accessLogFile: /tmp/a.log\naccessLogFormat: '%RESPONSE_FLAGS%'";
+    let (requests, _) = access_logs(&load(&mesh_config(own), Options::default()));
+    assert_eq!(requests[0]["typed_config"]["log_format"]["text_format_source"]["inline_string"], "%RESPONSE_FLAGS%\n");
+
+    let json = "accessLogFile: /tmp/a.log\naccessLogEncoding: JSON";
+    let (requests, _) = access_logs(&load(&mesh_config(json), Options::default()));
+    assert_eq!(requests[0]["typed_config"]["json_format"]["response_flags"], "%RESPONSE_FLAGS%");
+    let own = format!(
+        "{json}\naccessLogFormat: |\n  {{\"flags\": \"%RESPONSE_FLAGS%\", \"of\": {{\"path\": \"%REQ(:PATH)%\"}}}}"
+    );
+    let (requests, _) = access_logs(&load(&mesh_config(&own), Options::default()));
+    let expected = serde_json::json!({"flags": "%RESPONSE_FLAGS%", "of": {"path": "%REQ(:PATH)%"}});
+    assert_eq!(requests[0]["typed_config"]["json_format"], expected);
+}
+
+#[test]
+fn of_the_mesh_configuration_what_is_wrong_or_without_effect_is_named_with_its_line() {
+    let generated = load(&mesh_config("accessLogFile: /dev/stdout\nrootNamespace: istio-system"), Options::default());
+    let expected = "a.yaml:16: warning: data.mesh: of the mesh configuration a gateway from a folder heeds nothing but the access log: rootNamespace";
+    assert_eq!(warnings(&generated), [expected]);
+
+    let complaint = |mesh: &str| {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("a.yaml"), mesh_config(mesh)).unwrap();
+        let problems = LocalControlPlane::new(folder.path(), Options::default()).load().unwrap_err();
+        problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+    };
+    let encoding = complaint("accessLogFile: /dev/stdout\naccessLogEncoding: XML");
+    assert!(encoding.starts_with("a.yaml:16: data.mesh.accessLogEncoding: XML is not one of"), "{encoding}");
+    let format = complaint("accessLogFile: /dev/stdout\naccessLogFormat: '%NO_SUCH_THING%'");
+    assert!(format.contains("NO_SUCH_THING"), "{format}");
 }

@@ -47,6 +47,11 @@ impl Numbers {
         Self { size, given, taken, next: 0 }
     }
 
+    /// Where the first that is free is looked for: the remainder of a number.
+    pub(super) fn begin_at(&mut self, number: u64) {
+        self.next = u32::try_from(number % u64::from(self.size)).unwrap_or_default();
+    }
+
     pub(super) fn given(&self) -> impl Iterator<Item = (&String, &Given)> {
         self.given.iter()
     }
@@ -188,6 +193,15 @@ mod tests {
             let of_round = numbers.given.keys().filter(|name| name.starts_with(&format!("{round}."))).count();
             assert_eq!((of_round, numbers.taken.len()), (MOST_OF_OWNER, MOST_OF_OWNER));
         }
+    }
+
+    #[test]
+    fn numbers_may_begin_anywhere_and_all_are_given_nevertheless() {
+        let mut numbers = numbers(3);
+        numbers.begin_at(1_790_000_003);
+        let first = u32::try_from(1_790_000_003_u64 % 3).unwrap();
+        give(&mut numbers, &["a", "b", "c"], 0);
+        assert_eq!((numbers.of("a"), numbers.taken.len()), (Some(first), 3));
     }
 
     #[test]

@@ -1,5 +1,7 @@
 use overlay::node::Limits;
 
+use std::net::Ipv4Addr;
+
 use super::*;
 
 const ALONE: Setting = Setting { has_control_plane: false, workers: 4 };

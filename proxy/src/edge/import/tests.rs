@@ -1,5 +1,5 @@
 use super::*;
-use crate::edge::config::AddressRange;
+use crate::edge::address_range::AddressRange;
 use crate::edge::forms::MOST_PORTS;
 
 fn service(host: &str, port: u16, healthy: bool) -> OfferedService {
@@ -56,7 +56,7 @@ fn an_edge_cannot_answer_for_services_here_nor_outweigh_others_nor_take_all_port
     let rules = [Selection { hosts: vec!["*".to_owned()], ..Selection::default() }];
     let taken_hosts = BTreeSet::from(["db.example".to_owned()]);
     let wanted = Wanted { own: "a", rules: &rules, taken_hosts: &taken_hosts, domain: "cluster.local" };
-    let Imports { services: imports, refused } = imports(&edges, &wanted, &mut addresses);
+    let Imports { services: imports, refused, .. } = imports(&edges, &wanted, &mut addresses);
     let of = |edge: &str| imports.iter().filter(move |import| import.endpoints[0].edge == edge).collect::<Vec<_>>();
     assert_eq!((of("b").len(), of("b")[0].host.as_str()), (1, "heavy.global"));
     assert_eq!(of("b")[0].endpoints[0].weight, MOST_WEIGHT);

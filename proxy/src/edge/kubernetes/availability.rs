@@ -9,7 +9,7 @@ use xds_client::{Event, ResourceType};
 use xds_model::cluster::Discovery;
 use xds_model::endpoint::{ClusterLoadAssignment, EndpointAddress, Health};
 
-use super::super::config::AddressRange;
+use super::super::address_range::AddressRange;
 
 /// Follows clusters and endpoints.
 #[derive(Debug)]

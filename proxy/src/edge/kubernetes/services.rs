@@ -113,6 +113,7 @@ fn of_service((namespace, name): &Key, service: &KubernetesService, domain: &str
         labels: service.labels.clone(),
         ports: service.ports.clone(),
         datagrams: Vec::new(),
+        addresses: BTreeSet::new(),
         has_endpoints: false,
     }
 }
@@ -128,6 +129,7 @@ fn of_entry(namespace: &str, entry: &Entry) -> impl Iterator<Item = Service> {
         labels: entry.labels.clone(),
         ports: entry.ports.clone(),
         datagrams: Vec::new(),
+        addresses: BTreeSet::new(),
         has_endpoints: false,
     })
 }

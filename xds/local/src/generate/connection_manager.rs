@@ -14,7 +14,7 @@ use xds_api::envoy::extensions::filters::network::http_connection_manager::v3::{
 use xds_api::envoy::extensions::request_id::uuid::v3::UuidRequestIdConfig;
 
 use super::wire::{ads, duration};
-use super::{filter_chain, http_filter, tracing};
+use super::{access_log, filter_chain, http_filter, tracing};
 use crate::mesh::Mesh;
 
 /// `server` in responses.
@@ -28,6 +28,7 @@ pub(super) fn filter(mesh: &Mesh, stat_prefix: &str, route_name: &str, listener:
         stat_prefix,
         route_specifier: Some(RouteSpecifier::Rds(routes)),
         http_filters: http_filter::all(),
+        access_log: access_log::logs(mesh),
         tracing: Some(tracing::tracing(mesh)),
         http_protocol_options: Some(Http1ProtocolOptions::default()),
         server_name: SERVER_NAME.into(),

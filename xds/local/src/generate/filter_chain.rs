@@ -12,7 +12,7 @@ use xds_api::envoy::extensions::transport_sockets::tls::v3::DownstreamTlsContext
 
 use super::listener::HANDSHAKE_TIMEOUT;
 use super::wire::{boolean, duration, structure, text, transport_socket, typed_struct};
-use super::{connection_manager, route, server_tls};
+use super::{access_log, connection_manager, route, server_tls};
 use crate::attachment::shares_host;
 use crate::mesh::Mesh;
 use crate::mesh::ports::{BoundServer, Port};
@@ -160,6 +160,7 @@ fn stream_filters(
     let proxy = TcpProxy {
         stat_prefix,
         cluster_specifier: Some(specifier),
+        access_log: access_log::logs(mesh),
         idle_timeout: pool.and_then(|pool| pool.tcp_idle_timeout).map(duration),
         max_downstream_connection_duration: pool.and_then(|pool| pool.max_connection_duration).map(duration),
         ..TcpProxy::default()

@@ -9,6 +9,7 @@ use xds_api::envoy::config::listener::v3::{Listener, ListenerFilter, listener_fi
 use xds_api::envoy::extensions::filters::listener::tls_inspector::v3::TlsInspector;
 
 use super::Resource;
+use super::access_log;
 use super::filter_chain::{self, Chain};
 use super::wire::socket_address;
 use crate::mesh::Mesh;
@@ -30,10 +31,10 @@ pub(super) fn resources(mesh: &Mesh, problems: &Problems) -> Vec<Resource> {
         listeners.entry((port.key.address().to_owned(), port.key.number)).or_default().extend(chains);
     }
     let made = listeners.into_iter().filter(|(_, chains)| !chains.is_empty());
-    made.map(|((bind, port), chains)| listener(&bind, port, chains)).collect()
+    made.map(|((bind, port), chains)| listener(mesh, &bind, port, chains)).collect()
 }
 
-fn listener(bind: &str, port: u32, chains: Vec<Chain>) -> Resource {
+fn listener(mesh: &Mesh, bind: &str, port: u32, chains: Vec<Chain>) -> Resource {
     let looks_at_tls = chains.iter().any(|chain| !chain.sni_hosts.is_empty() || chain.tls.is_some());
     let name = format!("{bind}_{port}");
     let listener = Listener {
@@ -41,6 +42,7 @@ fn listener(bind: &str, port: u32, chains: Vec<Chain>) -> Resource {
         address: Some(socket_address(bind, port)),
         traffic_direction: TrafficDirection::Outbound as i32,
         listener_filters: looks_at_tls.then(tls_inspector).into_iter().collect(),
+        access_log: access_log::listener_logs(mesh),
         filter_chains: chains.into_iter().map(Chain::into_wire).collect(),
         max_connections_to_accept_per_socket_event: Some(CONNECTIONS_PER_TURN),
         ..Listener::default()

@@ -1,5 +1,7 @@
 //! Typed access to the tree of an object: every wrong or unknown field becomes a problem with its line.
 
+mod embedded;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -150,6 +152,10 @@ impl<'a> Value<'a> {
         Some(values.collect())
     }
 
+    pub(crate) fn is_map(&self) -> bool {
+        matches!(self.node.content, Content::Map(_))
+    }
+
     fn child(&self, node: &'a Node, step: &str) -> Self {
         let path =
             if self.path.is_empty() { step.trim_start_matches('.').to_owned() } else { self.path.clone() + step };
@@ -282,6 +288,17 @@ impl<'a> Fields<'a> {
     /// Everything that was not asked for has no effect on a gateway.
     pub(crate) fn ignore_rest(&mut self) {
         self.asked.extend(self.entries.iter().map(|entry| entry.key.clone()));
+    }
+
+    /// Everything that was not asked for is left out, with a warning that names it.
+    pub(crate) fn leave_out_rest(&mut self, why: &str) {
+        let rest: Vec<_> = self.entries.iter().filter(|entry| !self.asked.contains(&entry.key)).collect();
+        if let Some(first) = rest.first() {
+            let names: Vec<_> = rest.iter().map(|entry| entry.key.as_str()).collect();
+            let place = Place { file: self.value.file.clone(), line: first.line };
+            self.value.problems.warning(&place, self.value.message(&format!("{why}: {}", names.join(", "))));
+        }
+        self.ignore_rest();
     }
 
     fn report_unknown(&self) {

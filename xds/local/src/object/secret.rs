@@ -1,4 +1,4 @@
-//! Kubernetes' `Secret` and `ConfigMap`, for certificates.
+//! Kubernetes' `Secret` and `ConfigMap`, for certificates. What else a ConfigMap may be is `mesh_config.rs`.
 
 use std::collections::BTreeMap;
 
