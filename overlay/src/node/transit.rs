@@ -141,7 +141,9 @@ mod tests {
     ) -> usize {
         let before = taken.len();
         let onward = |taken: usize| Onward { link: LinkId::NONE, streams_left: STREAMS - taken, is_between_hubs };
-        while let Ok(places) = transit.go_on(edge, tenant, onward(taken.len())) {
+        while taken.len() < STREAMS
+            && let Ok(places) = transit.go_on(edge, tenant, onward(taken.len()))
+        {
             taken.push(places);
         }
         taken.len() - before
