@@ -20,6 +20,7 @@ pub mod stream;
 pub mod transport;
 pub mod tunnel;
 pub mod uplink;
+mod waiters;
 
 use std::task::{Context, Waker};
 
