@@ -250,7 +250,7 @@ impl Folder {
             },
             None => 0,
         };
-        let next = unix_now().max(last + 1).max(used.saturating_add(1));
+        let next = unix_now().max(last.max(used).saturating_add(1));
         self.write(EPOCH, next.to_string().as_bytes())?;
         Ok(next)
     }

@@ -21,6 +21,7 @@ pub mod stream;
 pub mod transport;
 pub mod tunnel;
 pub mod uplink;
+mod waiters;
 
 use std::task::{Context, Waker};
 

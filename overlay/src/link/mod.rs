@@ -27,6 +27,7 @@ pub use self::end::{LinkEnd, code};
 pub use self::stream::LinkStream;
 use self::waiting::Waiting;
 use crate::node::{Counters, count};
+use crate::waiters::{Waiter, Waiters};
 use crate::wake;
 
 /// Streams of the other side that nobody has taken yet; more are reset.
@@ -40,12 +41,12 @@ struct Shared {
     mux: RefCell<Mux>,
     users: RefCell<HashMap<StreamId, User>>,
     /// Who waits for a stream that may be opened.
-    openers: RefCell<Vec<Waker>>,
+    openers: Waiters,
     incoming: RefCell<Waiting<StreamId>>,
     hello: RefCell<Option<Vec<u8>>>,
     driver: RefCell<Option<Waker>>,
     /// Who waits for the hello, the end, suspicion, or that the other side leaves.
-    watchers: RefCell<Vec<Waker>>,
+    watchers: Waiters,
     leaving: Cell<bool>,
     round_trip: Cell<Option<Duration>>,
     /// An answer is overdue.
@@ -68,11 +69,11 @@ impl Link {
         Self(Rc::new(Shared {
             mux: RefCell::new(Mux::new(side, limits, hello)),
             users: RefCell::default(),
-            openers: RefCell::default(),
+            openers: Waiters::default(),
             incoming: RefCell::default(),
             hello: RefCell::default(),
             driver: RefCell::default(),
-            watchers: RefCell::default(),
+            watchers: Waiters::default(),
             leaving: Cell::new(false),
             round_trip: Cell::new(None),
             suspect: Cell::new(false),
@@ -86,11 +87,12 @@ impl Link {
     /// # Errors
     /// The link ended before.
     pub async fn hello(&self) -> Result<Vec<u8>, LinkEnd> {
+        let mut waiter = Waiter::default();
         poll_fn(|context| match (&*self.0.hello.borrow(), self.0.end.get()) {
             (Some(hello), _) => Poll::Ready(Ok(hello.clone())),
             (None, Some(end)) => Poll::Ready(Err(end.clone())),
             (None, None) => {
-                self.watch(context);
+                self.watch(&mut waiter, context);
                 Poll::Pending
             }
         })
@@ -102,11 +104,12 @@ impl Link {
     /// # Errors
     /// The link has ended.
     pub async fn open(&self, urgency: Urgency) -> Result<LinkStream, LinkEnd> {
+        let mut waiter = Waiter::default();
         poll_fn(|context| match self.try_open(urgency) {
             Err(end) => Poll::Ready(Err(end)),
             Ok(Some(stream)) => Poll::Ready(Ok(stream)),
             Ok(None) => {
-                self.0.openers.borrow_mut().push(context.waker().clone());
+                self.0.openers.wait(&mut waiter, context);
                 Poll::Pending
             }
         })
@@ -148,11 +151,12 @@ impl Link {
 
     /// Returns when the other side [wants no more streams](Self::is_leaving), or the link has ended.
     pub(crate) async fn left(&self) {
+        let mut waiter = Waiter::default();
         poll_fn(|context| {
             if self.is_leaving() || self.0.end.get().is_some() {
                 return Poll::Ready(());
             }
-            self.watch(context);
+            self.watch(&mut waiter, context);
             Poll::Pending
         })
         .await;
@@ -186,10 +190,11 @@ impl Link {
 
     /// Returns when it has ended.
     pub async fn ended(&self) -> LinkEnd {
+        let mut waiter = Waiter::default();
         poll_fn(|context| match self.0.end.get() {
             Some(end) => Poll::Ready(end.clone()),
             None => {
-                self.watch(context);
+                self.watch(&mut waiter, context);
                 Poll::Pending
             }
         })
@@ -212,11 +217,8 @@ impl Link {
     }
 
     /// Wakes a task when the link is suspected, no longer suspected, left by the other side, or ends.
-    pub fn watch(&self, context: &Context<'_>) {
-        let mut watchers = self.0.watchers.borrow_mut();
-        if !watchers.iter().any(|waker| waker.will_wake(context.waker())) {
-            watchers.push(context.waker().clone());
-        }
+    pub(crate) fn watch(&self, waiter: &mut Waiter, context: &Context<'_>) {
+        self.0.watchers.wait(waiter, context);
     }
 
     /// From now on what it carries is counted.
@@ -264,7 +266,7 @@ impl Link {
                     wake(&mut user.writer);
                 }
             }
-            Event::MayOpen => self.0.openers.take().into_iter().for_each(Waker::wake),
+            Event::MayOpen => self.0.openers.wake_all(),
             Event::GoAway => {
                 self.0.leaving.set(true);
                 self.wake_watchers();
@@ -284,14 +286,14 @@ impl Link {
     }
 
     fn wake_watchers(&self) {
-        self.0.watchers.take().into_iter().for_each(Waker::wake);
+        self.0.watchers.wake_all();
     }
 
     /// Everybody hears of the end.
     fn finish(&self, end: LinkEnd) {
         let _ = self.0.end.set(end);
         self.wake_watchers();
-        self.0.openers.take().into_iter().for_each(Waker::wake);
+        self.0.openers.wake_all();
         wake(&mut self.0.incoming.borrow_mut().taker);
         for user in self.0.users.borrow_mut().values_mut() {
             wake(&mut user.reader);

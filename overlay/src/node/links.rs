@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Waker};
+use std::task::Context;
 use std::time::Duration;
 
 use overlay_wire::leg::Open;
@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Counters;
 use crate::link::Link;
+use crate::waiters::{Waiter, Waiters};
 
 /// Which link, for as long as the process runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -55,7 +56,7 @@ impl Peer {
 pub(crate) struct Links {
     entries: RefCell<Vec<Entry>>,
     last: Cell<u64>,
-    waiting: RefCell<Vec<Waker>>,
+    waiting: Waiters,
     counters: Arc<Counters>,
 }
 
@@ -91,7 +92,7 @@ impl Entry {
 
 impl Links {
     pub(crate) fn new(counters: Arc<Counters>) -> Self {
-        Self { entries: RefCell::default(), last: Cell::new(0), waiting: RefCell::default(), counters }
+        Self { entries: RefCell::default(), last: Cell::new(0), waiting: Waiters::default(), counters }
     }
 
     /// Of the node whose links they are.
@@ -114,9 +115,9 @@ impl Links {
     }
 
     /// As [`Self::is_suspect`]; wakes a task when that changes.
-    pub(crate) fn watch(&self, id: LinkId, context: &Context<'_>) -> bool {
+    pub(crate) fn watch(&self, id: LinkId, waiter: &mut Waiter, context: &Context<'_>) -> bool {
         if let Some(entry) = self.entries.borrow().iter().find(|entry| entry.id == id) {
-            entry.link.watch(context);
+            entry.link.watch(waiter, context);
         }
         self.is_suspect(id)
     }
@@ -175,11 +176,8 @@ impl Links {
     }
 
     /// Wakes a task when a link comes or goes.
-    pub(crate) fn wake_on_change(&self, context: &Context<'_>) {
-        let mut waiting = self.waiting.borrow_mut();
-        if !waiting.iter().any(|waker| waker.will_wake(context.waker())) {
-            waiting.push(context.waker().clone());
-        }
+    pub(crate) fn wake_on_change(&self, waiter: &mut Waiter, context: &Context<'_>) {
+        self.waiting.wait(waiter, context);
     }
 
     /// Who is linked.
@@ -188,6 +186,6 @@ impl Links {
     }
 
     fn changed(&self) {
-        self.waiting.take().into_iter().for_each(Waker::wake);
+        self.waiting.wake_all();
     }
 }

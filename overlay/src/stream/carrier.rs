@@ -8,7 +8,8 @@ use overlay_wire::stream::Leg;
 
 use super::{PIECE, Shared};
 use crate::link::LinkStream;
-use crate::node::LinkId;
+use crate::node::{LinkId, Links};
+use crate::waiters::Waiter;
 
 /// A leg, and what waits for room on its link.
 pub(super) struct Carrier {
@@ -18,12 +19,19 @@ pub(super) struct Carrier {
     /// What the link had no room for.
     output: Vec<u8>,
     written: usize,
+    /// For what happens to the link.
+    watcher: Waiter,
 }
 
 impl Carrier {
     pub(super) fn new(leg: Leg, link: LinkId, stream: LinkStream) -> Self {
         stream.want_datagrams();
-        Self { leg, link, stream, output: Vec::new(), written: 0 }
+        Self { leg, link, stream, output: Vec::new(), written: 0, watcher: Waiter::default() }
+    }
+
+    /// Whether its link is gone, or may be dead; wakes the task when that changes.
+    pub(super) fn watch(&mut self, links: &Links, context: &Context<'_>) -> bool {
+        links.watch(self.link, &mut self.watcher, context)
     }
 
     /// Fills the link's room with what the stream has for this leg.

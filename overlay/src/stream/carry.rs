@@ -18,6 +18,7 @@ use super::carrier::Carrier;
 use super::{OverlayStream, PIECE, Shared};
 use crate::link::{LinkStream, code};
 use crate::node::{Limits, LinkId, Links, count, refuse};
+use crate::waiters::Waiter;
 
 /// How long the other side of a stream that is over may still ask for the end of it, and how long this side tries to tell it.
 const LINGER: Duration = Duration::from_secs(30);
@@ -48,6 +49,8 @@ pub(crate) struct Carry {
     waits_since: Option<(Instant, usize)>,
     /// Bytes that were sent once more, as far as they are counted.
     sent_again: u64,
+    /// For a link that comes or goes.
+    links_waiter: Waiter,
 }
 
 impl Carry {
@@ -103,6 +106,7 @@ impl Carry {
             undelivered: limits.undelivered,
             waits_since: None,
             sent_again: 0,
+            links_waiter: Waiter::default(),
         };
         (handle, carry)
     }
@@ -214,28 +218,28 @@ impl Carry {
 
     /// Opens a leg if there is none to send on, or the one there is may be dead, and none is being opened.
     fn open_leg_if_needed(&mut self, context: &Context<'_>) {
-        let current = {
+        let mut is_suspect = |leg| {
+            let carrier = self.legs.iter_mut().find(|carrier| carrier.leg == leg);
+            carrier.is_none_or(|carrier| carrier.watch(&self.links, context))
+        };
+        let (current, is_opening) = {
             let stream = self.shared.stream.borrow();
             if stream.is_over() {
                 return;
             }
-            stream.current_leg()
-        };
-        let current_link = current.map(|leg| self.link_of(leg));
-        if current_link.is_some_and(|link| !self.links.watch(link, context)) {
-            self.attempts.forget_links();
-            return;
-        }
-        let is_opening = {
-            let stream = self.shared.stream.borrow();
+            let current = stream.current_leg();
+            if current.is_some_and(|leg| !is_suspect(leg)) {
+                self.attempts.forget_links();
+                return;
+            }
             // Each is watched: nothing else may happen until one of them is suspect, too.
-            let opening = stream.opening_legs().map(|leg| self.links.watch(self.link_of(leg), context));
-            opening.filter(|is_suspect| !is_suspect).count() > 0
+            (current, stream.opening_legs().map(is_suspect).filter(|is_suspect| !is_suspect).count() > 0)
         };
         if is_opening || Instant::now() < self.attempts.not_before() {
             return;
         }
-        self.links.wake_on_change(context);
+        let current_link = current.map(|leg| self.link_of(leg));
+        self.links.wake_on_change(&mut self.links_waiter, context);
         let chosen = self.links.choose(self.shared.stream.borrow().route(), current_link, self.attempts.links());
         let Some((link, handle)) = chosen else { return };
         self.attempts.begin(link, Instant::now());

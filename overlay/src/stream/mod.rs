@@ -7,6 +7,8 @@ mod attempts;
 mod carrier;
 mod carry;
 mod datagrams;
+#[cfg(test)]
+mod tests;
 mod way;
 
 use std::cell::RefCell;

@@ -11,8 +11,10 @@ use super::CallError;
 use super::opened::Tunnel;
 use crate::link::{Link, code};
 
-/// Tunnels to one edge of one class. There is one, unless it is full, or another one has a better way.
+/// Tunnels to one edge of one class that take calls. There is one, unless it is full, or another one has a better way.
 const MOST: usize = 8;
+/// Tunnels beside them that take no more calls, in which those that were made go on: all of a process that ends, of some that follow each other.
+const MOST_LEFT: usize = 32;
 /// A tunnel without a call ends after so long.
 const IDLE: Duration = Duration::from_secs(300);
 /// How often it is looked whether it has one.
@@ -45,18 +47,21 @@ impl Kept {
         };
         let is_usable = |attempt: &&Attempt| matches!(&*attempt.borrow(), Some(Ok(tunnel)) if tunnel.is_usable());
         let best = attempts.iter().find(has_room);
-        let any = || attempts.iter().rfind(is_usable).filter(|_| attempts.len() >= MOST);
+        let are_enough = || attempts.iter().filter(|attempt| may_take_calls(attempt)).count() >= MOST;
+        let any = || attempts.iter().rfind(is_usable).filter(|_| are_enough());
         best.or_else(any).cloned()
     }
 
-    /// Keeps one more. If there are too many, none of which is of use for new calls, the oldest ends: the other edge must not fill our links with those that
-    /// it wants to be left.
+    /// Keeps one more. If too many are of no use for new calls, one of them ends, the oldest without a call or else the oldest: the other edge must not fill
+    /// our links with those that it wants to be left.
     pub(super) fn add(&self, key: Key, attempt: Attempt) {
         let mut kept = self.0.borrow_mut();
         let attempts = kept.entry(key).or_default();
         attempts.push(attempt);
-        if attempts.len() > MOST
-            && let Some(Ok(tunnel)) = &*attempts.remove(0).borrow()
+        let left = || (0..).zip(&*attempts).filter(|(_, attempt)| !may_take_calls(attempt));
+        if left().count() > MOST_LEFT
+            && let Some((first, _)) = left().min_by_key(|(_, attempt)| has_calls(attempt))
+            && let Some(Ok(tunnel)) = &*attempts.remove(first).borrow()
         {
             tunnel.link.close(code::OVERLOADED, "too many tunnels");
         }
@@ -71,6 +76,18 @@ impl Kept {
             }
         }
     }
+}
+
+/// Whether new calls can be made in it, or will be once it is opened.
+fn may_take_calls(attempt: &Attempt) -> bool {
+    match &*attempt.borrow() {
+        Some(opened) => opened.as_ref().is_ok_and(Tunnel::is_usable),
+        None => true,
+    }
+}
+
+fn has_calls(attempt: &Attempt) -> bool {
+    matches!(&*attempt.borrow(), Some(Ok(tunnel)) if tunnel.link.stream_count() > 0)
 }
 
 /// Returns when a tunnel has ended, or nobody has used it for long, or nobody uses it any more and it takes no more calls.

@@ -1,7 +1,7 @@
 //! Edges that announce too much, too often, or what is not theirs: what that costs a hub is bounded, and others are heard.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use overlay::catalogue::{Announcement, Offer, OfferedService};
 use overlay::folder::Folder;
@@ -33,13 +33,27 @@ pub(crate) fn sign(identity: &Current, sequence: u64) -> (Vec<u8>, Signature) {
 }
 
 pub(crate) fn sign_services(identity: &Current, sequence: u64, services: Vec<OfferedService>) -> (Vec<u8>, Signature) {
-    let payload = Announcement { epoch: 1, sequence, services, ..Announcement::default() }.to_bytes();
+    sign_since(identity, 1, sequence, services)
+}
+
+/// The same, of an edge that has begun at a time.
+fn sign_since(identity: &Current, epoch: u64, sequence: u64, services: Vec<OfferedService>) -> (Vec<u8>, Signature) {
+    let payload = Announcement { epoch, sequence, services, ..Announcement::default() }.to_bytes();
     let signature = identity.borrow().sign("selvedge announcement 1", &payload).unwrap();
     (payload, signature)
 }
 
-/// As it goes over a link: kind, length, certificate, signature, payload.
-pub(crate) fn message((payload, Signature { certificate, bytes }): &(Vec<u8>, Signature)) -> Vec<u8> {
+pub(crate) fn unix_now() -> u64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs()
+}
+
+/// As it goes over a link.
+pub(crate) fn message(signed: &(Vec<u8>, Signature)) -> Vec<u8> {
+    message_of(1, signed)
+}
+
+/// Kind, length, certificate, signature, payload.
+fn message_of(kind: u64, (payload, Signature { certificate, bytes }): &(Vec<u8>, Signature)) -> Vec<u8> {
     let mut content = Vec::new();
     for part in [&certificate[..], bytes] {
         varint::put(&mut content, part.len() as u64);
@@ -47,7 +61,7 @@ pub(crate) fn message((payload, Signature { certificate, bytes }): &(Vec<u8>, Si
     }
     content.extend_from_slice(payload);
     let mut message = Vec::new();
-    varint::put(&mut message, 1);
+    varint::put(&mut message, kind);
     varint::put(&mut message, content.len() as u64);
     message.extend(content);
     message
@@ -206,6 +220,52 @@ async fn a_tenant_has_so_many_edges_and_others_have_theirs() {
         // The one that is known may change.
         a.offers(&["a.global", "more.global"]);
         h.knows(&[("a", &["a.global", "more.global"]), ("x", &["x.global"])]).await;
+    };
+    timeout(LONG, LocalSet::new().run_until(test)).await.unwrap();
+}
+
+const YEAR: u64 = 365 * 24 * 60 * 60;
+
+#[tokio::test]
+async fn who_began_more_than_a_year_ahead_is_not_believed() {
+    let test = async {
+        let signer = Signer::new();
+        let h = Member::new(&signer, &hub("h"), 1);
+        for (name, ahead) in [("a", YEAR - 3600), ("m", YEAR + 3600), ("n", u64::MAX - unix_now())] {
+            let link = play(&h.node, edge(name));
+            let mut stream = begin(&link).await;
+            let identity = signer.identity(&edge(name));
+            let signed = sign_since(&identity, unix_now() + ahead, 1, vec![service("a.global")]);
+            stream.write_all(&message(&signed)).await.unwrap();
+            match name {
+                "a" => h.knows(&[("a", &["a.global"])]).await,
+                _ => assert!(stream.read_u8().await.is_err()),
+            }
+        }
+        h.knows(&[("a", &["a.global"])]).await;
+        assert_eq!(h.node.counters().announcements_refused.get(), 2);
+    };
+    timeout(LONG, LocalSet::new().run_until(test)).await.unwrap();
+}
+
+#[tokio::test]
+async fn nobody_is_followed_to_the_end_of_time_by_the_edge_that_it_is_a_copy_of() {
+    let test = async {
+        let signer = Signer::new();
+        let a = Member::new(&signer, &edge("a"), 1);
+        a.offers(&["a.global"]);
+        let link = play(&a.node, hub("h"));
+        let mut stream = begin(&link).await;
+        let copy = signer.identity(&edge("a"));
+        let confirmation = format!(r#"{{"epoch":{},"sequence":1,"beat":1}}"#, u64::MAX).into_bytes();
+        let signature = copy.borrow().sign("selvedge confirmation 1", &confirmation).unwrap();
+        let announcement = sign_since(&copy, u64::MAX, 1, vec![service("a.global")]);
+        for message in [message(&announcement), message_of(2, &(confirmation, signature))] {
+            stream.write_all(&message).await.unwrap();
+        }
+        while a.node.counters().announcements_refused.get() != 2 {
+            everything_is_done().await;
+        }
     };
     timeout(LONG, LocalSet::new().run_until(test)).await.unwrap();
 }

@@ -85,6 +85,9 @@ async fn epochs_grow_whatever_the_clock_says() {
     assert!(second > first);
     fs::write(lab.file("epoch"), "8000000000").unwrap();
     assert_eq!(lab.folder.next_epoch().unwrap(), 8_000_000_001);
+    // What follows the greatest is no less.
+    fs::write(lab.file("epoch"), u64::MAX.to_string()).unwrap();
+    assert_eq!(lab.folder.next_epoch().unwrap(), u64::MAX);
     // An old copy of the folder.
     fs::write(lab.file("epoch"), "5").unwrap();
     assert!(lab.folder.next_epoch().unwrap() >= first);

@@ -1,7 +1,9 @@
 //! Links over real sockets and over pipes in memory.
 
 use std::future::poll_fn;
-use std::task::Poll;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use overlay::link::{Driver, Link, LinkEnd, Timing, code};
@@ -166,6 +168,43 @@ async fn datagrams_go_beside_a_stream_and_wake_its_reader() {
         tokio::task::yield_now().await;
         stream.send_datagram(b"beside".to_vec());
         assert_eq!(received.await.unwrap(), b"beside");
+    };
+    LocalSet::new().run_until(test).await;
+}
+
+/// What wakers lead to: as many lead to it as there are references.
+struct Task;
+
+impl Wake for Task {
+    fn wake(self: Arc<Self>) {}
+}
+
+/// How many wakers a link keeps of a task, that of the future, before and after the future has been given up.
+fn kept_wakers(waits: impl Future) -> (usize, usize) {
+    let task = Arc::new(Task);
+    let waker = Waker::from(task.clone());
+    let kept = || Arc::strong_count(&task) - 2;
+    let before = {
+        let mut waits = pin!(waits);
+        for _ in 0..3 {
+            assert!(waits.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        }
+        kept()
+    };
+    (before, kept())
+}
+
+#[tokio::test]
+async fn who_gives_up_waiting_leaves_nothing_on_the_link() {
+    let test = async {
+        let (link, mut peer) = half_linked(Timing::default());
+        assert_eq!(kept_wakers(link.hello()), (1, 0));
+        assert_eq!(kept_wakers(link.ended()), (1, 0));
+        // The other side allows no stream.
+        assert_eq!(kept_wakers(link.open(Urgency::default())), (1, 0));
+        peer.write_all(&bytes(&[Frame::Hello(b"")])).await.unwrap();
+        link.hello().await.unwrap();
+        assert_eq!(kept_wakers(link.open(Urgency::default())), (1, 0));
     };
     LocalSet::new().run_until(test).await;
 }

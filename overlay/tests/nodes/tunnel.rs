@@ -4,10 +4,11 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use overlay::identity::Current;
+use overlay::link::LinkStream;
 use overlay::node::{Limits, Node, Peer, Role};
 use overlay::tunnel::{CallError, Incoming, Tunnels};
 use overlay_wire::call::{Call, Outcome, Transport};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, split};
 use tokio::sync::mpsc;
 use tokio::task::{LocalSet, spawn_local};
 use tokio::time::{Instant, advance, sleep, timeout};
@@ -22,6 +23,7 @@ pub(crate) struct Lab {
     pub(crate) near_node: Rc<Node>,
     pub(crate) calls: mpsc::Receiver<Incoming>,
     pub(crate) far: Rc<Node>,
+    pub(crate) far_tunnels: Rc<Tunnels>,
     pub(crate) hub: Rc<Node>,
     pub(crate) wires: Vec<Wire>,
 }
@@ -32,10 +34,10 @@ impl Lab {
         let (a, b, h) = (node("a", Role::Edge), node("b", Role::Edge), node("h", Role::Hub));
         let wires = vec![Wire::new((&a, edge("a")), (&h, hub("h"))), Wire::new((&b, edge("b")), (&h, hub("h")))];
         let (near, _, near_taking) = Tunnels::new(a.clone(), near.clone());
-        let (_, calls, far_taking) = Tunnels::new(b.clone(), far.clone());
+        let (far_tunnels, calls, far_taking) = Tunnels::new(b.clone(), far.clone());
         spawn_local(near_taking);
         spawn_local(far_taking);
-        Self { near, near_node: a, calls, far: b, hub: h, wires }
+        Self { near, near_node: a, calls, far: b, far_tunnels, hub: h, wires }
     }
 }
 
@@ -186,7 +188,7 @@ async fn calls_to_an_edge_that_is_linked_to_no_hub_fail_soon_and_then_at_once() 
     let test = async {
         let authority = Signer::new();
         let lab = Lab::new(&authority.identity(&edge("a")), &authority.identity(&edge("b")));
-        let Lab { near, near_node, calls, mut wires, far, hub: node } = lab;
+        let Lab { near, near_node, calls, mut wires, far, hub: node, .. } = lab;
         serve(calls);
         near.connect("b", 0, &call()).await.unwrap();
         wires.pop().unwrap().cut();
@@ -218,6 +220,54 @@ async fn calls_to_an_edge_that_is_linked_to_no_hub_fail_soon_and_then_at_once() 
             near.connect("b", 0, &call()).await.unwrap();
         }
         assert_eq!(failed_at_once(), before);
+    };
+    LocalSet::new().run_until(test).await;
+}
+
+/// A call in a tunnel of its own, because the other edge wants all that were opened before to be left.
+async fn call_apart(lab: &Lab) -> LinkStream {
+    let before = lab.far.counters().tunnels_accepted.get();
+    let stream = lab.near.connect("b", 0, &call()).await.unwrap();
+    assert_eq!(lab.far.counters().tunnels_accepted.get(), before + 1);
+    // The clock goes on when nobody has anything to do.
+    sleep(Duration::from_millis(1)).await;
+    stream
+}
+
+async fn is_answered(stream: &mut LinkStream) -> bool {
+    stream.write_u8(7).await.is_ok() && stream.read_u8().await.is_ok_and(|answer| answer == 7)
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_go_on_in_tunnels_that_are_to_be_left_while_these_are_not_too_many() {
+    const MOST_LEFT: usize = 32;
+    let test = async {
+        let authority = Signer::new();
+        let mut lab = Lab::new(&authority.identity(&edge("a")), &authority.identity(&edge("b")));
+        let mut incoming = std::mem::replace(&mut lab.calls, mpsc::channel(1).1);
+        spawn_local(async move {
+            while let Some(incoming) = incoming.recv().await {
+                let (mut reader, mut writer) = split(incoming.answer(Outcome::Connected, "").await.unwrap());
+                spawn_local(async move { tokio::io::copy(&mut reader, &mut writer).await });
+            }
+        });
+        lab.far_tunnels.leave(Instant::now() + Duration::from_secs(3600));
+        let mut calls = Vec::new();
+        for _ in 0..=MOST_LEFT {
+            calls.push(call_apart(&lab).await);
+        }
+        // For the next one a tunnel ends in which nobody calls any more.
+        drop(calls.remove(20));
+        sleep(Duration::from_millis(1)).await;
+        calls.push(call_apart(&lab).await);
+        for (at, stream) in calls.iter_mut().enumerate() {
+            assert!(is_answered(stream).await, "call {at} has ended");
+        }
+        // And for one more the oldest.
+        calls.push(call_apart(&lab).await);
+        for (at, stream) in calls.iter_mut().enumerate() {
+            assert_eq!(is_answered(stream).await, at > 0, "call {at}");
+        }
     };
     LocalSet::new().run_until(test).await;
 }

@@ -39,8 +39,10 @@ fn announcement(sequence: u64) -> Announcement {
         weight: 1,
         healthy: true,
     };
-    // Newer than whatever the edge has said.
-    Announcement { epoch: 1 << 40, sequence, services: vec![service], ..Announcement::default() }
+    // Newer than whatever the edge has said: of a clock that is a day ahead.
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+    let epoch = (now + Duration::from_hours(24)).as_secs();
+    Announcement { epoch, sequence, services: vec![service], ..Announcement::default() }
 }
 
 /// One byte is another one: the number of the announcement.

@@ -18,8 +18,13 @@ use super::room::{Passed, patience};
 use super::{Directory, Known, Origin};
 use crate::catalogue::announcement::Announcement;
 use crate::catalogue::message::{ANNOUNCEMENT, CONFIRMATION, Confirmation, Header, Message, Signed};
+use crate::enroll::unix_now;
 use crate::link::LinkStream;
 use crate::node::{Peer, count};
+
+/// How far the epoch of an edge may be ahead of the clock, seconds. It is a time, unless a clock was wrong; near the greatest number nobody could begin anew
+/// after it.
+const MOST_AHEAD: u64 = 365 * 24 * 60 * 60;
 
 /// The part of an announcement that says which of two is newer.
 #[derive(Deserialize)]
@@ -84,6 +89,7 @@ impl Directory {
             return Ok(());
         }
         self.verify(ANNOUNCEMENT, signed)?;
+        check_epoch(&origin.edge, epoch)?;
         if self.is_of_another(&origin.edge, Stamp { epoch, sequence }) {
             return Ok(());
         }
@@ -111,6 +117,7 @@ impl Directory {
         let confirmation: Confirmation = serde_json::from_slice(&signed.payload)?;
         if self.is_later_than_own(&origin.edge, confirmation.stamp()) {
             self.verify(CONFIRMATION, signed)?;
+            check_epoch(&origin.edge, confirmation.epoch)?;
             self.is_of_another(&origin.edge, confirmation.stamp());
             return Ok(());
         }
@@ -168,4 +175,11 @@ impl Directory {
         let verified = identity.verify(context, &signed.payload, &signed.signature, now);
         verified.map(|_| ()).map_err(io::Error::other)
     }
+}
+
+fn check_epoch(edge: &str, epoch: u64) -> io::Result<()> {
+    if epoch > unix_now().saturating_add(MOST_AHEAD) {
+        return Err(io::Error::other(format!("of {edge}: its epoch {epoch} is more than a year ahead of the clock")));
+    }
+    Ok(())
 }
