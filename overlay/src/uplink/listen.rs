@@ -9,7 +9,8 @@ use tokio::net::TcpListener;
 use tokio::task::spawn_local;
 use tokio::time::{sleep, sleep_until};
 
-use super::{FIRST_PAUSE, serve};
+use super::pause::FIRST_PAUSE;
+use super::serve;
 use crate::enroll::EnrollServer;
 use crate::handshakes::Handshakes;
 use crate::identity::{Current, Identity};

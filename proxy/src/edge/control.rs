@@ -16,7 +16,7 @@ use super::addresses::Addresses;
 use super::callers::Callers;
 use super::config::EdgeConfig;
 use super::datagram::{DatagramTables, Here};
-use super::direct::{DirectConfig, edges_to_dial};
+use super::direct::edges_to_dial;
 use super::export::{Exports, exports, idle_rules};
 use super::import::{Import, Imports, KnownEdges, Wanted, destinations, imports};
 use super::labels::IMPORTED_LABEL;
@@ -200,7 +200,7 @@ impl EdgeControl {
         self.outputs.offered.send_replace(clusters);
         let offer = Offer {
             locality: self.locality.clone(),
-            addresses: config.direct.as_ref().map(DirectConfig::addresses).unwrap_or_default(),
+            addresses: config.direct.addresses(),
             services: exported.services.clone(),
         };
         replace(&self.outputs.offer, offer);
@@ -210,7 +210,7 @@ impl EdgeControl {
     /// Says over which links hubs are reached, and other edges without them.
     fn dial(&self, config: &EdgeConfig, edges: &KnownEdges) {
         replace(&self.outputs.uplinks, uplinks(&self.hubs, &config.uplinks));
-        replace(&self.outputs.direct, edges_to_dial(&self.name, edges, &config.uplinks));
+        replace(&self.outputs.direct, edges_to_dial(&self.name, edges, config, &self.hubs));
     }
 
     /// Workers know where an address leads before any endpoint has it.

@@ -162,7 +162,7 @@ impl Edge {
             identity: current,
             uplinks: uplinks_receiver,
             direct: direct_receiver,
-            listens_at: config.current().borrow().direct.as_ref().map(|direct| direct.listen),
+            listens_at: config.current().borrow().direct.listen,
             epoch: folder.next_epoch()?,
             succession: succession.clone(),
             control_socket: folder.control_socket(),
