@@ -6,6 +6,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use overlay::catalogue::pass_statements;
+use overlay::control::{Question, Reply};
 use overlay::node::{Limits, Node, Peer, Role};
 use overlay::uplink::{self, DirectEdge, MayDial, Uplink};
 use overlay_wire::call::{Call, Outcome, Transport};
@@ -183,6 +185,44 @@ async fn an_edge_takes_no_edge_of_another_tenant_and_gives_no_certificates() {
         assert!(joined.unwrap().is_err());
     };
     LocalSet::new().run_until(test).await;
+}
+
+/// Whether an edge that is linked to edges alone, at one of its workers, cuts one of them that is revoked.
+async fn hears_of_revocation_at(worker: u16) {
+    let Pair { site, near, far } = Pair::new().await;
+    let revoked = JoinedEdge::new(&site.token(edge("revoked")).await, site.hub.address()).await;
+    // Only one worker has a directory.
+    let other_worker = Node::new("far", Role::Edge, 1, Limits::default());
+    spawn_local(pass_statements(&other_worker, far.identity.subscribe()));
+    let node = if worker == 0 { far.node.clone() } else { other_worker };
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    spawn_local(uplink::listen(node.clone(), far.identity.subscribe(), None, listener));
+    let _wanted = (dial(&near, "far", address), dial(&revoked, "far", address));
+    eventually("links", async || is_linked(&node, "near") && is_linked(&node, "revoked")).await;
+    for edge in [&far, &revoked] {
+        edge.leave_hub();
+        eventually("no hub", async || !is_linked(&edge.node, "h")).await;
+    }
+
+    let answer = site.hub.answer(Question::Revoke { peer: edge("revoked") }).await;
+    assert!(!matches!(answer, Reply::Refused(_)), "{answer:?}");
+    eventually("the link is cut", async || !is_linked(&node, "revoked")).await;
+    assert!(is_linked(&node, "near"));
+    // However often it dials.
+    let refused = node.counters().handshakes_refused.get();
+    eventually("another attempt", async || node.counters().handshakes_refused.get() > refused).await;
+    assert!(!is_linked(&node, "revoked"));
+}
+
+#[tokio::test]
+async fn an_edge_without_hubs_hears_of_revocation_from_those_that_are_linked_to_it() {
+    LocalSet::new().run_until(hears_of_revocation_at(0)).await;
+}
+
+#[tokio::test]
+async fn every_worker_hears_of_revocation_from_other_edges() {
+    LocalSet::new().run_until(hears_of_revocation_at(1)).await;
 }
 
 /// An edge that dials what it is told, without any hub, and how often attempts of it have failed.

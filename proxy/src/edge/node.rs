@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use overlay::catalogue::{Directory, Offer, keep_name};
+use overlay::catalogue::{Directory, Offer, keep_name, pass_statements};
 use overlay::control::{self, Question, Reply};
 use overlay::folder::Folder;
 use overlay::identity::Current;
@@ -148,6 +148,8 @@ impl EdgeNode {
             tasks.spawn_local(vital("control socket", status(node.clone(), share.clone(), directory.clone())));
             tasks.spawn_local(vital("offers to other edges", tell(directory.clone(), share.offer)));
             tasks.spawn_local(vital("known edges", hear(directory, share.known)));
+        } else {
+            tasks.spawn_local(vital("statements of other edges", pass_statements(&node, share.identity)));
         }
         (edge, tasks)
     }
