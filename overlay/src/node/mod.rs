@@ -221,6 +221,11 @@ impl Node {
         self.arrived.borrow_mut().take()
     }
 
+    /// Those of others that may be under way at a time.
+    pub(crate) fn most_handshakes(&self) -> usize {
+        self.limits.handshakes
+    }
+
     /// Bounds of what edges announce.
     pub(crate) fn catalogue_limits(&self) -> catalogue::Limits {
         self.limits.catalogue

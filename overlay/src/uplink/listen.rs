@@ -30,7 +30,7 @@ pub async fn listen(
     enrolling: Option<EnrollServer>,
     listener: TcpListener,
 ) -> io::Result<()> {
-    let mut handshakes: Handshakes<Result<Accepted, TransportError>> = Handshakes::default();
+    let mut handshakes: Handshakes<Result<Accepted, TransportError>> = Handshakes::new(node.most_handshakes());
     let (refusals, failures) = (Seldom::default(), Seldom::default());
     loop {
         tokio::select! {

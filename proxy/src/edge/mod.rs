@@ -36,6 +36,7 @@ mod node;
 mod open;
 mod problems;
 mod refusals;
+mod shares;
 mod sink_files;
 mod succession;
 mod tables;

@@ -73,6 +73,8 @@ pub struct EdgeShare {
     pub known: watch::Sender<KnownEdges>,
     /// Bounds. Some of them are of all workers together.
     pub limits: Limits,
+    /// How many workers there are.
+    pub workers: usize,
     /// The nodes of all workers, for whoever asks how they are doing.
     pub shards: Shards,
 }
@@ -87,6 +89,8 @@ pub struct EdgeNode {
     pub(super) calls_of: Rc<Tally<String>>,
     /// Which worker it is.
     pub(super) number: usize,
+    /// How many there are.
+    pub(super) workers: usize,
     /// There was a process before this one, which may not have ended.
     pub(super) follows_another: bool,
     /// Where datagrams are taken, by all workers.
@@ -120,6 +124,7 @@ impl EdgeNode {
             counters,
             calls_of: Rc::default(),
             number: index,
+            workers: share.workers,
             follows_another: share.succession.generation > 0,
             sockets: share.sockets.clone(),
             problems: share.problems.clone(),
