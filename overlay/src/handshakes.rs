@@ -8,10 +8,8 @@ use std::rc::Rc;
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use tokio::time::{Duration, Instant};
 
-/// Handshakes under way at a time.
-const MOST: usize = 256;
-/// Those of one source: an IPv4 address, or what one site has of IPv6 (/56, RFC 6177).
-const MOST_OF_SOURCE: usize = 64;
+/// The part of them that one source has: an IPv4 address, or what one site has of IPv6 (/56, RFC 6177).
+const PART_OF_SOURCE: usize = 4;
 /// Who has sent a ClientHello has its place for so long at least, and who has not as long as others took longer.
 const UNDISTURBED: Duration = Duration::from_secs(1);
 
@@ -21,6 +19,8 @@ pub(crate) type Heard = Rc<Cell<bool>>;
 /// The handshakes that are under way, each with an outcome.
 #[derive(Debug)]
 pub(crate) struct Handshakes<T> {
+    /// Under way at a time.
+    most: usize,
     tasks: JoinSet<(SocketAddr, T)>,
     /// The oldest first.
     under_way: Vec<UnderWay>,
@@ -34,16 +34,15 @@ struct UnderWay {
     task: AbortHandle,
 }
 
-impl<T: 'static> Default for Handshakes<T> {
-    fn default() -> Self {
-        Self { tasks: JoinSet::new(), under_way: Vec::new() }
-    }
-}
-
 impl<T: 'static> Handshakes<T> {
+    /// None yet, and so many at a time.
+    pub(crate) fn new(most: usize) -> Self {
+        Self { most, tasks: JoinSet::new(), under_way: Vec::new() }
+    }
+
     /// Whether one more can begin. Otherwise who dials waits in the kernel, until one is done or [`Self::room_at`].
     pub(crate) fn has_room(&self) -> bool {
-        self.under_way.len() < MOST || self.least_promising(|_| true).is_some()
+        self.under_way.len() < self.most || self.least_promising(|_| true).is_some()
     }
 
     /// When one makes room at the latest.
@@ -60,9 +59,10 @@ impl<T: 'static> Handshakes<T> {
     {
         let source = source(from);
         let of_source = self.under_way.iter().filter(|one| one.source == source).count();
-        let is_full = of_source >= MOST_OF_SOURCE || self.under_way.len() >= MOST;
+        let most_of_source = (self.most / PART_OF_SOURCE).max(1);
+        let is_full = of_source >= most_of_source || self.under_way.len() >= self.most;
         if is_full {
-            let is_candidate = |one: &UnderWay| of_source < MOST_OF_SOURCE || one.source == source;
+            let is_candidate = |one: &UnderWay| of_source < most_of_source || one.source == source;
             let Some(other) = self.least_promising(is_candidate) else { return true };
             self.under_way.remove(other).task.abort();
         }
@@ -123,6 +123,9 @@ mod tests {
 
     use super::*;
 
+    const MOST: usize = 256;
+    const MOST_OF_SOURCE: usize = MOST / PART_OF_SOURCE;
+
     fn at(host: u8) -> SocketAddr {
         SocketAddr::from(([192, 0, 2, host], 1))
     }
@@ -154,7 +157,7 @@ mod tests {
     #[tokio::test]
     async fn a_source_has_a_part_of_the_places() {
         let test = async {
-            let mut handshakes = Handshakes::default();
+            let mut handshakes = Handshakes::new(MOST);
             let stalled: Vec<_> = (0..MOST_OF_SOURCE).map(|_| stall(&mut handshakes, at(1), true)).collect();
             assert!(stalled.iter().all(|(_, is_full)| !is_full));
             assert!(!gets_through(&mut handshakes, at(1)).await);
@@ -166,7 +169,7 @@ mod tests {
     #[tokio::test]
     async fn the_oldest_that_has_said_nothing_makes_room() {
         let test = async {
-            let mut handshakes = Handshakes::default();
+            let mut handshakes = Handshakes::new(MOST);
             let greedy: Vec<_> = (0..=MOST_OF_SOURCE).map(|_| stall(&mut handshakes, at(1), false).0).collect();
             let others: Vec<_> =
                 (MOST_OF_SOURCE..MOST).map(|number| stall(&mut handshakes, at(number as u8), true).0).collect();
@@ -185,7 +188,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn who_has_just_come_stays_where_others_take_long() {
         let test = async {
-            let mut handshakes = Handshakes::default();
+            let mut handshakes = Handshakes::new(MOST);
             let mut slow: Vec<_> = (2..MOST).map(|number| stall(&mut handshakes, at(number as u8), true).0).collect();
             slow.push(stall(&mut handshakes, at(0), false).0);
             tokio::time::advance(UNDISTURBED).await;
@@ -205,7 +208,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn where_all_have_said_something_the_oldest_that_takes_long_makes_room() {
         let test = async {
-            let mut handshakes = Handshakes::default();
+            let mut handshakes = Handshakes::new(MOST);
             let mut stalled = Vec::new();
             for number in 0..MOST {
                 assert!(handshakes.has_room());

@@ -2,6 +2,8 @@
 
 mod direct;
 mod listen;
+mod may_dial;
+mod pause;
 mod troubles;
 mod wanted;
 
@@ -12,11 +14,11 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 
-use rand::Rng as _;
 use tokio::net::lookup_host;
 use tokio::task::spawn_local;
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
+use self::pause::Pause;
 use self::troubles::Troubles;
 use crate::identity::{Current, Identity};
 use crate::link::{Link, LinkEnd, code};
@@ -25,13 +27,11 @@ use crate::transport::{self, Linked, TransportError};
 
 pub use self::direct::{DirectEdge, keep_direct};
 pub use self::listen::listen;
+pub use self::may_dial::MayDial;
 pub use self::wanted::keep_wanted;
 
-/// Between two attempts, at first and at most, each with up to a half more at random, so that not all edges dial a hub that comes back at once.
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
+/// Between two attempts to reach a hub.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
-/// A link that lived for so long was a good one: the next attempt follows at once.
-const GOOD: Duration = Duration::from_secs(10);
 
 /// What a peer hears that is let in no longer.
 pub(crate) const REVOKED: &str = "revoked";
@@ -64,12 +64,11 @@ impl fmt::Display for Uplink {
 ///
 /// Cancel safe: the link is closed.
 pub async fn keep(node: Rc<Node>, identity: Current, uplink: Uplink) {
-    let (mut pause, mut troubles) = (FIRST_PAUSE, Troubles::default());
+    let (mut pause, mut troubles) = (Pause::up_to(LONGEST_PAUSE), Troubles::default());
     let way = uplink.to_string();
     node.set_pending(&way, FIRST_TRY);
     loop {
         let current = identity.borrow().clone();
-        let begun = Instant::now();
         // A node that dials itself would find out that it is a hub.
         let expects = |peer: &Peer| matches!(peer, Peer::Hub { name } if name != node.name());
         let problem = match dial(&node, &current, &uplink.hub, uplink.local, expects).await {
@@ -79,7 +78,9 @@ pub async fn keep(node: Rc<Node>, identity: Current, uplink: Uplink) {
             }
             Ok(linked) => {
                 node.clear_pending(&way);
+                let came = Instant::now();
                 let (hub, end) = serve(&node, &current, linked).await;
+                pause.link_ended(came);
                 format!("the link to {hub} has ended: {end}")
             }
         };
@@ -87,11 +88,7 @@ pub async fn keep(node: Rc<Node>, identity: Current, uplink: Uplink) {
             tracing::warn!(hub = way, left_out, "{problem}");
         }
         node.set_pending(&way, &problem);
-        if begun.elapsed() >= GOOD {
-            pause = FIRST_PAUSE;
-        }
-        sleep(pause + rand::rng().random_range(Duration::ZERO..pause / 2)).await;
-        pause = (pause * 2).min(LONGEST_PAUSE);
+        pause.pass().await;
     }
 }
 

@@ -6,6 +6,7 @@ mod receiving;
 mod rivals;
 mod room;
 mod sending;
+mod statements;
 mod turns;
 mod upkeep;
 
@@ -24,6 +25,8 @@ use self::notices::Notices;
 use self::pace::Paces;
 pub use self::rivals::{RIVAL_WARNING, keep_name};
 use self::room::{Passed, Rooms};
+use self::statements::Statements;
+pub use self::statements::pass_statements;
 use self::turns::TenantTurns;
 use super::announcement::{Announcement, OfferedService};
 use super::message::{ANNOUNCEMENT, Message, Signed};
@@ -62,6 +65,8 @@ pub struct Directory {
     paces: Paces,
     turns: TenantTurns,
     rooms: Rooms,
+    /// With edges that are linked to this one.
+    statements: Rc<Statements>,
     refusals: Seldom,
     /// Log lines about announcements that there is no room for.
     full: Seldom,
@@ -93,6 +98,7 @@ impl Directory {
         let (changes, _) = watch::channel(0);
         let directory = Rc::new(Self {
             node: node.clone(),
+            statements: Rc::new(Statements::new(node, identity.clone())),
             identity,
             catalogue: RefCell::new(Catalogue::new(node.catalogue_limits())),
             own: Cell::new(Stamp { epoch, sequence: 0 }),
@@ -124,7 +130,10 @@ impl Directory {
     async fn take_arrivals(self: Rc<Self>, arrivals: Option<mpsc::Receiver<Arrival>>) {
         let Some(mut arrivals) = arrivals else { return std::future::pending().await };
         while let Some(arrival) = arrivals.recv().await {
-            spawn_local(self.clone().take(arrival));
+            match self.statements.concern(arrival.peer()) {
+                true => spawn_local(self.statements.clone().take(arrival)),
+                false => spawn_local(self.clone().take(arrival)),
+            };
         }
     }
 

@@ -5,6 +5,6 @@ mod exchange;
 mod message;
 
 pub use self::announcement::{Announcement, AnnouncementError, OfferedService, Port, Protocol, check_address};
-pub use self::exchange::{Directory, Offer, RIVAL_WARNING, keep_name};
+pub use self::exchange::{Directory, Offer, RIVAL_WARNING, keep_name, pass_statements};
 pub use self::message::Signed;
 pub use overlay_wire::catalogue::LIFETIME;

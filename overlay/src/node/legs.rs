@@ -63,13 +63,9 @@ impl Node {
     }
 
     async fn take_catalogue(&self, source: &Source, stream: LinkStream) {
-        let is_between_edges = self.role == Role::Edge && matches!(source.peer, Peer::Edge { .. });
-        if source.has_announced.replace(true) || is_between_edges {
+        if source.has_announced.replace(true) {
             count(&self.counters.announcements_refused);
-            tracing::debug!(
-                peer = source.peer.name(),
-                "announcements come over a link that brings none, or has brought some"
-            );
+            tracing::debug!(peer = source.peer.name(), "announcements come over a link that has brought some");
             return stream.reset(code::PROTOCOL);
         }
         self.arrive(Arrival::Catalogue(source.peer.clone(), stream)).await;

@@ -21,6 +21,8 @@ pub struct Limits {
     pub links_per_peer: usize,
     /// Links with all edges of a tenant.
     pub links_per_tenant: usize,
+    /// Handshakes under way of those who dial; one source has a quarter of them.
+    pub handshakes: usize,
     /// Time for the first words of a link.
     pub hello_within: Duration,
     /// Streams of the links with one peer of which nobody knows yet what they are.
@@ -55,6 +57,7 @@ impl Default for Limits {
             undelivered: Duration::from_secs(300),
             links_per_peer: 128,
             links_per_tenant: 4096,
+            handshakes: 256,
             hello_within: Duration::from_secs(5),
             beginnings_per_peer: 512,
             begin_within: Duration::from_secs(10),
@@ -114,6 +117,7 @@ mod tests {
             undelivered,
             links_per_peer,
             links_per_tenant,
+            handshakes,
             hello_within,
             beginnings_per_peer,
             begin_within,
@@ -132,6 +136,7 @@ mod tests {
             ("undelivered", time(undelivered)),
             ("links_per_peer", links_per_peer.to_string()),
             ("links_per_tenant", links_per_tenant.to_string()),
+            ("handshakes", handshakes.to_string()),
             ("hello_within", time(hello_within)),
             ("beginnings_per_peer", beginnings_per_peer.to_string()),
             ("begin_within", time(begin_within)),

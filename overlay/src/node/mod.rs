@@ -100,6 +100,15 @@ pub enum Arrival {
     Catalogue(Peer, LinkStream),
 }
 
+impl Arrival {
+    /// Who is at the other end.
+    pub(crate) fn peer(&self) -> &Peer {
+        match self {
+            Self::Link(peer, _) | Self::Catalogue(peer, _) => peer,
+        }
+    }
+}
+
 /// How an edge is reached that is not linked here.
 struct Way {
     tenant: String,
@@ -207,9 +216,14 @@ impl Node {
     }
 
     /// Links that come from now on, and what peers tell over them. Only the first call gets it. Of the nodes of an edge one has a directory, shard 0; hubs
-    /// tell only that one.
+    /// tell only that one, other edges all of them.
     pub fn arrivals(&self) -> Option<mpsc::Receiver<Arrival>> {
         self.arrived.borrow_mut().take()
+    }
+
+    /// Those of others that may be under way at a time.
+    pub(crate) fn most_handshakes(&self) -> usize {
+        self.limits.handshakes
     }
 
     /// Bounds of what edges announce.
@@ -258,8 +272,8 @@ impl Node {
         link.count_with(self.counters.clone());
         let _served = Served(link.clone());
         let added = self.links.add(peer.clone(), hello.shard, link.clone());
-        // Edges that are linked to each other hear of each other by hubs all the same.
-        if matches!(peer, Peer::Hub { .. }) || self.role == Role::Hub && shard::is_first(hello.shard) {
+        // A hub tells one node of an edge alone; edges tell each other little, and from each node, because links lead to any of them.
+        if self.role == Role::Edge || matches!(peer, Peer::Hub { .. }) || shard::is_first(hello.shard) {
             self.arrive(Arrival::Link(peer.clone(), link.clone())).await;
         }
         self.take_streams(&peer, added.id, &link).await;

@@ -2,26 +2,37 @@
 //!
 //! An edge says in what it announces where it can be dialled, if it can; the others of its tenant keep a link to it, from each worker. Streams between the two prefer
 //! it, in both directions, and go over hubs while there is none.
+//!
+//! Whoever announces decides what others dial: so it is dialled as often as if it never changed that, and only where [`MayDial`] allows it.
 
+use std::convert::Infallible;
 use std::future::pending;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::panic::resume_unwind;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rand::Rng as _;
+use tokio::net::lookup_host;
 use tokio::sync::watch;
-use tokio::task::{AbortHandle, JoinSet};
-use tokio::time::{Instant, sleep};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, timeout};
 
-use super::{FIRST_PAUSE, GOOD, dial, serve};
+use super::pause::Pause;
+use super::{MayDial, serve};
 use crate::identity::Current;
 use crate::node::{Node, Peer, count};
-use crate::transport::Linked;
+use crate::transport::{self, Linked};
 
 /// Hubs are there meanwhile: it may take longer than to those.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// All edges of a tenant hear of an edge at once. They dial it within this time.
+const FIRST_DIAL_WITHIN: Duration = Duration::from_secs(2);
+/// How long an edge is remembered that is not wanted any more, with how often it was dialled in vain. It is longer than any pause.
+const REMEMBERED: Duration = Duration::from_secs(120);
+/// Addresses that are tried at a time: a name may stand for many.
+const MOST_TRIED: usize = 8;
 
 /// Another edge that can be dialled.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,32 +40,42 @@ pub struct DirectEdge {
     /// Its name.
     pub edge: String,
     /// Where it says that it is, as `host:port`. The first that answers is taken.
-    pub addresses: Vec<String>,
+    pub addresses: Arc<[String]>,
     /// The address that the link begins at, where there are several.
     pub local: Option<IpAddr>,
+    /// Which of the addresses are dialled at all.
+    pub may_dial: Arc<MayDial>,
+}
+
+impl DirectEdge {
+    /// Whether it is the same link that is wanted, wherever the edge is now.
+    fn is_same(&self, other: &Self) -> bool {
+        (&self.edge, self.local, &self.may_dial) == (&other.edge, other.local, &other.may_dial)
+    }
 }
 
 /// Keeps a link to all edges that are wanted, for as long as it runs.
 pub async fn keep_direct(node: Rc<Node>, identity: Current, mut wanted: watch::Receiver<Arc<[DirectEdge]>>) {
     let mut tasks = JoinSet::new();
-    let mut kept: Vec<(DirectEdge, AbortHandle)> = Vec::new();
+    let mut kept: Vec<(DirectEdge, watch::Sender<Arc<[String]>>)> = Vec::new();
     loop {
         let now = wanted.borrow_and_update().clone();
-        kept.retain(|(edge, task)| {
-            let stays = now.contains(edge);
-            if !stays {
-                task.abort();
-            }
-            stays
-        });
+        kept.retain(|(_, addresses)| !addresses.is_closed());
+        for (edge, addresses) in &kept {
+            let current = now.iter().find(|one| one.is_same(edge));
+            addresses.send_replace(current.map(|one| one.addresses.clone()).unwrap_or_default());
+        }
         for edge in now.iter() {
-            if kept.iter().all(|(other, _)| other != edge) {
-                kept.push((edge.clone(), tasks.spawn_local(keep(node.clone(), identity.clone(), edge.clone()))));
+            if kept.iter().all(|(other, _)| !other.is_same(edge)) {
+                let (sender, addresses) = watch::channel(edge.addresses.clone());
+                let dialling = Dialling::new(node.clone(), identity.clone(), edge.clone());
+                tasks.spawn_local(dialling.keep(addresses));
+                kept.push((edge.clone(), sender));
             }
         }
         tokio::select! {
             Ok(()) = wanted.changed() => {}
-            Some(Err(ended)) = tasks.join_next() => if ended.is_panic() {
+            Some(ended) = tasks.join_next() => if let Err(ended) = ended && ended.is_panic() {
                 resume_unwind(ended.into_panic());
             },
             else => pending().await,
@@ -62,54 +83,111 @@ pub async fn keep_direct(node: Rc<Node>, identity: Current, mut wanted: watch::R
     }
 }
 
-/// Keeps a link to one edge. Where its process is left for another one, the link to that comes first.
-async fn keep(node: Rc<Node>, identity: Current, edge: DirectEdge) {
-    let mut pause = FIRST_PAUSE;
-    let mut is_known_to_fail = false;
-    let mut left_links = JoinSet::new();
-    loop {
-        let begun = Instant::now();
-        match dial_any(&node, &identity, &edge).await {
-            Err(error) => {
-                count(&node.counters().direct_dials_failed);
-                // Once: an address that cannot be reached from here is nothing that must be mended.
-                if !std::mem::replace(&mut is_known_to_fail, true) {
-                    tracing::info!(edge = edge.edge, "is reached over hubs: {error}");
+/// One edge, dialled from one address.
+struct Dialling {
+    node: Rc<Node>,
+    identity: Current,
+    edge: String,
+    local: Option<IpAddr>,
+    may_dial: Arc<MayDial>,
+    /// Whatever the edge announces meanwhile.
+    pause: Pause,
+    is_known_to_fail: bool,
+}
+
+impl Dialling {
+    fn new(node: Rc<Node>, identity: Current, edge: DirectEdge) -> Self {
+        let DirectEdge { edge, local, may_dial, .. } = edge;
+        let pause = Pause::up_to(LONGEST_PAUSE);
+        Self { node, identity, edge, local, may_dial, pause, is_known_to_fail: false }
+    }
+
+    /// Keeps a link while there are addresses, until there were none for long.
+    async fn keep(mut self, mut addresses: watch::Receiver<Arc<[String]>>) {
+        sleep(rand::rng().random_range(Duration::ZERO..FIRST_DIAL_WITHIN)).await;
+        while is_wanted(&mut addresses).await {
+            let mut wanted = addresses.clone();
+            tokio::select! {
+                never = self.keep_while_wanted(&addresses) => match never {},
+                _ = wanted.wait_for(|addresses| addresses.is_empty()) => {}
+            }
+        }
+    }
+
+    /// Where the edge's process is left for another one, the link to that comes first.
+    async fn keep_while_wanted(&mut self, addresses: &watch::Receiver<Arc<[String]>>) -> Infallible {
+        let mut left_links = JoinSet::new();
+        loop {
+            self.pause.pass().await;
+            let current = addresses.borrow().clone();
+            match self.dial_any(&current).await {
+                Err(error) => {
+                    count(&self.node.counters().direct_dials_failed);
+                    // Once: an address that cannot be reached from here is nothing that must be mended.
+                    if !std::mem::replace(&mut self.is_known_to_fail, true) {
+                        tracing::info!(edge = self.edge, "is reached over hubs: {error}");
+                    }
+                }
+                Ok(linked) => {
+                    self.is_known_to_fail = false;
+                    let (came, link) = (Instant::now(), linked.1.clone());
+                    let (node, current) = (self.node.clone(), self.identity.borrow().clone());
+                    left_links.spawn_local(async move { serve(&node, &current, linked).await });
+                    link.left().await;
+                    self.pause.link_ended(came);
                 }
             }
-            Ok(linked) => {
-                is_known_to_fail = false;
-                let link = linked.1.clone();
-                let (node, current) = (node.clone(), identity.borrow().clone());
-                left_links.spawn_local(async move { serve(&node, &current, linked).await });
-                link.left().await;
+            while let Some(ended) = left_links.try_join_next() {
+                if let Ok((edge, end)) = ended {
+                    tracing::info!(edge, "the link has ended: {end}");
+                }
             }
         }
-        while let Some(ended) = left_links.try_join_next() {
-            if let Ok((edge, end)) = ended {
-                tracing::info!(edge, "the link has ended: {end}");
+    }
+
+    async fn dial_any(&self, announced: &[String]) -> Result<Linked, String> {
+        let identity = self.identity.borrow().clone();
+        let expects = |peer: &Peer| match (peer, identity.peer()) {
+            (Peer::Edge { name, tenant }, Peer::Edge { tenant: ours, .. }) => *name == self.edge && tenant == ours,
+            _ => false,
+        };
+        let (found, mut failures) = self.look_up(announced).await;
+        for address in found {
+            match transport::dial(&identity, address, self.local, self.node.hello(), expects).await {
+                Ok(linked) => return Ok(linked),
+                Err(error) => failures.push(format!("{address}: {error}")),
             }
         }
-        if begun.elapsed() >= GOOD {
-            pause = FIRST_PAUSE;
+        Err(failures.join("; "))
+    }
+
+    /// The addresses to dial, each once, and why others are not dialled.
+    async fn look_up(&self, announced: &[String]) -> (Vec<SocketAddr>, Vec<String>) {
+        let hubs = self.may_dial.hub_addresses().await;
+        let (mut found, mut failures) = (Vec::new(), Vec::new());
+        for (at, name) in announced.iter().enumerate() {
+            if announced[..at].contains(name) {
+                continue;
+            }
+            match lookup_host(name).await {
+                Err(error) => failures.push(format!("{name}: {error}")),
+                Ok(addresses) => {
+                    for address in addresses {
+                        if !self.may_dial.permits(address, &hubs) {
+                            failures.push(format!("{name}: {} may not be dialled (direct.dial)", address.ip()));
+                        } else if found.len() < MOST_TRIED && !found.contains(&address) {
+                            found.push(address);
+                        }
+                    }
+                }
+            }
         }
-        sleep(pause + rand::rng().random_range(Duration::ZERO..pause / 2)).await;
-        pause = (pause * 2).min(LONGEST_PAUSE);
+        (found, failures)
     }
 }
 
-async fn dial_any(node: &Node, identity: &Current, edge: &DirectEdge) -> Result<Linked, String> {
-    let identity = identity.borrow().clone();
-    let expects = |peer: &Peer| match (peer, identity.peer()) {
-        (Peer::Edge { name, tenant }, Peer::Edge { tenant: ours, .. }) => *name == edge.edge && tenant == ours,
-        _ => false,
-    };
-    let mut failures = Vec::new();
-    for address in &edge.addresses {
-        match dial(node, &identity, address, edge.local, expects).await {
-            Ok(linked) => return Ok(linked),
-            Err(error) => failures.push(format!("{address}: {error}")),
-        }
-    }
-    Err(failures.join("; "))
+/// Whether there is an address, or is one before the edge is forgotten.
+async fn is_wanted(addresses: &mut watch::Receiver<Arc<[String]>>) -> bool {
+    let found = timeout(REMEMBERED, addresses.wait_for(|addresses| !addresses.is_empty())).await;
+    matches!(found, Ok(Ok(_)))
 }

@@ -9,7 +9,8 @@ use tokio::net::TcpListener;
 use tokio::task::spawn_local;
 use tokio::time::{sleep, sleep_until};
 
-use super::{FIRST_PAUSE, serve};
+use super::pause::FIRST_PAUSE;
+use super::serve;
 use crate::descriptors;
 use crate::enroll::EnrollServer;
 use crate::handshakes::Handshakes;
@@ -30,7 +31,7 @@ pub async fn listen(
     enrolling: Option<EnrollServer>,
     listener: TcpListener,
 ) -> io::Result<()> {
-    let mut handshakes: Handshakes<Result<Accepted, TransportError>> = Handshakes::default();
+    let mut handshakes: Handshakes<Result<Accepted, TransportError>> = Handshakes::new(node.most_handshakes());
     let (refusals, failures) = (Seldom::default(), Seldom::default());
     loop {
         tokio::select! {

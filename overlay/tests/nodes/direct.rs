@@ -1,19 +1,23 @@
 //! Edges that can be dialled by others: links without a hub between.
 
+use std::cell::Cell;
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use overlay::node::{Node, Peer};
-use overlay::uplink::{self, DirectEdge};
+use overlay::catalogue::pass_statements;
+use overlay::control::{Question, Reply};
+use overlay::node::{Limits, Node, Peer, Role};
+use overlay::uplink::{self, DirectEdge, MayDial, Uplink};
 use overlay_wire::call::{Call, Outcome, Transport};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, LocalSet, spawn_local};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
-use crate::kit::edge;
+use crate::kit::{Signer, edge};
 use crate::site::{JoinedEdge, LONG, Site, eventually};
 
 /// A hub, and two edges that are linked to it.
@@ -46,10 +50,15 @@ async fn listen(at: &JoinedEdge) -> (SocketAddr, AbortHandle) {
     (address, spawn_local(async move { listening.await.unwrap() }).abort_handle())
 }
 
+/// An edge on this machine, where it is said to be.
+fn wanted(edge: &str, addresses: impl Into<Arc<[String]>>) -> DirectEdge {
+    let may_dial = Arc::new(MayDial::Within(vec!["127.0.0.0/8".parse().unwrap()]));
+    DirectEdge { edge: edge.into(), addresses: addresses.into(), local: None, may_dial }
+}
+
 /// Has an edge dial another one, as long as that is wanted.
 fn dial(from: &JoinedEdge, edge: &str, address: SocketAddr) -> watch::Sender<Arc<[DirectEdge]>> {
-    let wanted = DirectEdge { edge: edge.into(), addresses: vec![address.to_string()], local: None };
-    let (sender, receiver) = watch::channel(Arc::from([wanted]));
+    let (sender, receiver) = watch::channel(Arc::from([wanted(edge, [address.to_string()])]));
     spawn_local(uplink::keep_direct(from.node.clone(), from.identity.subscribe(), receiver));
     sender
 }
@@ -174,6 +183,130 @@ async fn an_edge_takes_no_edge_of_another_tenant_and_gives_no_certificates() {
         let folder = overlay::folder::Folder::open(directory.path().join("state")).unwrap();
         let joined = timeout(Duration::from_secs(30), overlay::enroll::join(&token, &folder.key().unwrap())).await;
         assert!(joined.unwrap().is_err());
+    };
+    LocalSet::new().run_until(test).await;
+}
+
+/// Whether an edge that is linked to edges alone, at one of its workers, cuts one of them that is revoked.
+async fn hears_of_revocation_at(worker: u16) {
+    let Pair { site, near, far } = Pair::new().await;
+    let revoked = JoinedEdge::new(&site.token(edge("revoked")).await, site.hub.address()).await;
+    // Only one worker has a directory.
+    let other_worker = Node::new("far", Role::Edge, 1, Limits::default());
+    spawn_local(pass_statements(&other_worker, far.identity.subscribe()));
+    let node = if worker == 0 { far.node.clone() } else { other_worker };
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    spawn_local(uplink::listen(node.clone(), far.identity.subscribe(), None, listener));
+    let _wanted = (dial(&near, "far", address), dial(&revoked, "far", address));
+    eventually("links", async || is_linked(&node, "near") && is_linked(&node, "revoked")).await;
+    for edge in [&far, &revoked] {
+        edge.leave_hub();
+        eventually("no hub", async || !is_linked(&edge.node, "h")).await;
+    }
+
+    let answer = site.hub.answer(Question::Revoke { peer: edge("revoked") }).await;
+    assert!(!matches!(answer, Reply::Refused(_)), "{answer:?}");
+    eventually("the link is cut", async || !is_linked(&node, "revoked")).await;
+    assert!(is_linked(&node, "near"));
+    // However often it dials.
+    let refused = node.counters().handshakes_refused.get();
+    eventually("another attempt", async || node.counters().handshakes_refused.get() > refused).await;
+    assert!(!is_linked(&node, "revoked"));
+}
+
+#[tokio::test]
+async fn an_edge_without_hubs_hears_of_revocation_from_those_that_are_linked_to_it() {
+    LocalSet::new().run_until(hears_of_revocation_at(0)).await;
+}
+
+#[tokio::test]
+async fn every_worker_hears_of_revocation_from_other_edges() {
+    LocalSet::new().run_until(hears_of_revocation_at(1)).await;
+}
+
+/// An edge that dials what it is told, without any hub, and how often attempts of it have failed.
+fn alone(edges: impl Into<Arc<[DirectEdge]>>) -> (watch::Sender<Arc<[DirectEdge]>>, impl Fn() -> u64) {
+    let node = Node::new("near", Role::Edge, 0, Limits::default());
+    let (sender, receiver) = watch::channel(edges.into());
+    let counters = node.counters().clone();
+    spawn_local(uplink::keep_direct(node, Signer::new().identity(&edge("near")), receiver));
+    (sender, move || counters.direct_dials_failed.get())
+}
+
+/// Takes connections, and closes them; how many came.
+async fn count_connections() -> (SocketAddr, Rc<Cell<usize>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let count = Rc::new(Cell::new(0));
+    let counted = count.clone();
+    spawn_local(async move {
+        while listener.accept().await.is_ok() {
+            counted.set(counted.get() + 1);
+        }
+    });
+    (address, count)
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_changes_where_it_is_said_to_be_is_dialled_no_more_often() {
+    let test = async {
+        let (address, connections) = count_connections().await;
+        let (edges, failed) = alone([]);
+        for change in 0..6_000 {
+            // Gone, now and then.
+            let now =
+                (change % 7 != 0).then(|| wanted("far", [address.to_string(), format!("127.0.0.1:{}", change + 1)]));
+            edges.send_replace(now.into_iter().collect());
+            sleep(Duration::from_millis(10)).await;
+        }
+        // In a minute there are 9 pauses, each twice as long as the one before.
+        assert!((1..=10).contains(&connections.get()), "{} connections", connections.get());
+        assert!(failed() <= 10, "{} attempts", failed());
+    };
+    LocalSet::new().run_until(test).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_address_that_is_there_often_is_dialled_once() {
+    let test = async {
+        let (address, connections) = count_connections().await;
+        let addresses: Vec<String> = (0..8).map(|_| address.to_string()).collect();
+        let (_edges, failed) = alone([wanted("far", addresses)]);
+        eventually("an attempt", async || failed() > 0).await;
+        assert_eq!(connections.get() as u64, failed());
+    };
+    LocalSet::new().run_until(test).await;
+}
+
+#[tokio::test]
+async fn what_a_name_stands_for_is_dialled_only_if_it_may_be() {
+    let test = async {
+        let (address, connections) = count_connections().await;
+        let may_dial = Arc::new(MayDial::OtherMachines { hubs: Vec::new() });
+        let names = ["localhost", "127.0.0.1", "127.0.0.2"].map(|host| format!("{host}:{}", address.port()));
+        let (_edges, failed) = alone([DirectEdge { may_dial, ..wanted("far", names) }]);
+        eventually("attempts", async || failed() > 1).await;
+        assert_eq!(connections.get(), 0);
+    };
+    LocalSet::new().run_until(test).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_swallows_what_it_is_sent_is_dialled_less_and_less_often() {
+    let test = async {
+        // The kernel takes connections; nobody says anything on them.
+        let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = silent.local_addr().unwrap().to_string();
+        let (_edges, failed) = alone([wanted("far", [address.clone()])]);
+        let node = Node::new("near", Role::Edge, 0, Limits::default());
+        let uplink = Uplink { hub: address, local: None };
+        spawn_local(uplink::keep(node.clone(), Signer::new().identity(&edge("near")), uplink));
+        sleep(Duration::from_mins(20)).await;
+        // An attempt takes 10 s: 120 of them without pauses.
+        let to_hub = node.counters().dials_failed.get();
+        assert!((5..=30).contains(&failed()), "{} attempts to reach an edge", failed());
+        assert!((5..=75).contains(&to_hub), "{to_hub} attempts to reach a hub");
     };
     LocalSet::new().run_until(test).await;
 }

@@ -150,6 +150,11 @@ impl JoinedEdge {
         Self { folder, identity: sender, node, directory: known, tunnels, calls, uplink, _directory: directory }
     }
 
+    /// It dials its hub no more.
+    pub(crate) fn leave_hub(&self) {
+        self.uplink.abort();
+    }
+
     /// The edges that it has heard of.
     pub(crate) fn knows(&self) -> Vec<String> {
         self.directory.edges().into_iter().map(|(edge, _)| edge).collect()

@@ -9,10 +9,10 @@ use overlay::link::LinkStream;
 use overlay::node::Place;
 use overlay::tunnel::Incoming;
 use overlay_wire::call::{Call, Outcome};
-use rustix::process::{Resource, getrlimit};
 
 use super::counters::EdgeCounters;
 use super::node::EdgeNode;
+use super::shares::share;
 use super::tables::NoCluster;
 use crate::io::Stream;
 use crate::tcp::copy::{Limits, copy};
@@ -21,9 +21,8 @@ use crate::tcp::{LONGEST_FLUSH, flush};
 use crate::worker::Worker;
 use crate::worker::timer::Alarm;
 
-/// Calls of one edge that a worker serves at a time: each has a connection to the service. At most this part of the descriptors that the process may have.
+/// Calls of one edge that a worker serves at a time: each has a connection to the service.
 const MOST_CALLS_OF_EDGE: usize = 4_096;
-const SHARE_OF_DESCRIPTORS: u64 = 16;
 /// A call on which nothing moves for so long ends, as Istio's default for connections is. The edge that makes it may end it sooner.
 const IDLE: Duration = Duration::from_hours(1);
 
@@ -89,7 +88,7 @@ async fn connect(
     incoming: &Incoming,
 ) -> Result<(Place<String>, Upstream), Refusal> {
     let (counters, call) = (edge.counters(), &incoming.call);
-    let Some(place) = edge.calls_of.take(from.to_owned(), most_calls(getrlimit(Resource::Nofile).current)) else {
+    let Some(place) = edge.calls_of.take(from.to_owned(), share(edge.workers, MOST_CALLS_OF_EDGE)) else {
         counters.incoming_overloaded.increment();
         return Err(Refusal::new(Outcome::Overloaded, "too many calls of this edge"));
     };
@@ -103,12 +102,6 @@ async fn connect(
         Err(failure) => Err(failure),
     };
     Ok((place, connected.map_err(|failure| not_connected(counters, failure))?))
-}
-
-/// Of one edge, with so many descriptors for all; there may be no end of them.
-fn most_calls(descriptors: Option<u64>) -> usize {
-    let share = descriptors.and_then(|all| usize::try_from(all / SHARE_OF_DESCRIPTORS).ok());
-    share.map_or(MOST_CALLS_OF_EDGE, |share| share.clamp(1, MOST_CALLS_OF_EDGE))
 }
 
 /// Counts a call that got as far as its service, and no further.
@@ -172,11 +165,5 @@ mod tests {
             .map(|failure| not_connected(&counters, failure).outcome);
         assert_eq!(told, [Outcome::Overloaded, Outcome::Unreachable, Outcome::Unreachable]);
         assert_eq!((counters.incoming_overloaded.get(), counters.incoming_unreachable.get()), (1, 2));
-    }
-
-    #[test]
-    fn calls_of_one_edge_leave_descriptors_for_others() {
-        let most = [None, Some(1 << 20), Some(1 << 16), Some(1024), Some(0)].map(most_calls);
-        assert_eq!(most, [4_096, 4_096, 4_096, 64, 1]);
     }
 }

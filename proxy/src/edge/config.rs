@@ -31,8 +31,8 @@ pub struct EdgeConfig {
     pub import_addresses: AddressRange,
     /// Addresses of this machine at which links begin, one to each hub from each of them. The one that the system chooses, if it is empty.
     pub uplinks: Vec<IpAddr>,
-    /// Where other edges can dial this one; `None` if they cannot.
-    pub direct: Option<DirectConfig>,
+    /// Links to other edges without a hub between.
+    pub direct: DirectConfig,
     /// The trust domain of our mesh, unless the mesh itself says so.
     pub trust_domain: String,
     /// For whom other edges may speak; `None` for our own trust domain.
@@ -72,7 +72,7 @@ impl Default for EdgeConfig {
             callers: None,
             terminate: None,
             uplinks: Vec::new(),
-            direct: None,
+            direct: DirectConfig::default(),
             datagrams: Vec::new(),
             kubernetes: KubernetesConfig::default(),
         }
@@ -136,7 +136,7 @@ impl EdgeConfig {
             return Err(format!("export[{at}].mergeWithLocal: only imports are merged"));
         }
         datagram::check(&config.datagrams)?;
-        config.direct.as_ref().map_or(Ok(()), DirectConfig::check)?;
+        config.direct.check()?;
         if config.uplinks.len() > MOST_UPLINKS {
             return Err(format!("uplinks: there may be {MOST_UPLINKS}"));
         }
@@ -185,16 +185,21 @@ impl EdgeConfig {
         }
     }
 
+    /// Whether anything could be taken from an edge, as far as its name goes.
+    pub(super) fn takes_from(&self, edge: &str) -> bool {
+        let mut named = self.import.iter().map(|rule| &rule.edges).chain(self.datagrams.iter().map(|rule| &rule.edges));
+        named.any(|edges| is_one_of(edges, edge))
+    }
+
     /// Whether it can take the place of another one while the edge runs.
     ///
     /// # Errors
     /// Names the field that cannot change.
     pub(super) fn check_after(&self, before: &Self) -> Result<(), String> {
-        let listen = |config: &Self| config.direct.as_ref().map(|direct| direct.listen);
         let fixed = [
             // All endpoints would move at once, and for a while the addresses of before would be dialled, where nobody is.
             ("importAddresses", self.import_addresses == before.import_addresses),
-            ("direct.listen", listen(self) == listen(before)),
+            ("direct.listen", self.direct.listen == before.direct.listen),
         ];
         match fixed.iter().find(|(_, is_same)| !is_same) {
             None => Ok(()),

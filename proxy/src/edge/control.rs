@@ -17,7 +17,7 @@ use super::addresses_in_use::in_use;
 use super::callers::Callers;
 use super::config::{EdgeConfig, Selection};
 use super::datagram::{DatagramTables, Here};
-use super::direct::{DirectConfig, edges_to_dial};
+use super::direct::edges_to_dial;
 use super::export::{Exports, exports, idle_rules};
 use super::import::{Import, Imports, KnownEdges, Wanted, destinations, imports};
 use super::labels::IMPORTED_LABEL;
@@ -213,7 +213,7 @@ impl EdgeControl {
         self.outputs.offered.send_replace(clusters);
         let offer = Offer {
             locality: self.locality.clone(),
-            addresses: config.direct.as_ref().map(DirectConfig::addresses).unwrap_or_default(),
+            addresses: config.direct.addresses(),
             services: exported.services.clone(),
         };
         replace(&self.outputs.offer, offer);
@@ -223,7 +223,7 @@ impl EdgeControl {
     /// Says over which links hubs are reached, and other edges without them.
     fn dial(&self, config: &EdgeConfig, edges: &KnownEdges) {
         replace(&self.outputs.uplinks, uplinks(&self.hubs, &config.uplinks));
-        replace(&self.outputs.direct, edges_to_dial(&self.name, edges, &config.uplinks));
+        replace(&self.outputs.direct, edges_to_dial(&self.name, edges, config, &self.hubs));
     }
 
     /// Workers know where an address leads before any endpoint has it.

@@ -6,13 +6,15 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use overlay::catalogue::check_address;
 use overlay::identity::Current;
 use overlay::node::Node;
-use overlay::uplink::{self, DirectEdge};
-use serde::Deserialize;
+use overlay::uplink::{self, DirectEdge, MayDial};
+use serde::{Deserialize, Deserializer};
 use tokio::net::{TcpListener, TcpSocket};
 
+use super::config::EdgeConfig;
 use super::import::KnownEdges;
 
 /// Edges that are dialled, each from every worker and uplink; the others are reached over hubs.
@@ -24,26 +26,33 @@ const BACKLOG: u32 = 1024;
 /// After nothing could be bound.
 const TRY_AGAIN: Duration = Duration::from_secs(5);
 
-/// What `edge.yaml` says of an edge that others can dial.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
+/// What `edge.yaml` says of links to other edges without a hub between.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
 pub struct DirectConfig {
-    /// Where links are taken.
-    pub listen: SocketAddr,
+    /// Where links are taken; `None` if others cannot dial this one.
+    pub listen: Option<SocketAddr>,
     /// Where other edges find that, as `host:port`; there itself, if it is empty.
-    #[serde(default)]
     pub advertise: Vec<String>,
+    /// The addresses at which other edges are dialled, none if it is empty; `None` for those of other machines that are no hubs.
+    #[serde(deserialize_with = "ranges")]
+    pub dial: Option<Vec<IpNet>>,
 }
 
 impl DirectConfig {
     pub(super) fn check(&self) -> Result<(), String> {
-        if self.listen.port() == 0 {
+        let Some(listen) = self.listen else {
+            return match self.advertise.is_empty() {
+                true => Ok(()),
+                false => Err("direct.advertise: without direct.listen nobody is there".to_owned()),
+            };
+        };
+        if listen.port() == 0 {
             return Err("direct.listen: the port is 0".to_owned());
         }
-        if self.advertise.is_empty() && self.listen.ip().is_unspecified() {
+        if self.advertise.is_empty() && listen.ip().is_unspecified() {
             return Err(format!(
-                "direct.advertise: {} is every address of this machine: say by which one other edges reach it",
-                self.listen
+                "direct.advertise: {listen} is every address of this machine: say by which one other edges reach it"
             ));
         }
         if self.advertise.len() > MOST_ADVERTISED {
@@ -57,20 +66,50 @@ impl DirectConfig {
 
     /// What other edges are told.
     pub(super) fn addresses(&self) -> Vec<String> {
-        if self.advertise.is_empty() { vec![self.listen.to_string()] } else { self.advertise.clone() }
+        match self.listen {
+            Some(listen) if self.advertise.is_empty() => vec![listen.to_string()],
+            Some(_) => self.advertise.clone(),
+            None => Vec::new(),
+        }
+    }
+
+    fn may_dial(&self, hubs: &[String]) -> MayDial {
+        match &self.dial {
+            Some(ranges) => MayDial::Within(ranges.clone()),
+            None => MayDial::OtherMachines { hubs: hubs.to_vec() },
+        }
     }
 }
 
-/// The edges to dial: those that say where they are, from each of our addresses.
-pub(super) fn edges_to_dial(own: &str, known: &KnownEdges, locals: &[IpAddr]) -> Arc<[DirectEdge]> {
-    let others = known.iter().filter(|(edge, announced)| edge != own && !announced.addresses.is_empty());
-    let locals: Vec<_> = if locals.is_empty() { vec![None] } else { locals.iter().copied().map(Some).collect() };
+/// A list of `address/length`.
+fn ranges<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Vec<IpNet>>, D::Error> {
+    let parse = |text: &String| {
+        let wrong = || format!("dial: {text:?} is not a range of addresses such as 10.0.0.0/8");
+        text.parse().map_err(|_| serde::de::Error::custom(wrong()))
+    };
+    Vec::<String>::deserialize(value)?.iter().map(parse).collect::<Result<_, _>>().map(Some)
+}
+
+/// The edges to dial: those that say where they are, and of which something may be taken; from each of our addresses.
+pub(super) fn edges_to_dial(own: &str, known: &KnownEdges, config: &EdgeConfig, hubs: &[String]) -> Arc<[DirectEdge]> {
+    if config.direct.dial.as_ref().is_some_and(Vec::is_empty) {
+        return Arc::default();
+    }
+    let may_dial = Arc::new(config.direct.may_dial(hubs));
+    let others = known
+        .iter()
+        .filter(|(edge, announced)| edge != own && !announced.addresses.is_empty() && config.takes_from(edge));
+    let locals: Vec<_> = match &config.uplinks[..] {
+        [] => vec![None],
+        locals => locals.iter().copied().map(Some).collect(),
+    };
     let dialled = others.take(MOST_DIALLED).flat_map(|(edge, announced)| {
-        locals.iter().map(|local| DirectEdge {
-            edge: edge.clone(),
-            addresses: announced.addresses.clone(),
-            local: *local,
-        })
+        let addresses: Arc<[String]> = announced.addresses.clone().into();
+        let of = |local: &Option<IpAddr>| {
+            let (addresses, may_dial) = (addresses.clone(), may_dial.clone());
+            DirectEdge { edge: edge.clone(), addresses, local: *local, may_dial }
+        };
+        locals.iter().map(of).collect::<Vec<_>>()
     });
     dialled.collect()
 }
@@ -109,17 +148,20 @@ mod tests {
 
     fn config(listen: &str, advertise: &[&str]) -> Result<DirectConfig, String> {
         let advertise = advertise.iter().map(|address| (*address).to_owned()).collect();
-        let config = DirectConfig { listen: listen.parse().map_err(|_| "no address")?, advertise };
+        let listen = if listen.is_empty() { None } else { Some(listen.parse().map_err(|_| "no address")?) };
+        let config = DirectConfig { listen, advertise, dial: None };
         config.check().map(|()| config)
     }
 
     #[test]
     fn others_are_told_an_address_that_they_can_dial() {
+        assert_eq!(config("", &[]).map(|config| config.addresses()), Ok(vec![]));
         assert_eq!(config("192.0.2.1:7444", &[]).map(|config| config.addresses()), Ok(vec!["192.0.2.1:7444".into()]));
         let named = config("0.0.0.0:7444", &["edge-b.example.com:7444"]).map(|config| config.addresses());
         assert_eq!(named, Ok(vec!["edge-b.example.com:7444".to_owned()]));
         for (listen, advertise, problem) in [
-            ("0.0.0.0:7444", &[][..], "direct.advertise: 0.0.0.0:7444 is every address of this machine"),
+            ("", &["a:1"][..], "direct.advertise: without direct.listen"),
+            ("0.0.0.0:7444", &[], "direct.advertise: 0.0.0.0:7444 is every address of this machine"),
             ("192.0.2.1:0", &[], "direct.listen: the port is 0"),
             ("192.0.2.1:1", &["a:1", "b"], "direct.advertise[1]: \"b\" is not host:port"),
             ("192.0.2.1:1", &["0.0.0.0:1"], "direct.advertise[0]: \"0.0.0.0:1\" is no address"),
@@ -130,18 +172,65 @@ mod tests {
         }
     }
 
+    /// Edges that say where they are.
+    fn known(edges: &[(&str, &[&str])]) -> KnownEdges {
+        let edge = |(name, addresses): &(&str, &[&str])| {
+            let addresses = addresses.iter().map(|address| (*address).to_owned()).collect();
+            ((*name).to_owned(), Arc::new(Announcement { addresses, ..Announcement::default() }))
+        };
+        edges.iter().map(edge).collect()
+    }
+
+    /// Whom edge `a` dials.
+    fn dialled(config: &str, known: &KnownEdges) -> Vec<String> {
+        let config = EdgeConfig::parse(config).unwrap();
+        edges_to_dial("a", known, &config, &[]).iter().map(|direct| direct.edge.clone()).collect()
+    }
+
     #[test]
     fn edges_are_dialled_that_say_where_they_are() {
-        let edge = |name: &str, addresses: &[&str]| {
-            let addresses = addresses.iter().map(|address| (*address).to_owned()).collect();
-            (name.to_owned(), Arc::new(Announcement { addresses, ..Announcement::default() }))
-        };
-        let known: KnownEdges = [edge("a", &["a:1"]), edge("b", &[]), edge("c", &["c:1", "c:2"])].into();
-        let direct = |local| DirectEdge { edge: "c".into(), addresses: vec!["c:1".into(), "c:2".into()], local };
-        assert_eq!(*edges_to_dial("a", &known, &[]), [direct(None)]);
-        let locals = [IpAddr::from([10, 0, 0, 1]), IpAddr::from([10, 0, 0, 2])];
-        assert_eq!(*edges_to_dial("a", &known, &locals), locals.map(|local| direct(Some(local))));
-        let many: KnownEdges = (0..100).map(|at| edge(&format!("e{at}"), &["x:1"])).collect();
-        assert_eq!(edges_to_dial("a", &many, &[]).len(), MOST_DIALLED);
+        let edges = known(&[("a", &["a:1"]), ("b", &[]), ("c", &["c:1", "c:2"])]);
+        let hubs = ["hub.example:7443".to_owned()];
+        let may_dial = Arc::new(MayDial::OtherMachines { hubs: hubs.to_vec() });
+        let addresses: Arc<[String]> = ["c:1".to_owned(), "c:2".to_owned()].into();
+        let direct =
+            |local| DirectEdge { edge: "c".into(), addresses: addresses.clone(), local, may_dial: may_dial.clone() };
+        let mut config = EdgeConfig::parse("import: [{hosts: ['*']}]").unwrap();
+        assert_eq!(*edges_to_dial("a", &edges, &config, &hubs), [direct(None)]);
+        config.uplinks = vec![IpAddr::from([10, 0, 0, 1]), IpAddr::from([10, 0, 0, 2])];
+        let from_both = config.uplinks.iter().map(|local| direct(Some(*local)));
+        assert_eq!(*edges_to_dial("a", &edges, &config, &hubs), *from_both.collect::<Vec<_>>());
+        let names: Vec<String> = (0..100).map(|at| format!("e{at}")).collect();
+        let many: Vec<(&str, &[&str])> = names.iter().map(|name| (name.as_str(), &["x:1"][..])).collect();
+        assert_eq!(dialled("import: [{hosts: ['*']}]", &known(&many)).len(), MOST_DIALLED);
+    }
+
+    #[test]
+    fn edges_are_dialled_of_which_something_may_be_taken() {
+        let edges = known(&[("b", &["b:1"]), ("c", &["c:1"]), ("d", &["d:1"])]);
+        let datagrams = |edges: &str| format!("datagrams: [{{host: dns, port: 53, listen: '127.0.0.1:53'{edges}}}]");
+        for (config, expected) in [
+            ("", &[][..]),
+            ("export: [{hosts: ['*']}]", &[]),
+            ("import: [{hosts: ['*'], edges: [c]}, {edges: [d]}]", &["c", "d"]),
+            ("import: [{hosts: ['*'], edges: [c]}, {hosts: [x]}]", &["b", "c", "d"]),
+            (&datagrams(", edges: [b]"), &["b"]),
+            (&datagrams(""), &["b", "c", "d"]),
+            ("import: [{hosts: ['*']}]\ndirect: {dial: [10.0.0.0/8]}", &["b", "c", "d"]),
+            ("import: [{hosts: ['*']}]\ndirect: {dial: []}", &[]),
+        ] {
+            assert_eq!(dialled(config, &edges), expected, "{config}");
+        }
+    }
+
+    #[test]
+    fn the_operator_says_which_addresses_are_dialled() {
+        let may_dial = |config| EdgeConfig::parse(config).map(|config| config.direct.may_dial(&["h:1".to_owned()]));
+        assert_eq!(may_dial(""), Ok(MayDial::OtherMachines { hubs: vec!["h:1".into()] }));
+        let ranges = ["10.0.0.0/8", "2001:db8::/32"].map(|range| range.parse().unwrap());
+        let named = may_dial("direct: {dial: [10.0.0.0/8, '2001:db8::/32']}");
+        assert_eq!(named, Ok(MayDial::Within(ranges.to_vec())));
+        let wrong = may_dial("direct: {dial: [10.0.0.0]}").unwrap_err();
+        assert!(wrong.contains("dial: \"10.0.0.0\" is not a range of addresses such as 10.0.0.0/8"), "{wrong}");
     }
 }

@@ -38,6 +38,7 @@ mod node;
 mod open;
 mod problems;
 mod refusals;
+mod shares;
 mod sink_files;
 mod succession;
 mod tables;

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use overlay::catalogue::{Directory, Offer, keep_name};
+use overlay::catalogue::{Directory, Offer, keep_name, pass_statements};
 use overlay::control::{self, Question, Reply};
 use overlay::folder::Folder;
 use overlay::identity::Current;
@@ -73,6 +73,8 @@ pub struct EdgeShare {
     pub known: watch::Sender<KnownEdges>,
     /// Bounds. Some of them are of all workers together.
     pub limits: Limits,
+    /// How many workers there are.
+    pub workers: usize,
     /// The nodes of all workers, for whoever asks how they are doing.
     pub shards: Shards,
 }
@@ -87,6 +89,8 @@ pub struct EdgeNode {
     pub(super) calls_of: Rc<Tally<String>>,
     /// Which worker it is.
     pub(super) number: usize,
+    /// How many there are.
+    pub(super) workers: usize,
     /// There was a process before this one, which may not have ended.
     pub(super) follows_another: bool,
     /// Where datagrams are taken, by all workers.
@@ -120,6 +124,7 @@ impl EdgeNode {
             counters,
             calls_of: Rc::default(),
             number: index,
+            workers: share.workers,
             follows_another: share.succession.generation > 0,
             sockets: share.sockets.clone(),
             problems: share.problems.clone(),
@@ -148,6 +153,8 @@ impl EdgeNode {
             tasks.spawn_local(vital("control socket", status(node.clone(), share.clone(), directory.clone())));
             tasks.spawn_local(vital("offers to other edges", tell(directory.clone(), share.offer)));
             tasks.spawn_local(vital("known edges", hear(directory, share.known)));
+        } else {
+            tasks.spawn_local(vital("statements of other edges", pass_statements(&node, share.identity)));
         }
         (edge, tasks)
     }

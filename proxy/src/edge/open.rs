@@ -8,7 +8,7 @@ use anyhow::{Context as _, bail};
 use overlay::catalogue::Offer;
 use overlay::folder::Folder;
 use overlay::identity::{Identity, Trust};
-use overlay::node::{Limits, Peer};
+use overlay::node::Peer;
 use overlay::shards::Shards;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -30,6 +30,7 @@ use super::news::News;
 use super::node::EdgeShare;
 use super::problems::EdgeProblems;
 use super::refusals::RefusalLog;
+use super::shares;
 use super::sink_files::FileSink;
 use super::succession::Succession;
 use super::terminate::Entrances;
@@ -145,7 +146,7 @@ impl Edge {
     fn open(options: &EdgeOptions, inputs: Inputs, sink: Sink, surroundings: Surroundings<'_>) -> anyhow::Result<Self> {
         let EdgeOptions { state, locality, workload } = options;
         let Inputs { config, member, services, domain } = inputs;
-        let Surroundings { succession, events, tasks, .. } = surroundings;
+        let Surroundings { workers, succession, events, tasks, .. } = surroundings;
         let Member { folder, trust, identity } = member;
         let name = identity.peer().name().to_owned();
         let (identity, current) = watch::channel(Arc::new(identity));
@@ -163,7 +164,7 @@ impl Edge {
             identity: current,
             uplinks: uplinks_receiver,
             direct: direct_receiver,
-            listens_at: config.current().borrow().direct.as_ref().map(|direct| direct.listen),
+            listens_at: config.current().borrow().direct.listen,
             epoch: folder.next_epoch()?,
             succession: succession.clone(),
             control_socket: folder.control_socket(),
@@ -174,7 +175,8 @@ impl Edge {
             offer: offer_receiver,
             workload: workload.as_ref().map_or_else(String::new, SpiffeId::to_string).into(),
             known,
-            limits: Limits::default(),
+            limits: shares::limits(workers),
+            workers,
             shards: Shards::new(trust.clone()),
         };
         let problems = share.problems.clone();

@@ -51,7 +51,7 @@ impl Directory {
         let is_hub = matches!(identity.peer(), Peer::Hub { .. });
         loop {
             changes.mark_unchanged();
-            // Edges hear of it from hubs, and need not tell them.
+            // Edges hear of it from hubs, and need not tell them. They tell each other.
             if is_hub && let Some((number, signed)) = trust.other_than(told_trust) {
                 told_trust = number;
                 tell(&Message::Trust(signed).to_bytes()).await?;

@@ -15,6 +15,7 @@ use tokio::time::{Instant, sleep_until};
 use super::IDLE;
 use crate::edge::answer::{Refusal, check_caller, not_offered};
 use crate::edge::node::EdgeNode;
+use crate::edge::shares::share;
 use crate::edge::tables::NoCluster;
 use crate::worker::Worker;
 
@@ -48,7 +49,7 @@ async fn connect_to(
     from: &str,
     call: &Call,
 ) -> Result<(Place<String>, Upstream), Refusal> {
-    let Some(place) = edge.datagrams.incoming_of.take(from.to_owned(), MOST_OF_EDGE) else {
+    let Some(place) = edge.datagrams.incoming_of.take(from.to_owned(), share(edge.workers, MOST_OF_EDGE)) else {
         edge.counters().incoming_overloaded.increment();
         return Err(Refusal::new(Outcome::Overloaded, "too many flows of this edge"));
     };
