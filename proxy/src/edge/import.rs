@@ -108,7 +108,7 @@ pub(super) fn imports(edges: &KnownEdges, wanted: &Wanted<'_>, addresses: &mut A
 fn selected(edges: &KnownEdges, wanted: &Wanted<'_>) -> Vec<usize> {
     let others = || edges.iter().filter(|(edge, _)| edge != wanted.own);
     let of_rule = |rule: &Selection| {
-        let selects = |edge: &str, Service { host, namespace, labels, .. }: &Service| {
+        let selects = |edge: &str, OfferedService { host, namespace, labels, .. }: &OfferedService| {
             rule.selects(&Candidate { host, namespace, labels, edge })
         };
         let hosts: BTreeSet<&str> = others()
