@@ -107,6 +107,7 @@ impl Gateway {
         };
         let Started { source, readiness, certificates, edge } = source.start(inputs).await?;
         let overlay = edge.as_ref().map(|share| share.shards.clone());
+        let edge_memory = edge.as_ref().map(|share| share.memory_file.clone()).unwrap_or_default();
         let edge_problems = edge.as_ref().map(|share| share.problems.clone()).unwrap_or_default();
 
         let (workers, publisher) = ground.start_workers(&options, edge)?;
@@ -132,6 +133,7 @@ impl Gateway {
             source,
             overlay,
             edge_problems,
+            edge_memory,
             questions: senders.questions,
             readiness,
             drain,
@@ -186,6 +188,10 @@ impl Gateway {
             handed_over = self.position.hold(&self.estate) => handed_over.map(End::HandedOver),
         };
         let serves = self.admin.drain.phase() >= Phase::Serving;
+        if let Ok(End::Signal | End::AtOnce) = &end {
+            // Before it drains: from then on the next process may start, and it reads that.
+            self.admin.edge_memory.write_now().await;
+        }
         if let Ok(end @ (End::Signal | End::HandedOver(_))) = &end
             && serves
         {

@@ -30,7 +30,7 @@ use xds_client::session::{HeldResource, Session};
 use crate::config::ConfigStatus;
 use crate::config::local::FolderStatus;
 use crate::drain::Drain;
-use crate::edge::EdgeProblems;
+use crate::edge::{EdgeProblems, MemoryFile};
 use crate::restart::Epoch;
 use crate::telemetry::access_log::AccessLogSinks;
 use crate::worker::Process;
@@ -54,6 +54,8 @@ pub struct Admin {
     pub overlay: Option<Shards>,
     /// What is not as it should be, of an edge.
     pub edge_problems: EdgeProblems,
+    /// What it knows of other edges, for the process that follows.
+    pub edge_memory: MemoryFile,
     /// Asks control what is in force.
     pub questions: mpsc::Sender<oneshot::Sender<ConfigStatus>>,
     /// Whether traffic should come.

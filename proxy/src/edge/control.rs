@@ -130,7 +130,7 @@ impl EdgeControl {
                 }
             }
             let heard = self.news.heard();
-            let edges = if speaks { self.memory.with(&heard) } else { self.memory.remembered() };
+            let edges = if speaks { self.memory.with(&heard, &config) } else { self.memory.remembered() };
             let taken_hosts = self.taken_hosts(&services.known);
             let (own, domain) = (&self.name, &self.domain);
             let wanted = Wanted { own, rules: &config.import, taken_hosts: &taken_hosts, domain };
@@ -177,7 +177,7 @@ impl EdgeControl {
 
     /// Goes on with what the process before has left in the folder.
     fn begin_to_speak(&mut self) {
-        self.memory = Memory::open(&self.state);
+        self.memory.read_again();
         match Addresses::open(&self.state.join(ADDRESSES), self.config.borrow().import_addresses) {
             Ok(addresses) => self.addresses = addresses,
             Err(error) => tracing::error!("{ADDRESSES} stays as it was read at the start: {error}"),
@@ -186,6 +186,7 @@ impl EdgeControl {
 
     /// Another process goes on with it. What is served here stays as it is until the end.
     async fn fall_silent(self) {
+        self.memory.leave();
         if let Sink::Cluster(imports) = &self.sink {
             imports.send_replace(None);
         }

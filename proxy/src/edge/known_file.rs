@@ -29,7 +29,7 @@ pub(super) fn read_or_set_aside<T: DeserializeOwned>(path: &Path) -> io::Result<
 }
 
 /// The file.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct KnownFile {
     path: PathBuf,
 }

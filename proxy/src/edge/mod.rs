@@ -53,6 +53,7 @@ pub use self::direct::DirectConfig;
 pub(crate) use self::health::certificate_problem;
 pub(crate) use self::hold::hold;
 pub use self::kubernetes::{Availability, KubernetesCounters, KubernetesOptions};
+pub use self::memory::MemoryFile;
 pub use self::node::{EdgeNode, EdgeShare};
 pub(crate) use self::open::Surroundings;
 pub use self::open::{Edge, EdgeOptions};

@@ -29,6 +29,7 @@ use super::counters::{EdgeCounters, Outgoing};
 use super::datagram::{self, Datagrams, Sockets};
 use super::direct;
 use super::import::KnownEdges;
+use super::memory::MemoryFile;
 use super::problems::EdgeProblems;
 use super::succession::Succession;
 use super::tables::{Destination, NoCluster, Tables, Way};
@@ -65,6 +66,8 @@ pub struct EdgeShare {
     pub(super) sockets: Sockets,
     /// What is not as it should be.
     pub problems: EdgeProblems,
+    /// What is known of other edges, at the next start.
+    pub memory_file: MemoryFile,
     /// Who this gateway is in its mesh; empty if it is nobody there.
     pub workload: Arc<str>,
     /// What other edges are told.

@@ -160,6 +160,8 @@ impl Edge {
         let (offered, offered_receiver) = watch::channel(BTreeSet::new());
         let (uplinks, uplinks_receiver) = watch::channel(Arc::default());
         let (direct, direct_receiver) = watch::channel(Arc::default());
+        let (memory, writer, memory_file) = Memory::open(state, &name);
+        tasks.spawn(vital("memory of edges", writer.run()));
         let share = EdgeShare {
             identity: current,
             uplinks: uplinks_receiver,
@@ -171,6 +173,7 @@ impl Edge {
             folder: folder.clone(),
             sockets: Sockets::default(),
             problems: EdgeProblems::new(config.problem()),
+            memory_file,
             tables: tables_receiver,
             offer: offer_receiver,
             workload: workload.as_ref().map_or_else(String::new, SpiffeId::to_string).into(),
@@ -199,7 +202,7 @@ impl Edge {
             services,
             sink,
             news: News::new(known_receiver),
-            memory: Memory::open(state),
+            memory,
             hubs,
             outputs: Outputs { offered, offer, tables, uplinks, direct },
             problems,

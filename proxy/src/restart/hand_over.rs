@@ -213,7 +213,10 @@ async fn may_have_it(channel: &Channel, hello: &Message, estate: &Estate) -> any
         Phase::Serving => {}
         phase => bail!("this process is not serving ({phase:?})"),
     }
-    let status = timeout(STATUS_WITHIN, estate.admin.status()).await.ok();
+    let asked = timeout(STATUS_WITHIN, estate.admin.status());
+    // The other one reads what this one writes as soon as it serves, and this one hears of that later.
+    let (status, ()) = tokio::join!(asked, estate.admin.edge_memory.write_now());
+    let status = status.ok();
     status.context("this process is busy with a change of its configuration: try again")
 }
 

@@ -157,6 +157,47 @@ fn a_flow_stays_at_its_edge_and_goes_on_at_another_when_that_is_killed_or_offers
     });
 }
 
+/// A port of UDP at which nobody listens.
+fn silent_port() -> u16 {
+    UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+#[test]
+fn an_edge_whose_endpoints_all_refuse_is_left_for_another_one() {
+    let overlay = Overlay::start();
+    let export = "export: [{labels: {offered: 'yes'}}]\n";
+    let (gateway, refusing) = (gateway_yaml(free_port()), dns("yes", silent_port()));
+    // Without the other one it is the first in the order of names.
+    let b = Edge::start(overlay.join("b", export), &[("gateway.yaml", &gateway), ("dns.yaml", &refusing)]);
+    let (a, port) = importing(&overlay);
+    let client = Client::of(port);
+    a.gateway.eventually("a flow that is refused", || {
+        assert_eq!(client.letter(), None);
+        b.count("overlay.datagram_incoming_total") > 0
+    });
+    let _c = offering(&overlay, "c", b'c');
+    assert_eq!(client.until(&a, |_| true), b'c');
+    a.gateway.eventually("the end of the flow", || b.count("overlay.datagram_incoming_active") == 0);
+}
+
+#[test]
+fn a_flow_leaves_an_endpoint_that_refuses_for_the_others_of_its_edge() {
+    const CLIENTS: u64 = 4;
+    let overlay = Overlay::start();
+    let first = format!("endpoints: [{{address: 127.0.0.1, ports: {{udp-dns: {}}}}}, ", silent_port());
+    let both = dns("yes", echo(b'b')).replace("endpoints: [", &first);
+    let state = overlay.join("b", "export: [{labels: {offered: 'yes'}}]\n");
+    let b = Edge::start(state, &[("gateway.yaml", &gateway_yaml(free_port())), ("dns.yaml", &both)]);
+    let (a, port) = importing(&overlay);
+    a.gateway.eventually("the service", || Client::of(port).letter().is_some());
+    let before = b.count("overlay.datagram_incoming_total");
+    let clients: Vec<_> = (0..CLIENTS).map(|_| Client::of(port)).collect();
+    for client in &clients {
+        client.until(&a, |_| true);
+    }
+    assert_eq!(b.count("overlay.datagram_incoming_total"), before + CLIENTS, "each has one flow");
+}
+
 #[test]
 fn a_service_that_nobody_offers_is_not_there_and_a_port_in_use_is_named() {
     let overlay = Overlay::start();

@@ -55,7 +55,7 @@ async fn connect_to(
     };
     check_caller(worker, edge, from, call)?;
     let endpoints = endpoints(edge, from, call).map_err(|problem| not_offered(edge, problem))?;
-    let upstream = Upstream::open(edge, &endpoints).await.map_err(|error| {
+    let upstream = Upstream::of_turn(edge, &endpoints).await.map_err(|error| {
         edge.counters().incoming_unreachable.increment();
         Refusal::new(Outcome::Unreachable, error.to_string())
     })?;
@@ -75,9 +75,22 @@ struct Upstream {
 }
 
 impl Upstream {
-    /// To the endpoint whose turn it is, or the next one that the system knows a way to.
-    async fn open(edge: &EdgeNode, endpoints: &[SocketAddr]) -> io::Result<Self> {
+    /// To the endpoint whose turn it is.
+    async fn of_turn(edge: &EdgeNode, endpoints: &[SocketAddr]) -> io::Result<Self> {
         let turn = edge.datagrams.turn.replace(edge.datagrams.turn.get().wrapping_add(1));
+        Self::open(endpoints, turn).await
+    }
+
+    /// To the endpoint after this one: each of them is tried before this one is again.
+    async fn next(&self, edge: &EdgeNode, endpoints: &[SocketAddr]) -> io::Result<Self> {
+        match endpoints.iter().position(|endpoint| *endpoint == self.endpoint) {
+            Some(at) => Self::open(endpoints, at + 1).await,
+            None => Self::of_turn(edge, endpoints).await,
+        }
+    }
+
+    /// To the endpoint at this place, or the next one that the system knows a way to.
+    async fn open(endpoints: &[SocketAddr], turn: usize) -> io::Result<Self> {
         let mut failure = io::Error::other("no endpoint");
         for at in 0..endpoints.len() {
             let endpoint = endpoints[turn.wrapping_add(at) % endpoints.len()];
@@ -98,10 +111,10 @@ async fn connect(endpoint: SocketAddr) -> io::Result<UdpSocket> {
 }
 
 /// Datagrams both ways, until there were none for too long or the flow ends. An endpoint that is gone, or says that nobody listens, is left for
-/// the next one.
+/// the next one; where all of them say so the flow ends, and whoever has it finds another edge.
 async fn relay(edge: &EdgeNode, flow: &Flow, mut upstream: Upstream, endpoints: impl Fn() -> Option<Vec<SocketAddr>>) {
     let mut tables = edge.tables.clone();
-    let mut last_used = Instant::now();
+    let (mut last_used, mut refused_in_a_row) = (Instant::now(), 0);
     let mut idle = pin!(sleep_until(last_used + IDLE));
     loop {
         let moved = tokio::select! {
@@ -114,7 +127,7 @@ async fn relay(edge: &EdgeNode, flow: &Flow, mut upstream: Upstream, endpoints: 
             },
             ready = upstream.socket.readable() => ready.and_then(|()| take(edge, &upstream.socket, flow)).map(|taken| {
                 if taken > 0 {
-                    last_used = Instant::now();
+                    (last_used, refused_in_a_row) = (Instant::now(), 0);
                 }
             }),
             () = &mut idle => {
@@ -126,18 +139,23 @@ async fn relay(edge: &EdgeNode, flow: &Flow, mut upstream: Upstream, endpoints: 
             }
             Ok(()) = tables.changed() => match endpoints() {
                 Some(known) if known.contains(&upstream.endpoint) => Ok(()),
-                Some(_) => Err(io::ErrorKind::ConnectionRefused.into()),
+                Some(_) => Err(io::ErrorKind::NotFound.into()),
                 None => return,
             },
         };
-        let is_refused = |error: &io::Error| error.kind() == io::ErrorKind::ConnectionRefused;
-        if moved.is_err_and(|error| is_refused(&error)) {
-            let others = endpoints().unwrap_or_default();
-            match Upstream::open(edge, &others).await {
-                Ok(another) => upstream = another,
-                Err(_) => return,
-            }
+        let Err(error) = moved else { continue };
+        refused_in_a_row = match error.kind() {
+            io::ErrorKind::ConnectionRefused => refused_in_a_row + 1,
+            io::ErrorKind::NotFound => 0,
+            _ => continue,
+        };
+        let known = endpoints().unwrap_or_default();
+        // Connecting says nothing: a socket for UDP is connected to where nobody listens as well.
+        if refused_in_a_row >= known.len() {
+            return;
         }
+        let Ok(another) = upstream.next(edge, &known).await else { return };
+        upstream = another;
     }
 }
 
@@ -149,7 +167,8 @@ fn take(edge: &EdgeNode, socket: &UdpSocket, flow: &Flow) -> io::Result<usize> {
     for taken in 0..TURN {
         match socket.try_recv(&mut room) {
             Ok(length) => flow.send(&room[..length]),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(taken),
+            // What goes wrong after that does so again.
+            Err(error) if taken > 0 || error.kind() == io::ErrorKind::WouldBlock => return Ok(taken),
             Err(error) => return Err(error),
         }
     }

@@ -29,8 +29,10 @@ pub(super) struct Listener {
 enum End {
     /// Nothing was sent for too long, or others need the place.
     Done,
-    /// The other edge has ended it, or does not have the service any more.
+    /// The other edge does not have the service any more, or has ended it although datagrams had come from there.
     Closed,
+    /// The other edge has ended it before any datagram came from there: nobody listens, as far as it knows.
+    Unanswered,
     /// The other edge cannot be reached.
     Lost,
 }
@@ -57,7 +59,7 @@ pub(super) async fn serve(listener: Rc<Listener>, key: Key, place: FlowPlace) {
         match end {
             End::Done => break,
             End::Closed => {}
-            End::Lost => edge.datagrams.choice.leave_out(&provider, &listener.service),
+            End::Unanswered | End::Lost => edge.datagrams.choice.leave_out(&provider, &listener.service),
         }
         before = Some(provider);
     }
@@ -105,6 +107,7 @@ async fn relay(listener: &Listener, key: Key, place: &FlowPlace, flow: &Flow, pr
     let inbox = &place.inbox;
     let mut tables = listener.edge.tables.clone();
     let mut idle = pin!(sleep_until(inbox.last_used() + IDLE));
+    let mut is_answered = false;
     loop {
         tokio::select! {
             datagram = inbox.next() => match datagram {
@@ -114,11 +117,13 @@ async fn relay(listener: &Listener, key: Key, place: &FlowPlace, flow: &Flow, pr
             received = flow.receive() => match received {
                 Ok(datagram) => {
                     inbox.use_now();
+                    is_answered = true;
                     if let Err(error) = listener.bound.socket.send_to(&datagram, key.client).await {
                         tracing::debug!(client = %key.client, "a datagram is not sent: {error}");
                     }
                 }
-                Err(FlowEnd::Closed) => return End::Closed,
+                Err(FlowEnd::Closed) if is_answered => return End::Closed,
+                Err(FlowEnd::Closed) => return End::Unanswered,
                 Err(FlowEnd::Lost) => return End::Lost,
             },
             () = &mut idle => {

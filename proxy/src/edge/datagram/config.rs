@@ -22,6 +22,13 @@ pub struct DatagramImport {
     pub edges: Vec<String>,
 }
 
+impl DatagramImport {
+    /// Whether it may be had of an edge that offers the host.
+    pub(in crate::edge) fn takes(&self, host: &str, edge: &str) -> bool {
+        self.host == host && (self.edges.is_empty() || self.edges.iter().any(|name| name == edge))
+    }
+}
+
 /// What is wrong with them, if anything.
 pub(in crate::edge) fn check(imports: &[DatagramImport]) -> Result<(), String> {
     if imports.len() > MOST {

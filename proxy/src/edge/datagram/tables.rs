@@ -75,9 +75,7 @@ fn providers<'a>(
     wanted: &'a DatagramImport,
     edges: &'a KnownEdges,
 ) -> impl Iterator<Item = Provider> + 'a {
-    let others = edges.iter().filter(|(edge, _)| {
-        edge != here.name && (wanted.edges.is_empty() || wanted.edges.iter().any(|name| name == edge))
-    });
+    let others = edges.iter().filter(|(edge, _)| edge != here.name && wanted.takes(&wanted.host, edge));
     others.filter_map(|(edge, announcement)| {
         let has_port = |service: &&overlay::catalogue::OfferedService| {
             service.host == wanted.host

@@ -7,7 +7,7 @@ use tracing_subscriber::{EnvFilter, reload};
 use super::*;
 use crate::admin::{LogLevels, Readiness, Source};
 use crate::drain::Drain;
-use crate::edge::EdgeProblems;
+use crate::edge::{EdgeProblems, MemoryFile};
 use crate::restart::Epoch;
 use crate::telemetry::access_log::AccessLogSinks;
 
@@ -20,6 +20,7 @@ fn estate() -> (Estate, mpsc::Receiver<oneshot::Sender<ConfigStatus>>) {
         source: Source::Local(watch::channel(Default::default()).1),
         overlay: None,
         edge_problems: EdgeProblems::default(),
+        edge_memory: MemoryFile::default(),
         questions,
         readiness: Readiness::default(),
         drain: Drain::default(),
