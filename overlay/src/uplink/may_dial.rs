@@ -19,20 +19,19 @@ pub enum MayDial {
 
 impl MayDial {
     /// The addresses of the hubs, as far as they can be found: an edge that no hub can be found for dials others all the same.
-    pub(super) async fn hub_addresses(&self) -> Vec<IpAddr> {
+    pub(super) async fn hub_addresses(&self) -> Vec<SocketAddr> {
         let Self::OtherMachines { hubs } = self else { return Vec::new() };
         let mut addresses = Vec::new();
         for hub in hubs {
-            let found = lookup_host(hub).await.into_iter().flatten();
-            addresses.extend(found.map(|address| address.ip().to_canonical()));
+            addresses.extend(lookup_host(hub).await.into_iter().flatten().map(canonical));
         }
         addresses
     }
 
     /// Whether an address may be dialled. A name is looked up before: what it stands for counts.
-    pub(super) fn permits(&self, address: SocketAddr, hubs: &[IpAddr]) -> bool {
-        // The kernel dials what is behind an address of this kind.
-        let address = address.ip().to_canonical();
+    pub(super) fn permits(&self, address: SocketAddr, hubs: &[SocketAddr]) -> bool {
+        let is_hub = hubs.contains(&canonical(address));
+        let address = canonical(address).ip();
         let is_one = match address {
             IpAddr::V4(address) => !address.is_broadcast(),
             IpAddr::V6(_) => true,
@@ -42,10 +41,15 @@ impl MayDial {
             return false;
         }
         match self {
-            Self::OtherMachines { .. } => !address.is_loopback() && !is_link_local(address) && !hubs.contains(&address),
+            Self::OtherMachines { .. } => !address.is_loopback() && !is_link_local(address) && !is_hub,
             Self::Within(ranges) => ranges.iter().any(|range| range.contains(&address)),
         }
     }
+}
+
+/// The kernel dials the IPv4 address that is in one of IPv6.
+fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
 fn is_link_local(address: IpAddr) -> bool {
@@ -59,7 +63,7 @@ fn is_link_local(address: IpAddr) -> bool {
 mod tests {
     use super::*;
 
-    fn permitted(may_dial: &MayDial, hubs: &[IpAddr], addresses: &[&str]) -> Vec<bool> {
+    fn permitted(may_dial: &MayDial, hubs: &[SocketAddr], addresses: &[&str]) -> Vec<bool> {
         addresses.iter().map(|address| may_dial.permits(address.parse().unwrap(), hubs)).collect()
     }
 
@@ -67,25 +71,25 @@ mod tests {
     async fn other_machines_are_dialled_that_are_no_hubs() {
         let may_dial = MayDial::OtherMachines { hubs: vec!["192.0.2.1:7443".into(), "no address".into()] };
         let hubs = may_dial.hub_addresses().await;
-        assert_eq!(hubs, [IpAddr::from([192, 0, 2, 1])]);
-        let good = ["10.0.0.1:1", "192.0.2.2:1", "[2001:db8::1]:1", "[fd00::1]:1"];
-        assert_eq!(permitted(&may_dial, &hubs, &good), [true; 4]);
+        assert_eq!(hubs, [SocketAddr::from(([192, 0, 2, 1], 7443))]);
+        // An edge may be beside a hub.
+        let good = ["10.0.0.1:1", "192.0.2.2:7443", "192.0.2.1:7444", "[2001:db8::1]:1", "[fd00::1]:1"];
+        assert_eq!(permitted(&may_dial, &hubs, &good), [true; 5]);
         let bad = [
             "127.0.0.1:1",
             "127.8.0.1:1",
             "169.254.169.254:80",
             "192.0.2.1:7443",
-            "192.0.2.1:22",
             "[::1]:1",
             "[fe80::1]:1",
             "[::ffff:127.0.0.1]:1",
-            "[::ffff:192.0.2.1]:1",
+            "[::ffff:192.0.2.1]:7443",
             "0.0.0.0:1",
             "[::]:1",
             "224.0.0.1:1",
             "255.255.255.255:1",
         ];
-        assert_eq!(permitted(&may_dial, &hubs, &bad), [false; 13]);
+        assert_eq!(permitted(&may_dial, &hubs, &bad), [false; 12]);
     }
 
     #[test]

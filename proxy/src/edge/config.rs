@@ -185,10 +185,10 @@ impl EdgeConfig {
         }
     }
 
-    /// Whether anything could be taken from an edge, as far as its name goes.
-    pub(super) fn takes_from(&self, edge: &str) -> bool {
-        let mut named = self.import.iter().map(|rule| &rule.edges).chain(self.datagrams.iter().map(|rule| &rule.edges));
-        named.any(|edges| is_one_of(edges, edge))
+    /// Whether there may be calls to an edge, or of it to this one, as far as its name goes.
+    pub(super) fn has_calls_with(&self, edge: &str) -> bool {
+        let services = self.import.iter().chain(&self.export).map(|rule| &rule.edges);
+        services.chain(self.datagrams.iter().map(|rule| &rule.edges)).any(|edges| is_one_of(edges, edge))
     }
 
     /// Whether it can take the place of another one while the edge runs.

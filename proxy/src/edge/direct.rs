@@ -90,7 +90,7 @@ fn ranges<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Vec<IpNet>>, D::
     Vec::<String>::deserialize(value)?.iter().map(parse).collect::<Result<_, _>>().map(Some)
 }
 
-/// The edges to dial: those that say where they are, and of which something may be taken; from each of our addresses.
+/// The edges to dial: those that say where they are, and with which there may be calls; from each of our addresses.
 pub(super) fn edges_to_dial(own: &str, known: &KnownEdges, config: &EdgeConfig, hubs: &[String]) -> Arc<[DirectEdge]> {
     if config.direct.dial.as_ref().is_some_and(Vec::is_empty) {
         return Arc::default();
@@ -98,7 +98,7 @@ pub(super) fn edges_to_dial(own: &str, known: &KnownEdges, config: &EdgeConfig, 
     let may_dial = Arc::new(config.direct.may_dial(hubs));
     let others = known
         .iter()
-        .filter(|(edge, announced)| edge != own && !announced.addresses.is_empty() && config.takes_from(edge));
+        .filter(|(edge, announced)| edge != own && !announced.addresses.is_empty() && config.has_calls_with(edge));
     let locals: Vec<_> = match &config.uplinks[..] {
         [] => vec![None],
         locals => locals.iter().copied().map(Some).collect(),
@@ -206,12 +206,13 @@ mod tests {
     }
 
     #[test]
-    fn edges_are_dialled_of_which_something_may_be_taken() {
+    fn edges_are_dialled_with_which_there_may_be_calls() {
         let edges = known(&[("b", &["b:1"]), ("c", &["c:1"]), ("d", &["d:1"])]);
         let datagrams = |edges: &str| format!("datagrams: [{{host: dns, port: 53, listen: '127.0.0.1:53'{edges}}}]");
         for (config, expected) in [
             ("", &[][..]),
-            ("export: [{hosts: ['*']}]", &[]),
+            ("export: [{hosts: ['*']}]", &["b", "c", "d"]),
+            ("export: [{hosts: ['*'], edges: [d]}]\nimport: [{hosts: ['*'], edges: [b]}]", &["b", "d"]),
             ("import: [{hosts: ['*'], edges: [c]}, {edges: [d]}]", &["c", "d"]),
             ("import: [{hosts: ['*'], edges: [c]}, {hosts: [x]}]", &["b", "c", "d"]),
             (&datagrams(", edges: [b]"), &["b"]),
