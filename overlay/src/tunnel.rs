@@ -52,6 +52,7 @@ const TIMING: Timing = Timing {
     busy_ping_every: Duration::from_secs(1),
     suspect_after: Duration::from_secs(3),
     silence: Duration::from_secs(60),
+    stuck: Duration::from_secs(90),
 };
 
 /// The tunnels of a node.

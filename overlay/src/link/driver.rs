@@ -12,6 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::{Link, LinkEnd, code};
+use crate::node::count;
 use crate::wait;
 
 /// Read at once, bytes.
@@ -34,6 +35,8 @@ pub struct Timing {
     pub suspect_after: Duration,
     /// Without anything from the other side for so long the link is given up.
     pub silence: Duration,
+    /// Something is to be sent, and the connection has taken nothing for so long: the link is given up, whatever the other side says meanwhile.
+    pub stuck: Duration,
 }
 
 impl Default for Timing {
@@ -43,6 +46,7 @@ impl Default for Timing {
             busy_ping_every: Duration::from_millis(200),
             suspect_after: Duration::from_millis(300),
             silence: Duration::from_secs(10),
+            stuck: Duration::from_secs(15),
         }
     }
 }
@@ -58,6 +62,8 @@ pub struct Driver<T> {
     output: Vec<u8>,
     written: usize,
     needs_flush: bool,
+    /// Since when the connection takes nothing of what is to be sent.
+    stuck_since: Option<Instant>,
     timer: Pin<Box<Sleep>>,
     next_ping: Instant,
     last_heard: Instant,
@@ -85,6 +91,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
             output: Vec::new(),
             written: 0,
             needs_flush: false,
+            stuck_since: None,
             timer: Box::pin(sleep_until(now)),
             next_ping: now,
             last_heard: now,
@@ -195,8 +202,14 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
         self.broken_rule.map_or_else(|| LinkEnd::ClosedHere(how.into()), LinkEnd::Protocol)
     }
 
-    /// Ready when something was written.
+    /// Ready when something was written, or nothing is to be.
     fn poll_write(&mut self, context: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        let wrote = self.poll_output(context);
+        self.stuck_since = wrote.is_pending().then(|| self.stuck_since.unwrap_or_else(Instant::now));
+        wrote
+    }
+
+    fn poll_output(&mut self, context: &mut Context<'_>) -> Poll<io::Result<bool>> {
         if self.written == self.output.len() {
             self.output.clear();
             self.written = 0;
@@ -242,7 +255,9 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
         loop {
             let silent = self.last_heard + self.timing.silence;
             let overdue = self.ping_sent.filter(|_| !self.link.is_suspect()).map(|sent| sent + self.patience());
-            let due = [Some(self.next_ping), Some(silent), overdue, self.farewell].into_iter().flatten().min()?;
+            let stuck = self.stuck_since.map(|since| since + self.timing.stuck);
+            let due =
+                [Some(self.next_ping), Some(silent), stuck, overdue, self.farewell].into_iter().flatten().min()?;
             self.timer.as_mut().reset(due);
             if self.timer.as_mut().poll(context).is_pending() {
                 return None;
@@ -250,6 +265,12 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
             let now = Instant::now();
             if now >= silent {
                 return Some(LinkEnd::Silent(self.timing.silence));
+            }
+            if stuck.is_some_and(|stuck| now >= stuck) {
+                if let Some(counters) = self.link.counters() {
+                    count(&counters.links_stuck);
+                }
+                return Some(LinkEnd::Stuck(self.timing.stuck));
             }
             if self.farewell.is_some_and(|farewell| now >= farewell) {
                 return Some(self.closed_here("the other side did not take the last words"));

@@ -51,6 +51,9 @@ pub enum LinkEnd {
     /// The other side said nothing for too long.
     #[error("nothing came for {0:?}")]
     Silent(Duration),
+    /// The other side took nothing of what was to be sent for too long, although it may say something.
+    #[error("nothing was taken for {0:?}")]
+    Stuck(Duration),
     /// The other side does not keep to the protocol.
     #[error("protocol error: {0}")]
     Protocol(MuxError),

@@ -54,6 +54,8 @@ counters! {
     hellos_refused,
     /// How often a link was thought to be dead, because an answer was overdue.
     links_suspected,
+    /// Links that were given up because the other side took nothing of what was to be sent.
+    links_stuck,
     /// Bytes that were sent on links, before TLS.
     link_bytes_sent,
     /// Bytes that came on links, after TLS.

@@ -87,7 +87,7 @@ pub struct Node {
     links_of_tenants: Rc<Tally<String>>,
     beginnings_of: Rc<Tally<Peer>>,
     streams_of: Rc<Tally<String>>,
-    kept: Rc<Parts>,
+    kept: Parts,
     transit: Transit,
 }
 

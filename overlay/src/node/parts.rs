@@ -1,10 +1,12 @@
 //! Parts of a budget, one for each of many owners.
 
-use std::cell::RefCell;
-use std::rc::Rc;
+use std::cell::{Cell, RefCell};
 
 use hashbrown::HashMap;
-use overlay_wire::budget::Budget;
+use overlay_wire::budget::{Budget, WeakBudget};
+
+/// So many owners are no reason to look which of them are gone.
+const FEW: usize = 16;
 
 /// A budget of which each owner may take so much.
 #[derive(Debug)]
@@ -12,43 +14,56 @@ pub(super) struct Parts {
     whole: Budget,
     each: usize,
     is_fair: bool,
-    /// And how many users they have.
-    parts: RefCell<HashMap<String, (usize, Budget)>>,
+    /// A part is there while anybody has it, or has bytes of it still: an owner whose part was forgotten before would get another whole one.
+    parts: RefCell<HashMap<String, WeakBudget>>,
+    /// With so many parts those that are gone are thrown out.
+    swept_at: Cell<usize>,
 }
 
-/// The part of an owner, for one user of it, until it is dropped.
+/// The part of an owner, for one user of it.
 #[derive(Debug)]
 pub(super) struct Part {
-    parts: Rc<Parts>,
     owner: String,
     budget: Budget,
 }
 
 impl Parts {
-    pub(super) fn new(whole: Budget, each: usize) -> Rc<Self> {
-        Rc::new(Self { whole, each, is_fair: false, parts: RefCell::default() })
+    pub(super) fn new(whole: Budget, each: usize) -> Self {
+        Self { whole, each, is_fair: false, parts: RefCell::default(), swept_at: Cell::new(FEW) }
     }
 
     /// No owner has more of them than it leaves for others.
-    pub(super) fn fair(whole: Budget, each: usize) -> Rc<Self> {
-        Rc::new(Self { whole, each, is_fair: true, parts: RefCell::default() })
+    pub(super) fn fair(whole: Budget, each: usize) -> Self {
+        Self { is_fair: true, ..Self::new(whole, each) }
     }
 
     pub(super) fn whole(&self) -> &Budget {
         &self.whole
     }
 
-    pub(super) fn of(self: &Rc<Self>, owner: &str) -> Part {
+    pub(super) fn of(&self, owner: &str) -> Part {
         self.within(&self.whole, owner)
     }
 
     /// The part that an owner has of a part of the whole, which has to be the same one each time.
-    pub(super) fn within(self: &Rc<Self>, whole: &Budget, owner: &str) -> Part {
-        let part = || if self.is_fair { whole.fair_part(self.each) } else { whole.part(self.each) };
+    pub(super) fn within(&self, whole: &Budget, owner: &str) -> Part {
+        let known = self.parts.borrow().get(owner).and_then(WeakBudget::upgrade);
+        let budget = known.unwrap_or_else(|| {
+            let part = if self.is_fair { whole.fair_part(self.each) } else { whole.part(self.each) };
+            self.sweep();
+            self.parts.borrow_mut().insert(owner.to_owned(), part.downgrade());
+            part
+        });
+        Part { owner: owner.to_owned(), budget }
+    }
+
+    /// Looks at all of them only when there are twice as many as the last time, so that it costs each new one little.
+    fn sweep(&self) {
         let mut parts = self.parts.borrow_mut();
-        let (users, budget) = parts.entry(owner.to_owned()).or_insert_with(|| (0, part()));
-        *users += 1;
-        Part { parts: self.clone(), owner: owner.to_owned(), budget: budget.clone() }
+        if parts.len() >= self.swept_at.get() {
+            parts.retain(|_, part| !part.is_gone());
+            self.swept_at.set(2 * parts.len().max(FEW / 2));
+        }
     }
 }
 
@@ -59,18 +74,6 @@ impl Part {
 
     pub(super) fn owner(&self) -> &str {
         &self.owner
-    }
-}
-
-impl Drop for Part {
-    fn drop(&mut self) {
-        let mut parts = self.parts.parts.borrow_mut();
-        if let Some((users, _)) = parts.get_mut(&self.owner) {
-            *users -= 1;
-            if *users == 0 {
-                parts.remove(&self.owner);
-            }
-        }
     }
 }
 
@@ -86,7 +89,42 @@ mod tests {
         assert!(!other.budget().try_take(51) && other.budget().try_take(50));
         assert_eq!((parts.whole().used(), parts.whole().refusals()), (150, 2));
         drop((first, other));
-        assert_eq!((second.owner(), parts.parts.borrow().len()), ("a", 1));
+        assert_eq!(second.owner(), "a");
         assert!(!parts.of("a").budget().try_take(1));
+    }
+
+    #[test]
+    fn who_has_bytes_still_gets_no_other_part_when_its_users_are_gone() {
+        let tenants = Parts::fair(Budget::new(1000), 100);
+        let edges = Parts::fair(tenants.whole().clone(), 60);
+        let (tenant, held) = {
+            let tenant = tenants.of("acme");
+            let edge = edges.within(tenant.budget(), "acme/a");
+            (tenant.budget().downgrade(), edge.budget().clone())
+        };
+        assert!(held.try_take(50));
+        let again = tenants.of("acme");
+        let edge = edges.within(again.budget(), "acme/a");
+        assert_eq!([again.budget().used(), edge.budget().used()], [50, 50]);
+        drop((again, edge));
+        held.give_back(50);
+        drop(held);
+        assert!(tenant.is_gone());
+    }
+
+    #[test]
+    fn parts_that_are_gone_take_no_room_for_long() {
+        let parts = Parts::new(Budget::new(1000), 100);
+        let kept: Vec<_> = (0..100).map(|number| parts.of(&format!("kept {number}"))).collect();
+        kept.iter().for_each(|part| part.budget().take(1));
+        for number in 0..10_000 {
+            parts.of(&number.to_string());
+            let count = parts.parts.borrow().len();
+            assert!(count <= 2 * kept.len() + FEW, "{count} parts");
+        }
+        assert!((0..100).all(|number| parts.of(&format!("kept {number}")).budget().used() == 1));
+        drop(kept);
+        (0..1000).for_each(|number| drop(parts.of(&number.to_string())));
+        assert!(parts.parts.borrow().len() <= FEW);
     }
 }

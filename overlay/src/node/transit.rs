@@ -19,8 +19,8 @@ pub(super) struct Transit {
     tenants: Rc<Tally<String>>,
     edges_on_links: Rc<Tally<(LinkId, String)>>,
     tenants_on_links: Rc<Tally<(LinkId, String)>>,
-    held_by_tenants: Rc<Parts>,
-    held_by_edges: Rc<Parts>,
+    held_by_tenants: Parts,
+    held_by_edges: Parts,
 }
 
 /// The place of one leg, until it is dropped.

@@ -118,10 +118,10 @@ async fn fill(link: &Link, far: &Link, name: &str) -> Vec<(LinkStream, LinkStrea
 async fn edges_that_open_all_the_legs_they_can_to_another_one_leave_room_for_others() {
     let test = async {
         let between = Node::new("h", Role::Hub, 0, Limits::default());
-        let far = play(&between, edge("b"), Vec::new());
+        let far = play(&between, edge("b"));
         let names: Vec<_> = (0..8).map(|number| format!("m{number}")).collect();
-        let links: Vec<_> = names.iter().map(|name| play(&between, edge(name), Vec::new())).collect();
-        let other = play(&between, edge("a"), Vec::new());
+        let links: Vec<_> = names.iter().map(|name| play(&between, edge(name))).collect();
+        let other = play(&between, edge("a"));
         linked(&between, 10).await;
         let mut legs = Vec::new();
         for (name, link) in names.iter().zip(&links) {
@@ -141,7 +141,7 @@ async fn legs_of_an_edge_count_until_the_next_node_has_heard_of_their_end() {
         let far = Node::new("b", Role::Edge, 0, Limits { streams_per_edge: 1024, ..Limits::default() });
         echo(&far);
         let wire = Wire::new((&far, edge("b")), (&between, hub("h")));
-        let greedy = play(&between, edge("m"), Vec::new());
+        let greedy = play(&between, edge("m"));
         linked(&between, 2).await;
         let mut legs = Vec::new();
         loop {

@@ -9,9 +9,10 @@ use std::time::Duration;
 use overlay::link::{Driver, Link, LinkEnd, Timing, code};
 use overlay_wire::frame::{self, Frame};
 use overlay_wire::mux::{Limits, Side, Urgency};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, ReadHalf, duplex, split};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{LocalSet, spawn_local};
+use tokio::time::{sleep, timeout};
 
 async fn linked() -> (Link, Link) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -66,7 +67,7 @@ async fn many_streams_of_either_side_carry_their_own_bytes() {
             tasks.push(spawn_local(async move {
                 let stream = link.open(Urgency::default()).await.unwrap();
                 let sent: Vec<u8> = (0..300_000_u32).map(|at| (at / 7) as u8 ^ number).collect();
-                let (mut reader, mut writer) = tokio::io::split(stream);
+                let (mut reader, mut writer) = split(stream);
                 let expected = sent.clone();
                 let writing = spawn_local(async move {
                     writer.write_all(&sent).await.unwrap();
@@ -145,6 +146,51 @@ async fn a_peer_that_says_nothing_is_given_up() {
         peer.write_all(&bytes(&[Frame::Hello(b"")])).await.unwrap();
         assert!(matches!(link.ended().await, LinkEnd::Silent(_)));
         drop(peer);
+    };
+    LocalSet::new().run_until(test).await;
+}
+
+/// Opens streams of a link and writes more than its connection holds; its peer reads nothing, but says something each second.
+async fn held_up() -> (Link, ReadHalf<DuplexStream>) {
+    let (link, peer) = half_linked(Timing::default());
+    let (reader, mut writer) = split(peer);
+    writer.write_all(&bytes(&[Frame::Hello(b""), Frame::MaxStreams(100)])).await.unwrap();
+    link.hello().await.unwrap();
+    for _ in 0..100 {
+        let mut stream = link.open(Urgency::default()).await.unwrap();
+        spawn_local(async move {
+            stream.write_all(&[0; 60_000]).await?;
+            stream.shutdown().await
+        });
+    }
+    spawn_local(async move {
+        for number in 0.. {
+            writer.write_all(&bytes(&[Frame::Ping(number)])).await.unwrap();
+            sleep(Duration::from_secs(1)).await;
+        }
+    });
+    (link, reader)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_takes_nothing_is_given_up_whatever_it_says() {
+    let test = async {
+        let (link, _unread) = held_up().await;
+        let end = timeout(Duration::from_secs(60), link.ended()).await.unwrap();
+        assert!(matches!(end, LinkEnd::Stuck(_)), "{end}");
+    };
+    LocalSet::new().run_until(test).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_takes_a_little_now_and_then_is_not_given_up() {
+    let test = async {
+        let (link, mut slow) = held_up().await;
+        for _ in 0..20 {
+            sleep(Duration::from_secs(10)).await;
+            slow.read_exact(&mut [0; 100]).await.unwrap();
+            assert!(link.end().is_none(), "{link:?}");
+        }
     };
     LocalSet::new().run_until(test).await;
 }

@@ -1,11 +1,15 @@
 //! Memory that many users share.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
 
 /// So many bytes for all who hold a clone, on whichever thread.
 #[derive(Clone, Debug)]
 pub struct Budget(Arc<Shared>);
+
+/// A budget that is gone when nobody has it, or a part of it, any more.
+#[derive(Clone, Debug)]
+pub struct WeakBudget(Weak<Shared>);
 
 #[derive(Debug)]
 struct Shared {
@@ -36,6 +40,11 @@ impl Budget {
 
     fn with(most: usize, whole: Option<Self>, is_fair: bool) -> Self {
         Self(Arc::new(Shared { most, used: AtomicUsize::new(0), refusals: AtomicU64::new(0), whole, is_fair }))
+    }
+
+    /// Knows it for as long as somebody has it.
+    pub fn downgrade(&self) -> WeakBudget {
+        WeakBudget(Arc::downgrade(&self.0))
     }
 
     /// Takes bytes if there are so many left, else none of them.
@@ -117,6 +126,18 @@ impl Budget {
             change(&budget.0);
             next = budget.0.whole.as_ref();
         }
+    }
+}
+
+impl WeakBudget {
+    /// The budget, unless it is gone.
+    pub fn upgrade(&self) -> Option<Budget> {
+        self.0.upgrade().map(Budget)
+    }
+
+    /// Whether nobody has it any more.
+    pub fn is_gone(&self) -> bool {
+        self.0.strong_count() == 0
     }
 }
 
