@@ -19,7 +19,7 @@ pub(crate) use self::end::Signals;
 use self::end::{End, drain};
 use self::ground::{Ground, queues};
 pub use self::source::SourceOptions;
-use self::source::{Inputs, Started};
+use self::source::{Inputs, Started, WORKERS};
 use crate::admin::{Access, Admin, LogLevels, Source};
 use crate::bootstrap::DrainSettings;
 use crate::config::dns::DnsResolver;
@@ -167,6 +167,7 @@ impl Gateway {
         // The process before writes it until it has handed over.
         self.admin.source.keep_on_disk(!matches!(self.position, Position::After(_)));
         self.estate.ports.serve(&self.admin, &mut self.tasks).context("cannot serve the admin interface")?;
+        self.tasks.spawn(notice_when_in_force(self.admin.clone()));
         self.tasks.spawn(notify_when_ready(self.admin.clone()));
         Ok(self)
     }
@@ -239,8 +240,16 @@ impl Gateway {
     }
 }
 
-/// How often it is looked whether the gateway has become ready, for the service manager.
-const READY_POLL: Duration = Duration::from_millis(50);
+/// How often it is looked whether the gateway has become ready.
+const READY_POLL: Duration = Duration::from_millis(20);
+
+/// Workers are ready when what came at first is in force on all of them: before, some port might refuse.
+async fn notice_when_in_force(admin: Arc<Admin>) {
+    while admin.readiness.missing() != [WORKERS] || !admin.status().await.is_in_force() {
+        tokio::time::sleep(READY_POLL).await;
+    }
+    admin.readiness.done(WORKERS);
+}
 
 async fn notify_when_ready(admin: Arc<Admin>) {
     while admin.drain.phase() < Phase::Serving || !admin.readiness.missing().is_empty() {

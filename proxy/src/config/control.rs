@@ -113,8 +113,11 @@ impl Control {
                 Some(update) = inputs.resolved.recv() => self.resolved(&update),
                 Some(update) = inputs.agent_secrets.recv() => self.agent_secret(update),
                 _ = retry.tick() => self.retry_failed(),
-                // Nobody waits for the answer any more if it cannot be sent.
-                Some(answer) = inputs.questions.recv() => drop(answer.send(self.status())),
+                Some(answer) = inputs.questions.recv() => {
+                    let status = ConfigStatus { is_settled: inputs.events.is_empty(), ..self.status() };
+                    // Nobody waits for the answer any more if it cannot be sent.
+                    drop(answer.send(status));
+                }
             }
         }
     }
@@ -299,6 +302,7 @@ impl Control {
             self.secrets.iter().map(|(reference, content)| secret_status(reference, content)).collect();
         secrets.sort_by(|left, right| left.name.cmp(&right.name));
         ConfigStatus {
+            is_settled: true,
             listeners: self.listeners.status(&self.publisher.behind()),
             listener_failures: self.listeners.failures(),
             clusters: self.clusters.status(),

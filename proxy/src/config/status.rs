@@ -11,6 +11,8 @@ use xds_client::ResourceType;
 /// A look at the whole configuration, taken after a change.
 #[derive(Debug, Clone, Default)]
 pub struct ConfigStatus {
+    /// Whether all that has come is applied.
+    pub is_settled: bool,
     /// By name.
     pub listeners: Vec<ListenerStatus>,
     /// Attempts to serve a listener that failed, retries included.
@@ -25,6 +27,14 @@ pub struct ConfigStatus {
     pub extension_reloads: BTreeMap<String, u64>,
     /// What could not be applied, by kind and name.
     pub problems: Vec<Problem>,
+}
+
+impl ConfigStatus {
+    /// Whether what has come is in force on all workers, as far as it can be served.
+    pub fn is_in_force(&self) -> bool {
+        let is_served = |listener: &ListenerStatus| listener.is_everywhere || listener.state != ListenerState::Active;
+        self.is_settled && self.listeners.iter().all(is_served)
+    }
 }
 
 /// A resource that could not be applied.

@@ -15,6 +15,8 @@ use crate::identity::{self, SecretUpdate};
 use crate::telemetry::counter::Registry;
 use crate::worker::vital;
 
+/// Done when what came at first is in force on all of them.
+pub(super) const WORKERS: &str = "workers";
 const FOLDER: &str = "the folder";
 const CLUSTERS: &str = "clusters of the control plane (CDS)";
 const LISTENERS: &str = "listeners of the control plane (LDS)";
@@ -98,7 +100,7 @@ async fn start_session(
     edge: Option<&(EdgeOptions, KubernetesOptions)>,
     mut inputs: Inputs<'_>,
 ) -> anyhow::Result<Started> {
-    let readiness = Readiness::of([CLUSTERS, LISTENERS]);
+    let readiness = Readiness::of([CLUSTERS, LISTENERS, WORKERS]);
     let (mut share, mut availability) = (None, None);
     if let Some((options, cluster)) = edge {
         let (edge, observer) = Edge::of_cluster(options, cluster, inputs.surroundings()).await?;
@@ -123,7 +125,7 @@ async fn start_folder(
     options: Option<&EdgeOptions>,
     mut inputs: Inputs<'_>,
 ) -> anyhow::Result<Started> {
-    let readiness = Readiness::of([FOLDER]);
+    let readiness = Readiness::of([FOLDER, WORKERS]);
     let first = readiness.clone();
     let (services, defined) = watch::channel(Services::default());
     let edge = match options {

@@ -336,8 +336,11 @@ fn another_version_of_the_protocol_is_refused() {
 }
 
 #[test]
-fn the_service_manager_is_told_when_the_process_serves() {
+fn the_service_manager_is_told_when_the_process_serves_at_all_ports() {
     let site = Site::new();
+    // So many that they do not begin all at once.
+    let ports: Vec<u16> = std::iter::repeat_with(free_port).take(100).collect();
+    site.serves(&ports.iter().map(|port| server(*port, "HTTP")).collect::<String>());
     let path = site.folder.path().join("notify");
     let manager = UnixDatagram::bind(&path).unwrap();
     manager.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
@@ -345,4 +348,7 @@ fn the_service_manager_is_told_when_the_process_serves() {
     let mut message = [0; 100];
     let length = manager.recv(&mut message).unwrap();
     assert_eq!(&message[..length], b"READY=1");
+    for port in ports {
+        TcpStream::connect(("127.0.0.1", port)).unwrap();
+    }
 }
