@@ -7,8 +7,6 @@ import (
 	"crypto/sha256"
 	"crypto/tls"
 	"encoding/binary"
-	"errors"
-	"io"
 	"net"
 	"path/filepath"
 	"time"
@@ -34,10 +32,12 @@ const (
 	frameStream      = 0x08
 	frameStreamFin   = 0x09
 	frameMaxStreams  = 0x12
-	frameClose       = 0x1c
 
 	announce = 1
 )
+
+// What a hello says.
+const protocolVersion, firstWorker = 1, 0
 
 var catalogue = []byte{0x10, 0x00}
 
@@ -80,7 +80,7 @@ func (f *forger) dial(h *hub) *line {
 	config := &tls.Config{Certificates: []tls.Certificate{f.certificate}, NextProtos: []string{"selvedge/1"}, MinVersion: tls.VersionTLS13, InsecureSkipVerify: true}
 	l := &line{Conn: tls.Client(socket, config)}
 	require.NoError(f.overlay, l.SetDeadline(time.Now().Add(patience)))
-	l.send(f.overlay, frameHello, nil)
+	l.send(f.overlay, frameHello, append(integer(protocolVersion), integer(firstWorker)...))
 	l.send(f.overlay, frameMaxStreams, integer(16))
 	l.send(f.overlay, frameStream, append(integer(ownStream), catalogue...))
 	return l
@@ -157,10 +157,9 @@ func (l *line) next(t require.TestingT) (int, []byte) {
 		if !is {
 			piece := make([]byte, 64*1024)
 			count, err := l.Read(piece)
-			if count == 0 && errors.Is(err, io.EOF) {
-				return frameClose, nil
+			if count == 0 {
+				require.NoError(t, err, "the hub has ended the link")
 			}
-			require.NoError(t, err)
 			l.received = append(l.received, piece[:count]...)
 			continue
 		}
