@@ -27,6 +27,8 @@ const (
 	// edgeIdentity is the gateway's that is an edge, webIdentity that of a client.
 	edgeIdentity = "spiffe://cluster.local/ns/edge/sa/edge"
 	webIdentity  = "spiffe://cluster.local/ns/shop/sa/web"
+	// ratingsAtB is the server name by which istiod has clients call ratings.shop.global at edge b.
+	ratingsAtB = "outbound_.80_.b_." + ratings
 	// hbonePort is Istio's.
 	hbonePort = 15008
 	// patience bounds a conversation.
@@ -142,6 +144,19 @@ func (s *Suite) tunnel(ctx context.Context) (string, error) {
 	return fmt.Sprintf("%d of %d", requests, requests), nil
 }
 
+// mutual calls a target by the mutual TLS of Istio, for a service that the server name says.
+func mutual(at target, config *tls.Config, name string) func() (string, error) {
+	return func() (string, error) {
+		config := config.Clone()
+		config.ServerName, config.NextProtos = name, []string{"istio"}
+		connection, err := tls.DialWithDialer(&net.Dialer{Timeout: patience}, "tcp", at.at(at.port), config)
+		if err != nil {
+			return "", err
+		}
+		return say(connection)
+	}
+}
+
 // strangers come with whatever is not the mutual TLS of the mesh, and are counted; a good client beside them is let in.
 func (s *Suite) strangers(ctx context.Context) (string, error) {
 	at, err := s.target(ctx)
@@ -158,17 +173,7 @@ func (s *Suite) strangers(ctx context.Context) (string, error) {
 	}
 	nameless := good.Clone()
 	nameless.Certificates = nil
-	secured := func(config *tls.Config, name string) func() (string, error) {
-		return func() (string, error) {
-			config := config.Clone()
-			config.ServerName, config.NextProtos = name, []string{"istio"}
-			connection, err := tls.DialWithDialer(&net.Dialer{Timeout: patience}, "tcp", at.at(at.port), config)
-			if err != nil {
-				return "", err
-			}
-			return say(connection)
-		}
-	}
+	secured := func(config *tls.Config, name string) func() (string, error) { return mutual(at, config, name) }
 	clear := func(port int) func() (string, error) {
 		return func() (string, error) {
 			connection, err := net.DialTimeout("tcp", at.at(port), patience)
@@ -178,7 +183,6 @@ func (s *Suite) strangers(ctx context.Context) (string, error) {
 			return say(connection)
 		}
 	}
-	const name = "outbound_.80_.b_." + ratings
 	for _, stranger := range []struct {
 		kind, counter string
 		call          func() (string, error)
@@ -188,8 +192,8 @@ func (s *Suite) strangers(ctx context.Context) (string, error) {
 		{"the name of another service", "server_name", secured(good, "outbound_.80_._.vault.shop.global")},
 		{"the name of another port", "server_name", secured(good, "outbound_.81_._."+ratings)},
 		{"a name that is none of istiod's", "server_name", secured(good, ratings)},
-		{"no certificate", "handshake", secured(nameless, name)},
-		{"another trust domain", "handshake", secured(foreign, name)},
+		{"no certificate", "handshake", secured(nameless, ratingsAtB)},
+		{"another trust domain", "handshake", secured(foreign, ratingsAtB)},
 	} {
 		counter := "overlay.entrance_" + stranger.counter
 		before, err := s.number(counter)
@@ -203,7 +207,7 @@ func (s *Suite) strangers(ctx context.Context) (string, error) {
 			return "", fmt.Errorf("%s: %w", stranger.kind, err)
 		}
 	}
-	for _, name := range []string{name, "outbound_.80_._." + ratings} {
+	for _, name := range []string{ratingsAtB, "outbound_.80_._." + ratings} {
 		if err := isB(secured(good, name)()); err != nil {
 			return "", fmt.Errorf("%s: %w", name, err)
 		}

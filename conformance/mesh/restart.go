@@ -12,12 +12,28 @@ import (
 const startAloneLimit = 5 * time.Second
 
 // restart kills the edge's gateway while nobody answers who could tell it anything; it starts again with what it has kept.
-func (s *Suite) restart(context.Context) (string, error) {
+func (s *Suite) restart(ctx context.Context) (string, error) {
+	if err := s.eachAnswers("/", "b", "b"); err != nil {
+		return "", err
+	}
+	// What this client needs can be had only while the API server is there.
+	at, err := s.target(ctx)
+	if err != nil {
+		return "", err
+	}
+	config, err := s.client(ctx, webIdentity)
+	if err != nil {
+		return "", err
+	}
 	figure, err := s.restartAlone()
 	if err != nil {
 		return "", err
 	}
-	// With istiod its certificate comes back, and with that the other gateways.
+	// With istiod its certificate comes back. The other gateways are asked only then: who is refused a few times leaves the edge out for longer
+	// than anybody waits here, by the outlier detection of what is imported.
+	if _, err := await(arriveLimit, func() error { return isB(mutual(at, config, ratingsAtB)()) }); err != nil {
+		return "", fmt.Errorf("what is imported, called by mutual TLS: %w", err)
+	}
 	return figure, s.eachAnswers("/", "b", "b")
 }
 
