@@ -20,7 +20,7 @@ pub(crate) struct DestinationRules {
 /// Rules that are looked for together.
 #[derive(Default)]
 struct RuleSet {
-    /// By host; of several with different `exportTo` the oldest comes first.
+    /// By host; those with different `exportTo` stay apart, and the youngest counts.
     exact: BTreeMap<String, Vec<DestinationRule>>,
     wildcard: Vec<DestinationRule>,
 }
@@ -57,9 +57,9 @@ impl DestinationRules {
 
 impl RuleSet {
     fn most_specific(&self, hostname: &str) -> Option<&DestinationRule> {
-        let exact = self.exact.get(hostname).and_then(|rules| rules.first());
+        let exact = self.exact.get(hostname).and_then(|rules| rules.last());
         let wildcard = || {
-            let matching = self.wildcard.iter().filter(|rule| host::is_subset(hostname, &rule.host));
+            let matching = self.wildcard.iter().rev().filter(|rule| host::is_subset(hostname, &rule.host));
             matching.min_by(|one, other| host::most_specific_first(&one.host, &other.host))
         };
         exact.or_else(wildcard)
