@@ -15,6 +15,7 @@ use ports::GatewayPorts;
 use services::Services;
 use virtual_services::VirtualServices;
 
+use crate::object::destination_rule::DestinationRule;
 use crate::object::mesh_config::AccessLog;
 
 /// Everything that resources are made from.
@@ -27,6 +28,13 @@ pub(crate) struct Mesh {
     pub(crate) destination_rules: DestinationRules,
     pub(crate) virtual_services: VirtualServices,
     pub(crate) access_log: Option<AccessLog>,
+}
+
+impl Mesh {
+    /// The rule for the service of a host, if there is such a service.
+    pub(crate) fn destination_rule(&self, host: &str) -> Option<&DestinationRule> {
+        self.destination_rules.of(self.services.get(host)?)
+    }
 }
 
 /// What decides which endpoints are near to the gateway.

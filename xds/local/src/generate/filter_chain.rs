@@ -12,7 +12,7 @@ use xds_api::envoy::extensions::transport_sockets::tls::v3::DownstreamTlsContext
 
 use super::listener::HANDSHAKE_TIMEOUT;
 use super::wire::{boolean, duration, structure, text, transport_socket, typed_struct};
-use super::{access_log, connection_manager, route, server_tls};
+use super::{access_log, connection_manager, hash, route, server_tls};
 use crate::attachment::shares_host;
 use crate::mesh::Mesh;
 use crate::mesh::ports::{BoundServer, Port};
@@ -153,14 +153,18 @@ fn stream_filters(
             (prefix, ClusterSpecifier::WeightedClusters(WeightedCluster { clusters: clusters.collect() }))
         }
     };
-    let pool = route.route.first().and_then(|target| {
-        let service = mesh.services.find(&target.destination.host, &service.metadata.namespace)?;
-        mesh.destination_rules.of(service)?.policy.as_ref()?.connection_pool.as_ref()
-    });
+    // Of several destinations the rule of the first counts, without its subset.
+    let rule = route.route.first().and_then(|target| mesh.destination_rule(&target.destination.host));
+    let pool = rule.and_then(|rule| rule.policy.as_ref()?.connection_pool.as_ref());
+    let subset = match route.route.as_slice() {
+        [only] => only.destination.subset.as_str(),
+        _ => "",
+    };
     let proxy = TcpProxy {
         stat_prefix,
         cluster_specifier: Some(specifier),
         access_log: access_log::logs(mesh),
+        hash_policy: rule.map(|rule| hash::of_connections(rule, subset)).unwrap_or_default(),
         idle_timeout: pool.and_then(|pool| pool.tcp_idle_timeout).map(duration),
         max_downstream_connection_duration: pool.and_then(|pool| pool.max_connection_duration).map(duration),
         ..TcpProxy::default()

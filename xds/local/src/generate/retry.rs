@@ -17,12 +17,15 @@ const DEFAULT_RETRIES: u32 = 2;
 /// How often another host is looked for.
 const HOST_SELECTION_ATTEMPTS: i64 = 5;
 
-/// The policy of a route; none if retries are switched off.
-pub(super) fn policy(retries: Option<&Retries>) -> Option<RetryPolicy> {
+/// The policy of a route; none if retries are switched off. Where a hash decides which host gets a request, no other host is looked
+/// for unless that is asked for.
+pub(super) fn policy(retries: Option<&Retries>, hash_decides: bool) -> Option<RetryPolicy> {
+    let asked = retries.and_then(|retries| retries.ignore_previous_hosts);
+    let wants_other_host = asked.unwrap_or(!hash_decides);
     let default = RetryPolicy {
         retry_on: DEFAULT_CONDITIONS.into(),
         num_retries: Some(DEFAULT_RETRIES),
-        retry_host_predicate: vec![other_host()],
+        retry_host_predicate: wants_other_host.then(other_host).into_iter().collect(),
         host_selection_retry_max_attempts: HOST_SELECTION_ATTEMPTS,
         ..RetryPolicy::default()
     };
@@ -41,9 +44,6 @@ pub(super) fn policy(retries: Option<&Retries>) -> Option<RetryPolicy> {
     };
     if !retries.retry_on.is_empty() {
         (policy.retry_on, policy.retriable_status_codes) = conditions(&retries.retry_on);
-    }
-    if retries.ignore_previous_hosts == Some(false) {
-        policy.retry_host_predicate.clear();
     }
     Some(policy)
 }
@@ -83,5 +83,29 @@ fn other_priority() -> RetryPriority {
     RetryPriority {
         name: "envoy.retry_priorities.previous_priorities".into(),
         config_type: Some(retry_priority::ConfigType::TypedConfig(Any::pack(&config))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_host_is_looked_for_if_it_is_asked_for_or_no_hash_decides() {
+        let looks = |ignore_previous_hosts: Option<bool>, hash_decides| {
+            let retries = Retries {
+                attempts: 1,
+                per_try_timeout: None,
+                retry_on: String::new(),
+                ignore_previous_hosts,
+                remote_localities: false,
+                backoff: None,
+            };
+            policy(Some(&retries), hash_decides).is_some_and(|policy| !policy.retry_host_predicate.is_empty())
+        };
+        assert!(looks(None, false) && !looks(None, true));
+        assert!(looks(Some(true), false) && looks(Some(true), true));
+        assert!(!looks(Some(false), false) && !looks(Some(false), true));
+        assert!(policy(None, true).is_some_and(|policy| policy.retry_host_predicate.is_empty()));
     }
 }

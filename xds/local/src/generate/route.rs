@@ -19,9 +19,9 @@ use xds_api::envoy::config::route::v3::{
 use xds_api::envoy::r#type::matcher::v3::RegexMatchAndSubstitute;
 
 use super::header::Changes;
-use super::retry;
 use super::route_match::{route_match, takes_all};
-use super::wire::{cluster_name, config_path, duration, istio_metadata, regex};
+use super::wire::{cluster_name, config_path, duration, istio_metadata, quote, regex};
+use super::{hash, retry};
 use crate::mesh::Mesh;
 use crate::mesh::ports::BoundServer;
 use crate::object::virtual_service::{
@@ -140,10 +140,12 @@ impl Builder<'_> {
 
     fn forward(&self, http: &HttpRoute, matches: &RouteMatch, changes: &mut Changes) -> RouteAction {
         let timeout = http.timeout.unwrap_or(Duration::ZERO);
+        let hash = hash::of_route(self.mesh, http);
         let mut action = RouteAction {
             timeout: Some(duration(timeout)),
             max_grpc_timeout: Some(duration(timeout)),
-            retry_policy: retry::policy(http.retries.as_ref()),
+            retry_policy: retry::policy(http.retries.as_ref(), hash.decides),
+            hash_policy: hash.policies,
             ..RouteAction::default()
         };
         if self.service.origin.is_gateway_api() {
@@ -282,16 +284,4 @@ fn direct_response(response: &DirectResponse) -> DirectResponseAction {
         body: body.map(|specifier| DataSource { specifier: Some(specifier), ..DataSource::default() }),
         ..DirectResponseAction::default()
     }
-}
-
-/// A pattern for exactly this text.
-fn quote(text: &str) -> String {
-    let mut quoted = String::with_capacity(text.len());
-    for character in text.chars() {
-        if r"\.+*?()|[]{}^$".contains(character) {
-            quoted.push('\\');
-        }
-        quoted.push(character);
-    }
-    quoted
 }

@@ -5,10 +5,10 @@ use std::time::Duration;
 use xds_api::Any;
 use xds_api::envoy::config::cluster::v3::circuit_breakers::Thresholds;
 use xds_api::envoy::config::cluster::v3::circuit_breakers::thresholds::RetryBudget as WireRetryBudget;
+use xds_api::envoy::config::cluster::v3::cluster::CommonLbConfig;
 use xds_api::envoy::config::cluster::v3::cluster::common_lb_config::{
     LocalityConfigSpecifier, LocalityWeightedLbConfig,
 };
-use xds_api::envoy::config::cluster::v3::cluster::{CommonLbConfig, LbPolicy};
 use xds_api::envoy::config::cluster::v3::{
     CircuitBreakers, Cluster, OutlierDetection as WireOutlierDetection, UpstreamConnectionOptions,
 };
@@ -23,9 +23,9 @@ use xds_api::envoy::extensions::upstreams::http::v3::http_protocol_options::{
 use xds_api::envoy::r#type::v3::Percent;
 
 use super::cluster::Target;
-use super::upstream_tls;
 use super::wire::duration;
-use crate::object::destination_rule::{ConnectionPool, LoadBalancer, OutlierDetection, RetryBudget, TrafficPolicy};
+use super::{load_balancer, upstream_tls};
+use crate::object::destination_rule::{ConnectionPool, LoadBalancing, OutlierDetection, RetryBudget, TrafficPolicy};
 
 /// Bound on a TCP connect, Istio's mesh default.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -54,12 +54,7 @@ pub(super) fn apply(cluster: &mut Cluster, target: &Target<'_>, policy: &Traffic
         ..CommonLbConfig::default()
     });
     cluster.outlier_detection = policy.outlier_detection.as_ref().map(outlier_detection);
-    let balancer = match policy.load_balancer.as_ref().map_or_else(LoadBalancer::default, |balancer| balancer.simple) {
-        LoadBalancer::Unspecified | LoadBalancer::LeastRequest => LbPolicy::LeastRequest,
-        LoadBalancer::RoundRobin => LbPolicy::RoundRobin,
-        LoadBalancer::Random => LbPolicy::Random,
-    };
-    cluster.lb_policy = balancer as i32;
+    load_balancer::apply(cluster, policy.load_balancer.as_ref().unwrap_or(&LoadBalancing::default()));
     let speaks_http2 = http.as_ref().is_some_and(is_http2);
     upstream_tls::apply(cluster, target, policy.tls.as_ref(), speaks_http2, &mut http);
     if let Some(mut options) = http {

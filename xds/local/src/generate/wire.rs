@@ -56,6 +56,18 @@ pub(super) fn regex(pattern: &str) -> RegexMatcher {
     RegexMatcher { regex: pattern.to_owned(), ..RegexMatcher::default() }
 }
 
+/// A pattern for exactly this text.
+pub(super) fn quote(text: &str) -> String {
+    let mut quoted = String::with_capacity(text.len());
+    for character in text.chars() {
+        if r"\.+*?()|[]{}^$".contains(character) {
+            quoted.push('\\');
+        }
+        quoted.push(character);
+    }
+    quoted
+}
+
 pub(super) fn transport_socket(name: &str, config: Any) -> TransportSocket {
     TransportSocket { name: name.to_owned(), config_type: Some(transport_socket::ConfigType::TypedConfig(config)) }
 }

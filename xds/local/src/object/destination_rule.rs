@@ -1,10 +1,14 @@
 //! Istio's `DestinationRule`: how a service is reached.
 
+mod load_balancing;
 mod locality;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+pub(crate) use self::load_balancing::{
+    ConsistentHash, HashCookie, HashKey, HashTable, LoadBalancer, LoadBalancing, Warmup,
+};
 pub(crate) use self::locality::{Distribution, Failover, LocalityBalancing};
 use crate::load::field::Fields;
 use crate::mesh::host;
@@ -57,6 +61,11 @@ impl TrafficPolicy {
         self.load_balancer.as_ref()?.locality.as_ref()
     }
 
+    /// What is hashed, if anything.
+    pub(crate) fn consistent_hash(&self) -> Option<&ConsistentHash> {
+        self.load_balancer.as_ref()?.consistent_hash.as_ref()
+    }
+
     /// The labels by which endpoints fail over; none without outlier detection, by which alone anything does.
     pub(crate) fn failover_labels(&self) -> &[String] {
         match self.locality_balancing() {
@@ -68,23 +77,6 @@ impl TrafficPolicy {
             _ => &[],
         }
     }
-}
-
-/// `LoadBalancerSettings`.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct LoadBalancing {
-    pub(crate) simple: LoadBalancer,
-    pub(crate) locality: Option<LocalityBalancing>,
-}
-
-/// `LoadBalancerSettings.SimpleLB`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum LoadBalancer {
-    #[default]
-    Unspecified,
-    LeastRequest,
-    RoundRobin,
-    Random,
 }
 
 /// Limits; 0 and absent leave Istio's default.
@@ -196,7 +188,7 @@ fn policy(fields: &mut Fields<'_>) -> TrafficPolicy {
 
 fn common_policy(fields: &mut Fields<'_>) -> TrafficPolicy {
     TrafficPolicy {
-        load_balancer: fields.object("loadBalancer", load_balancer),
+        load_balancer: fields.object("loadBalancer", load_balancing::load_balancing),
         connection_pool: fields.object("connectionPool", connection_pool),
         outlier_detection: fields.object("outlierDetection", outlier_detection),
         tls: fields.object("tls", client_tls),
@@ -210,23 +202,6 @@ fn retry_budget(fields: &mut Fields<'_>) -> RetryBudget {
         percent: fields.get("percent").and_then(|value| value.number(0.0, 100.0)),
         min_retry_concurrency: fields.u32("minRetryConcurrency").unwrap_or(0),
         interval: fields.duration("budgetInterval"),
-    }
-}
-
-fn load_balancer(fields: &mut Fields<'_>) -> LoadBalancing {
-    fields.unsupported(&["consistentHash", "zoneAwareLbSetting", "warmup", "warmupDurationSecs"]);
-    let simple = fields.get("simple").and_then(|value| {
-        value.choice(&[
-            ("UNSPECIFIED", LoadBalancer::Unspecified),
-            ("LEAST_REQUEST", LoadBalancer::LeastRequest),
-            ("LEAST_CONN", LoadBalancer::LeastRequest),
-            ("ROUND_ROBIN", LoadBalancer::RoundRobin),
-            ("RANDOM", LoadBalancer::Random),
-        ])
-    });
-    LoadBalancing {
-        simple: simple.unwrap_or_default(),
-        locality: fields.object("localityLbSetting", locality::locality_balancing),
     }
 }
 
