@@ -4,20 +4,23 @@ use std::cell::Cell;
 use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Instant;
 
-use xds_model::cluster;
+use xds_model::cluster::{self, SlowStart};
 
+use crate::by_hash::HashTable;
 use crate::endpoints::{EndpointIndex, Endpoints};
-use crate::lane::Lane;
+use crate::lane::{Lane, Rules};
 use crate::locality::Localities;
 use crate::previous::PreviousPriorities;
 use crate::priority::{self, Share};
+use crate::warm_up::WarmUp;
 
 /// Picks endpoints. Active requests are counted on this worker alone.
 #[derive(Debug)]
 pub struct Balancer {
     endpoints: Arc<Endpoints>,
-    policy: cluster::Balancer,
+    rules: Rules,
     panic_threshold: u8,
     weighs_localities: bool,
     /// Requests under way, by endpoint.
@@ -42,6 +45,8 @@ enum Choice {
     One(Lane),
     /// One of a locality, when it is its turn.
     ByLocality(Localities),
+    /// The one that the hash of the request leads to.
+    ByHash(HashTable),
 }
 
 /// A request under way; dropping it ends it. It may outlive the version of the endpoints that it was started with.
@@ -58,8 +63,9 @@ impl Balancer {
         random: &mut impl FnMut() -> u64,
     ) -> Self {
         let active = endpoints.list().iter().map(|_| Rc::default()).collect();
+        let rules = Rules { policy, warm_up: WarmUp::default() };
         let mut balancer =
-            Self { endpoints, policy, panic_threshold, weighs_localities: false, active, parts: Vec::new() };
+            Self { endpoints, rules, panic_threshold, weighs_localities: false, active, parts: Vec::new() };
         balancer.build_parts(random);
         balancer
     }
@@ -75,6 +81,18 @@ impl Balancer {
         balancer.weighs_localities = true;
         balancer.build_parts(random);
         balancer
+    }
+
+    /// The same, where endpoints that are new (see [`Endpoints::compile_after`]) get less than their share.
+    pub fn starting_slowly(mut self, rule: SlowStart, now: Instant, random: &mut impl FnMut() -> u64) -> Self {
+        self.rules.warm_up = WarmUp::new(Some(rule), now);
+        self.build_parts(random);
+        self
+    }
+
+    /// Says what time it is, which counts for endpoints that are new.
+    pub fn pass_time(&mut self, now: Instant) {
+        self.rules.warm_up.pass(now);
     }
 
     /// Goes on with other endpoints. Those that stay, by address, keep their active requests.
@@ -93,36 +111,38 @@ impl Balancer {
         &self.endpoints
     }
 
-    /// An endpoint for a new request; `None` if none may be used ("no healthy upstream"). Allocates nothing.
-    pub fn pick(&mut self, random: &mut impl FnMut() -> u64) -> Option<EndpointIndex> {
-        let part = match self.parts.as_slice() {
-            [Part { up_to: 100.., .. }, ..] => 0,
-            parts => {
-                let percent = random() % 100;
-                parts.iter().position(|part| percent < u64::from(part.up_to))?
-            }
-        };
-        self.pick_of_part(part, random)
+    /// An endpoint for a new request; `None` if none may be used ("no healthy upstream"). Equal hashes lead to one endpoint, where the
+    /// policy goes by them; a request without a hash goes anywhere. Allocates nothing.
+    pub fn pick(&mut self, hash: Option<u64>, random: &mut impl FnMut() -> u64) -> Option<EndpointIndex> {
+        let hash = self.hash_that_counts(hash, random);
+        self.draw(hash, 0, random)
     }
 
     /// As [`pick`](Self::pick), drawing up to `attempts` times more while `avoid` holds for the endpoint drawn. The last one is taken
     /// even then (`host_selection_retry_max_attempts`). Those of `previous` priorities are drawn only if there are no others.
     pub fn pick_avoiding(
         &mut self,
+        hash: Option<u64>,
         random: &mut impl FnMut() -> u64,
         attempts: u32,
         avoid: impl Fn(EndpointIndex) -> bool,
         previous: Option<&mut PreviousPriorities>,
     ) -> Option<EndpointIndex> {
+        let hash = self.hash_that_counts(hash, random);
         let shares = previous.and_then(|previous| self.shares_without(previous));
-        let mut picked = self.pick_by(shares.as_deref(), random)?;
-        for _ in 0..attempts {
+        let mut picked = self.draw_by(shares.as_deref(), hash, 0, random)?;
+        for attempt in 1..=attempts {
             if !avoid(picked) {
                 break;
             }
-            picked = self.pick_by(shares.as_deref(), random)?;
+            picked = self.draw_by(shares.as_deref(), hash, attempt, random)?;
         }
         Some(picked)
+    }
+
+    /// As in Envoy, where the policy goes by hashes, a request without one gets any.
+    fn hash_that_counts(&self, hash: Option<u64>, random: &mut impl FnMut() -> u64) -> Option<u64> {
+        self.rules.policy.is_by_hash().then(|| hash.unwrap_or_else(random))
     }
 
     /// How the load is divided for who has tried these priorities; `None` for as always.
@@ -135,9 +155,26 @@ impl Balancer {
         })
     }
 
-    fn pick_by(&mut self, shares: Option<&[Share]>, random: &mut impl FnMut() -> u64) -> Option<EndpointIndex> {
-        let Some(shares) = shares else { return self.pick(random) };
-        let mut percent = (random() % 100) as u32;
+    fn draw(&mut self, hash: Option<u64>, attempt: u32, random: &mut impl FnMut() -> u64) -> Option<EndpointIndex> {
+        let part = match self.parts.as_slice() {
+            [Part { up_to: 100.., .. }, ..] => 0,
+            parts => {
+                let percent = hash.unwrap_or_else(&mut *random) % 100;
+                parts.iter().position(|part| percent < u64::from(part.up_to))?
+            }
+        };
+        self.draw_of_part(part, hash, attempt, random)
+    }
+
+    fn draw_by(
+        &mut self,
+        shares: Option<&[Share]>,
+        hash: Option<u64>,
+        attempt: u32,
+        random: &mut impl FnMut() -> u64,
+    ) -> Option<EndpointIndex> {
+        let Some(shares) = shares else { return self.draw(hash, attempt, random) };
+        let mut percent = (hash.unwrap_or_else(&mut *random) % 100) as u32;
         let share = shares.iter().find(|share| {
             let is_drawn = percent < share.percent;
             percent = percent.saturating_sub(share.percent);
@@ -148,17 +185,24 @@ impl Balancer {
             self.parts.push(self.new_part(0, share.clone(), random));
             self.parts.len() - 1
         });
-        self.pick_of_part(part, random)
+        self.draw_of_part(part, hash, attempt, random)
     }
 
-    fn pick_of_part(&mut self, part: usize, random: &mut impl FnMut() -> u64) -> Option<EndpointIndex> {
+    fn draw_of_part(
+        &mut self,
+        part: usize,
+        hash: Option<u64>,
+        attempt: u32,
+        random: &mut impl FnMut() -> u64,
+    ) -> Option<EndpointIndex> {
         let lane = match &mut self.parts.get_mut(part)?.choice {
             Choice::One(lane) => lane,
             Choice::ByLocality(localities) => localities.next()?,
+            Choice::ByHash(table) => return table.pick(hash?, attempt).map(EndpointIndex),
         };
         let active = &self.active;
         let requests = |endpoint: u32| active.get(endpoint as usize).map_or(0, |count| count.get());
-        lane.pick(&self.endpoints, requests, random).map(EndpointIndex)
+        lane.pick(&self.endpoints, self.rules.warm_up, requests, random).map(EndpointIndex)
     }
 
     /// Counts a request to an endpoint until the result is dropped.
@@ -180,12 +224,15 @@ impl Balancer {
     }
 
     fn new_part(&self, up_to: u32, share: Share, random: &mut impl FnMut() -> u64) -> Part {
-        let (endpoints, policy) = (&*self.endpoints, self.policy);
+        let (endpoints, rules) = (&*self.endpoints, self.rules);
+        if let Some(table) = HashTable::new(endpoints, &share, rules.policy, self.weighs_localities) {
+            return Part { up_to, endpoints: share.endpoints, choice: Choice::ByHash(table) };
+        }
         let weighs = self.weighs_localities && !share.in_panic;
-        let localities = weighs.then(|| Localities::new(endpoints, &share, policy, random)).flatten();
+        let localities = weighs.then(|| Localities::new(endpoints, &share, rules, random)).flatten();
         let choice = match localities {
             Some(localities) => Choice::ByLocality(localities),
-            None => Choice::One(Lane::new(endpoints, share.endpoints.clone(), policy, random)),
+            None => Choice::One(Lane::new(endpoints, share.endpoints.clone(), rules, random)),
         };
         Part { up_to, endpoints: share.endpoints, choice }
     }

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Instant;
 
 use hashbrown::{HashMap, HashSet};
 use xds_model::endpoint::{self, ClusterLoadAssignment, EndpointAddress, Health, Locality, LocalityEndpoints};
@@ -41,6 +42,8 @@ pub struct Endpoint {
     pub locality_weight: u32,
     /// `istio.workload` metadata.
     pub workload: Option<Box<str>>,
+    /// Since when it is known; `None` if that does not matter.
+    pub since: Option<Instant>,
 }
 
 /// All endpoints of a cluster, by priority and, within it, healthy ones first, degraded ones next.
@@ -73,6 +76,18 @@ impl Endpoints {
         Self::arrange(merged(assignment), overprovisioning_factor)
     }
 
+    /// As [`compile`](Self::compile), of a version that comes after `old`: endpoints that are not known yet are so since `now`.
+    pub fn compile_after(assignment: &ClusterLoadAssignment, old: Option<&Self>, now: Instant) -> Self {
+        let mut endpoints = Self::compile(assignment);
+        let carried = old.map(|old| endpoints.carried_from(old)).unwrap_or_default();
+        let mut carried = carried.into_iter();
+        for endpoint in &mut endpoints.list {
+            let known = carried.next().flatten().and_then(|index| old?.get(index));
+            endpoint.since = known.map_or(Some(now), |known| known.since);
+        }
+        endpoints
+    }
+
     /// The same, where some are not to be used: they count as unhealthy.
     pub fn without(&self, ejected: &HashSet<EndpointAddress>) -> Self {
         let mut list = self.list.to_vec();
@@ -91,6 +106,10 @@ impl Endpoints {
     /// All of them, by [`EndpointIndex`].
     pub fn list(&self) -> &[Endpoint] {
         &self.list
+    }
+
+    pub(crate) fn slice(&self, range: &Range<u32>) -> &[Endpoint] {
+        self.list.get(range.start as usize..range.end as usize).unwrap_or_default()
     }
 
     /// One of them.
@@ -143,6 +162,7 @@ fn new_endpoint(endpoint: &endpoint::Endpoint, group: &LocalityEndpoints, locali
         locality: Arc::clone(locality),
         locality_weight: group.weight,
         workload: endpoint.workload.as_deref().map(Into::into),
+        since: None,
     }
 }
 

@@ -6,12 +6,20 @@ use xds_model::cluster;
 
 use crate::deadline::DeadlineQueue;
 use crate::endpoints::Endpoints;
+use crate::warm_up::WarmUp;
 
 /// One set of endpoints and the state of the policy over it.
 #[derive(Debug)]
 pub(crate) struct Lane {
     endpoints: Range<u32>,
     picker: Picker,
+}
+
+/// How endpoints of a lane are picked.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rules {
+    pub(crate) policy: cluster::Balancer,
+    pub(crate) warm_up: WarmUp,
 }
 
 #[derive(Debug)]
@@ -33,20 +41,24 @@ impl Lane {
     pub(crate) fn new(
         endpoints: &Endpoints,
         range: Range<u32>,
-        policy: cluster::Balancer,
+        rules: Rules,
         random: &mut impl FnMut() -> u64,
     ) -> Self {
-        let list = endpoints.list().get(range.start as usize..range.end as usize).unwrap_or_default();
+        let list = endpoints.slice(&range);
         let weighted = list.windows(2).any(|pair| matches!(pair, [left, right] if left.weight != right.weight));
-        let turns = range.clone().zip(list.iter().map(|endpoint| f64::from(endpoint.weight)));
-        let picker = match policy {
+        let weighted = weighted || rules.warm_up.concerns(list);
+        let turns = range.clone().zip(list.iter().map(|endpoint| rules.warm_up.weight(endpoint)));
+        let picker = match rules.policy {
             cluster::Balancer::LeastRequest { .. } if weighted => {
                 Picker::WeightedLeastRequest(DeadlineQueue::new(turns, random))
             }
             cluster::Balancer::LeastRequest { choices } => Picker::LeastRequest { choices },
             cluster::Balancer::RoundRobin if weighted => Picker::WeightedRoundRobin(DeadlineQueue::new(turns, random)),
             cluster::Balancer::RoundRobin => Picker::RoundRobin { next: uniform(random(), &range) },
-            cluster::Balancer::Random => Picker::Random,
+            // Those that go by hashes have no lanes.
+            cluster::Balancer::Random | cluster::Balancer::RingHash { .. } | cluster::Balancer::Maglev { .. } => {
+                Picker::Random
+            }
         };
         Self { endpoints: range, picker }
     }
@@ -55,17 +67,18 @@ impl Lane {
     pub(crate) fn pick(
         &mut self,
         endpoints: &Endpoints,
+        warm_up: WarmUp,
         active: impl Fn(u32) -> u32,
         random: &mut impl FnMut() -> u64,
     ) -> Option<u32> {
         let range = &self.endpoints;
         let weight =
-            |endpoint: u32| endpoints.list().get(endpoint as usize).map_or(1.0, |endpoint| f64::from(endpoint.weight));
+            |endpoint| endpoints.list().get(endpoint as usize).map_or(1.0, |endpoint| warm_up.weight(endpoint));
         match &mut self.picker {
             Picker::LeastRequest { choices } => Some(least_busy(range, *choices, active, random)),
             // `active_request_bias` is 1.0, Envoy's default; istiod does not set it.
             Picker::WeightedLeastRequest(queue) => {
-                queue.pick(|endpoint| weight(endpoint) / (f64::from(active(endpoint)) + 1.0))
+                queue.pick(|endpoint: u32| weight(endpoint) / (f64::from(active(endpoint)) + 1.0))
             }
             Picker::RoundRobin { next } => {
                 let endpoint = *next;

@@ -5,6 +5,7 @@
 
 mod balancer;
 mod breaker;
+mod by_hash;
 mod deadline;
 mod endpoints;
 mod lane;
@@ -12,6 +13,7 @@ mod locality;
 pub mod outlier;
 mod previous;
 mod priority;
+mod warm_up;
 
 pub use balancer::{ActiveRequest, Balancer};
 pub use breaker::{Breaker, Limit, Permit};

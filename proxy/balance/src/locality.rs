@@ -1,13 +1,10 @@
 //! Localities that share a part of the load by their weights, each of them among its own endpoints (Envoy, `LocalityWrr`).
 
-use std::ops::Range;
 use std::sync::Arc;
-
-use xds_model::cluster;
 
 use crate::deadline::DeadlineQueue;
 use crate::endpoints::{Endpoint, Endpoints};
-use crate::lane::Lane;
+use crate::lane::{Lane, Rules};
 use crate::priority::Share;
 
 /// The localities of one part of the load.
@@ -23,18 +20,18 @@ impl Localities {
     pub(crate) fn new(
         endpoints: &Endpoints,
         share: &Share,
-        policy: cluster::Balancer,
+        rules: Rules,
         random: &mut impl FnMut() -> u64,
     ) -> Option<Self> {
-        let priority = slice(endpoints, &share.priority);
+        let priority = endpoints.slice(&share.priority);
         let mut lanes = Vec::new();
         let mut start = share.endpoints.start;
-        for group in slice(endpoints, &share.endpoints).chunk_by(is_of_one) {
+        for group in endpoints.slice(&share.endpoints).chunk_by(is_of_one) {
             let range = start..start + group.len() as u32;
             start = range.end;
             let weight = effective_weight(group, priority, endpoints.overprovisioning_factor);
             if weight > 0.0 {
-                lanes.push((weight, Lane::new(endpoints, range, policy, random)));
+                lanes.push((weight, Lane::new(endpoints, range, rules, random)));
             }
         }
         let turns = DeadlineQueue::new((0..).zip(lanes.iter().map(|(weight, _)| *weight)), random);
@@ -60,8 +57,4 @@ fn effective_weight(usable: &[Endpoint], priority: &[Endpoint], overprovisioning
 /// Whether two are of the same entry of the assignment.
 fn is_of_one(one: &Endpoint, other: &Endpoint) -> bool {
     Arc::ptr_eq(&one.locality, &other.locality)
-}
-
-fn slice<'a>(endpoints: &'a Endpoints, range: &Range<u32>) -> &'a [Endpoint] {
-    endpoints.list().get(range.start as usize..range.end as usize).unwrap_or_default()
 }

@@ -46,7 +46,7 @@ fn a_pick_allocates_nothing() {
                 let region = Region::new(ALLOCATOR);
                 let start = Instant::now();
                 for _ in 0..10_000 {
-                    let picked = balancer.pick_avoiding(random, 5, |index| index.0 % 3 == 0, None).unwrap();
+                    let picked = balancer.pick_avoiding(None, random, 5, |index| index.0 % 3 == 0, None).unwrap();
                     drop(balancer.started(picked));
                 }
                 let elapsed = start.elapsed();

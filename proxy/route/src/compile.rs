@@ -210,6 +210,7 @@ impl Compiler {
             host_rewrite: forward.host_rewrite.as_deref().map(Into::into),
             append_x_forwarded_host: forward.append_x_forwarded_host,
             connect: forward.connect,
+            hash_policies: forward.hash_policies.as_slice().into(),
         }
     }
 

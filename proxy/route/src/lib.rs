@@ -7,6 +7,7 @@
 mod clusters;
 mod compile;
 mod filter_chain;
+mod hash;
 mod header;
 mod path;
 mod path_index;
@@ -21,6 +22,7 @@ mod weighted;
 
 pub use compile::CompileError;
 pub use filter_chain::{ConnectionFacts, FilterChainTable};
+pub use hash::{cookie_value, hash, hash_of_address, set_cookie};
 pub use path::PathMatcher;
 pub use redirect::Redirect;
 pub use request::RequestView;

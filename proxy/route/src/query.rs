@@ -13,7 +13,7 @@ pub(crate) fn matches(matcher: &QueryMatcher, query: &[u8]) -> bool {
 }
 
 /// Value of the first parameter `name`; empty if it has no `=`.
-fn first_value<'a>(query: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+pub(crate) fn first_value<'a>(query: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     if query.is_empty() {
         return None;
     }

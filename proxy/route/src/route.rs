@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use xds_model::hash_policy::HashPolicy;
 use xds_model::header::HeaderMutations;
 use xds_model::matcher::{HeaderMatcher, QueryMatcher};
 use xds_model::route::{ConnectMode, DirectResponse, GrpcTimeout, MaxStreamDuration, RetryPolicy, RouteHeaders};
@@ -77,6 +78,8 @@ pub struct Forward {
     pub append_x_forwarded_host: bool,
     /// What becomes of a CONNECT request.
     pub connect: ConnectMode,
+    /// What is hashed, where the cluster balances by hash; see [`hash`](crate::hash()).
+    pub hash_policies: Box<[HashPolicy]>,
 }
 
 impl Forward {

@@ -79,6 +79,7 @@ fn route(number: usize, path: PathMatch) -> Route {
         host_rewrite: None,
         append_x_forwarded_host: false,
         connect: ConnectMode::Inherited,
+        hash_policies: Vec::new(),
     };
     let version = HeaderMatcher {
         name: "version".into(),
@@ -191,7 +192,7 @@ fn ten_thousand() {
     drop(table);
     assert_eq!(updated.virtual_hosts().len(), COUNT);
 
-    let table = measure("10,000 routes in a host", &many_routes(), 650);
+    let table = measure("10,000 routes in a host", &many_routes(), 660);
     let request = |number| Request { authority: "a.com".into(), path: format!("/service-{number}/list?q=1") };
     serve("10,000 routes in a host", &table, &(0..COUNT).map(request).collect::<Vec<_>>());
     let request = |_| Request { authority: "a.com".into(), path: "/none".into() };

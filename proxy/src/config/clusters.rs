@@ -1,6 +1,7 @@
 //! Clusters that something refers to: model, endpoints and secrets to snapshot.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use balance::Endpoints;
 use hashbrown::{HashMap, HashSet};
@@ -44,11 +45,14 @@ impl Clusters {
         for secret in cluster_secrets(&model) {
             self.secret_users.entry(secret.clone()).or_default().insert(name.clone());
         }
+        let before = old.as_ref().and_then(|old| old.endpoints.clone());
         let unchanged_discovery = old.filter(|old| old.model.discovery == model.discovery);
         let (endpoints, resolution) = match (&model.discovery, unchanged_discovery) {
             (_, Some(old)) => (old.endpoints, old.resolution),
             (Discovery::Eds(service), None) => (self.assignments.get(service.as_str()).cloned(), None),
-            (Discovery::Static(assignment), None) => (Some(Arc::new(Endpoints::compile(assignment))), None),
+            (Discovery::Static(assignment), None) => {
+                (Some(Arc::new(Endpoints::compile_after(assignment, before.as_deref(), Instant::now()))), None)
+            }
             (Discovery::StrictDns(dns), None) => (None, Some(resolver.watch(name.clone(), dns.clone(), false))),
             (Discovery::LogicalDns(dns), None) => (None, Some(resolver.watch(name.clone(), dns.clone(), true))),
         };
@@ -62,7 +66,8 @@ impl Clusters {
     /// Takes over endpoints from EDS, and returns the clusters that use them.
     pub(super) fn assign(&mut self, assignment: &ClusterLoadAssignment) -> Vec<Changed> {
         let service: Arc<str> = assignment.cluster_name.as_str().into();
-        let endpoints = Arc::new(Endpoints::compile(assignment));
+        let known = self.assignments.get(&service).map(Arc::as_ref);
+        let endpoints = Arc::new(Endpoints::compile_after(assignment, known, Instant::now()));
         self.assignments.insert(service.clone(), endpoints.clone());
         let uses = |entry: &Entry| matches!(&entry.model.discovery, Discovery::Eds(name) if **name == *service);
         // Names are equal for everything that istiod sends, which saves looking at every cluster.
@@ -83,7 +88,8 @@ impl Clusters {
         let entry = self.known.get_mut(cluster)?;
         // The cluster may have become another while the answer was on its way.
         entry.resolution.as_ref().filter(|task| task.number() == *number)?;
-        entry.endpoints = Some(Arc::new(Endpoints::compile(assignment)));
+        let known = entry.endpoints.as_deref();
+        entry.endpoints = Some(Arc::new(Endpoints::compile_after(assignment, known, Instant::now())));
         Some((cluster.clone(), entry.snapshot()))
     }
 

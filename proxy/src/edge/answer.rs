@@ -96,7 +96,7 @@ async fn connect(
     let cluster = edge.cluster(from, &call.host, call.port).map_err(|problem| not_offered(edge, problem))?;
     // What other edges have is theirs to ask for: two that sent a call back to each other would do so for ever.
     let is_elsewhere = |address: &str| address.parse().is_ok_and(|address| edge.way(address).is_some());
-    let chosen = upstream::choose(&cluster, worker).await.and_then(|chosen| chosen.avoiding(is_elsewhere));
+    let chosen = upstream::choose(&cluster, None, worker).await.and_then(|chosen| chosen.avoiding(is_elsewhere));
     let connected = match chosen {
         Ok(chosen) => chosen.connect(None).await,
         Err(failure) => Err(failure),

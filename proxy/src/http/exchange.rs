@@ -1,6 +1,7 @@
 //! The whole life of one request, from top to bottom: made safe, routed, changed, sent, answered, logged.
 
 mod changes;
+mod hash;
 mod record;
 mod reply;
 mod tail;
@@ -290,6 +291,9 @@ impl<'a> Exchange<'a> {
             return Err(LocalReply::upgrade_refused());
         }
         self.change_request(found, forward, target)?;
+        if cluster.balances_by_hash() {
+            self.hash_request(forward);
+        }
         Ok((target, cluster))
     }
 }

@@ -41,6 +41,10 @@ pub(super) struct Outcome {
     pub(super) upstream_local: Option<std::net::SocketAddr>,
     pub(super) upstream_protocol: &'static str,
     pub(super) attempts: u32,
+    /// Of the request, where its cluster balances by it.
+    pub(super) hash: Option<u64>,
+    /// What the client is to keep so that its next requests have the same hash (`set-cookie`).
+    pub(super) cookies: Vec<String>,
     /// The head in memory is the one that was sent to the client.
     pub(super) has_response: bool,
 }
@@ -76,6 +80,8 @@ impl Outcome {
             upstream_local: None,
             upstream_protocol: "",
             attempts: 0,
+            hash: None,
+            cookies: Vec::new(),
             has_response: false,
         }
     }

@@ -54,6 +54,7 @@ mod tests {
             clusters: clusters.collect(),
             idle_timeout: None,
             max_downstream_connection_duration: None,
+            hashes_source: false,
             access_log: Vec::new(),
         };
         let snapshot = Arc::new(TcpSnapshot { chain: "".into(), model, access_log: Arc::new([]) });

@@ -80,7 +80,8 @@ async fn connect(
 ) -> Result<Upstream, Failure> {
     let name = chain.pick_cluster(worker.random.next()).ok_or(Failure::NoCluster)?;
     summary.cluster = Some(name.clone());
-    let chosen = upstream::choose(name, worker).await?;
+    let hash = chain.snapshot.model.hashes_source.then(|| route::hash_of_address(admission.facts.remote.ip()));
+    let chosen = upstream::choose(name, hash, worker).await?;
     summary.attempts = 1;
     let endpoint = summary.upstream.insert(Endpoint { address: chosen.address(), remote: None, local: None });
     let upstream = chosen.connect(admission.facts.caller()).await?;

@@ -35,16 +35,17 @@ pub(crate) enum Failure {
     Connect(String),
 }
 
-/// Chooses an endpoint. Those of a cluster that is still warming are waited for as long as a connect may take.
-pub(crate) async fn choose(name: &Arc<str>, worker: &Worker) -> Result<Chosen, Failure> {
+/// Chooses an endpoint, by a hash if the cluster balances by it. Those of a cluster that is still warming are waited for as long as a
+/// connect may take.
+pub(crate) async fn choose(name: &Arc<str>, hash: Option<u64>, worker: &Worker) -> Result<Chosen, Failure> {
     let cluster = worker.clusters.get(name).ok_or(Failure::NoCluster)?;
-    let pick = match cluster.pick(&[], 0, None) {
+    let pick = match cluster.pick(hash, &[], 0, None) {
         Err(PickFailure::Warming) => {
             let alarm = Alarm::new(&worker.timers);
             alarm.set_after(Some(cluster.model().connect_timeout));
             alarm.limit(cluster.endpoints_known()).await;
             worker.io.clock.invalidate();
-            cluster.pick(&[], 0, None)
+            cluster.pick(hash, &[], 0, None)
         }
         picked => picked,
     };
@@ -65,7 +66,7 @@ impl Chosen {
                 return Err(Failure::NoHealthyUpstream);
             }
             tried.push(self.pick.pool.clone());
-            self.pick = self.cluster.pick(&tried, DRAWS, None).map_err(|_| Failure::NoHealthyUpstream)?;
+            self.pick = self.cluster.pick(None, &tried, DRAWS, None).map_err(|_| Failure::NoHealthyUpstream)?;
         }
         Ok(self)
     }

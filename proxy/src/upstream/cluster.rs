@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Instant;
 
 use balance::{ActiveRequest, Balancer, Breaker, Endpoint, EndpointIndex, Endpoints, Permit, PreviousPriorities};
 use tokio::sync::Notify;
@@ -121,13 +122,19 @@ impl Cluster {
         self.retired.get()
     }
 
-    /// Chooses an endpoint. Endpoints of `tried` are drawn again up to `attempts` times; of `previous` priorities is what
+    /// Whether the hash of a request decides where it goes.
+    pub fn balances_by_hash(&self) -> bool {
+        self.state.borrow().snapshot.model.balancer.is_by_hash()
+    }
+
+    /// Chooses an endpoint, by the hash of the request if the cluster balances by it. Endpoints of `tried` are drawn again up to `attempts` times; of `previous` priorities is what
     /// [`Balancer::pick_avoiding`] says.
     ///
     /// # Errors
     /// There is none to choose.
     pub fn pick(
         &self,
+        hash: Option<u64>,
         tried: &[Rc<Pool>],
         attempts: u32,
         previous: Option<&mut PreviousPriorities>,
@@ -138,15 +145,18 @@ impl Cluster {
             state.arrange(&self.core);
         }
         let balancer = state.balancer.as_mut().ok_or(PickFailure::Warming)?;
+        if state.snapshot.model.slow_start.is_some() {
+            balancer.pass_time(self.core.io.clock.now());
+        }
         let endpoints = balancer.endpoints().clone();
         let mut random = || self.core.random.next();
         let picked = if tried.is_empty() && previous.is_none() {
-            balancer.pick(&mut random)
+            balancer.pick(hash, &mut random)
         } else {
             let pools = &state.pools;
             let was_tried = |pool: &Rc<Pool>| tried.iter().any(|tried| Rc::ptr_eq(tried, pool));
             let avoid = |index: EndpointIndex| pools.get(index.index()).and_then(Option::as_ref).is_some_and(was_tried);
-            balancer.pick_avoiding(&mut random, attempts, avoid, previous)
+            balancer.pick_avoiding(hash, &mut random, attempts, avoid, previous)
         };
         let chosen = picked.and_then(|index| {
             let endpoint = endpoints.get(index)?;
@@ -177,6 +187,7 @@ impl Cluster {
             state.breaker = self.core.process.breaker(&self.name, snapshot.model.limits);
         }
         let same_balancer = state.snapshot.model.balancer == snapshot.model.balancer
+            && state.snapshot.model.slow_start == snapshot.model.slow_start
             && state.snapshot.model.panic_threshold == snapshot.model.panic_threshold
             && state.snapshot.model.weighs_localities == snapshot.model.weighs_localities;
         if !same_balancer {
@@ -229,7 +240,7 @@ impl State {
         let mut random = || core.random.next();
         match &mut self.balancer {
             None => {
-                self.balancer = Some(new_balancer(endpoints, &self.snapshot.model, &mut random));
+                self.balancer = Some(new_balancer(endpoints, &self.snapshot.model, core.io.clock.now(), &mut random));
                 self.pools = std::iter::repeat_with(|| None).take(endpoints.list().len()).collect();
             }
             Some(balancer) if Arc::ptr_eq(balancer.endpoints(), endpoints) => {}
@@ -240,6 +251,7 @@ impl State {
                 for gone in std::mem::replace(&mut self.pools, kept).into_iter().flatten() {
                     gone.close();
                 }
+                balancer.pass_time(core.io.clock.now());
                 balancer.update(endpoints.clone(), &mut random);
             }
         }
@@ -263,7 +275,8 @@ impl State {
     fn rebuild_balancer(&mut self, snapshot: &ClusterSnapshot, core: &Core) {
         if let Some(balancer) = &self.balancer {
             let endpoints = balancer.endpoints().clone();
-            self.balancer = Some(new_balancer(&endpoints, &snapshot.model, &mut || core.random.next()));
+            let now = core.io.clock.now();
+            self.balancer = Some(new_balancer(&endpoints, &snapshot.model, now, &mut || core.random.next()));
         }
     }
 
@@ -279,11 +292,20 @@ impl State {
     }
 }
 
-fn new_balancer(endpoints: &Arc<Endpoints>, model: &model::Cluster, random: &mut impl FnMut() -> u64) -> Balancer {
+fn new_balancer(
+    endpoints: &Arc<Endpoints>,
+    model: &model::Cluster,
+    now: Instant,
+    random: &mut impl FnMut() -> u64,
+) -> Balancer {
     let (endpoints, policy, panic_threshold) = (endpoints.clone(), model.balancer, model.panic_threshold);
-    match model.weighs_localities {
+    let balancer = match model.weighs_localities {
         true => Balancer::weighing_localities(endpoints, policy, panic_threshold, random),
         false => Balancer::new(endpoints, policy, panic_threshold, random),
+    };
+    match model.slow_start {
+        Some(rule) => balancer.starting_slowly(rule, now, random),
+        None => balancer,
     }
 }
 

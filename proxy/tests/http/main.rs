@@ -10,6 +10,7 @@ mod connect;
 mod extensions;
 mod failures;
 mod framing;
+mod hashes;
 mod headers;
 mod http2;
 mod kit;

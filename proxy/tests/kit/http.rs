@@ -131,6 +131,7 @@ pub(crate) fn weighted(clusters: &[(&str, u32)]) -> RouteAction {
         host_rewrite: None,
         append_x_forwarded_host: false,
         connect: ConnectMode::Inherited,
+        hash_policies: Vec::new(),
     }))
 }
 

@@ -83,6 +83,7 @@ fn discovered(name: &str, discovery: Discovery) -> Cluster {
         name: name.to_owned(),
         discovery,
         balancer: Balancer::RoundRobin,
+        slow_start: None,
         panic_threshold: 0,
         outlier_detection: None,
         weighs_localities: false,

@@ -19,6 +19,8 @@ pub struct Cluster {
     pub discovery: Discovery,
     /// How an endpoint is picked.
     pub balancer: Balancer,
+    /// How endpoints that are new are spared; `None` if they are not. Not where the hash of a request decides, or chance.
+    pub slow_start: Option<SlowStart>,
     /// Below this share of healthy hosts (percent) health is ignored; 0 switches that off. Envoy's default is 50.
     pub panic_threshold: u8,
     /// Localities of a priority share by their own weights first, endpoints within each.
@@ -98,6 +100,37 @@ pub enum Balancer {
     RoundRobin,
     /// Any; weights of endpoints do not count, as in Envoy.
     Random,
+    /// By the hash of the request: the endpoint whose point comes next on a ring (`RING_HASH`).
+    RingHash {
+        /// Points on the ring, at least; 1024 by default.
+        minimum_size: u64,
+        /// Points on the ring, at most; 8388608 by default.
+        maximum_size: u64,
+    },
+    /// By the hash of the request: the endpoint of a place in a table (`MAGLEV`).
+    Maglev {
+        /// Places of the table, a prime; 65537 by default.
+        table_size: u64,
+    },
+}
+
+impl Balancer {
+    /// Whether the hash of a request decides.
+    pub fn is_by_hash(self) -> bool {
+        matches!(self, Self::RingHash { .. } | Self::Maglev { .. })
+    }
+}
+
+/// New endpoints get their full share only after a while (`SlowStartConfig`): of their weight they have the share of `window` that
+/// has passed, to the power of 1 / `aggression`, and at least `minimum`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SlowStart {
+    /// How long an endpoint counts as new.
+    pub window: Duration,
+    /// How the share grows: 1 evenly, more faster at first.
+    pub aggression: f64,
+    /// The least share of its weight that an endpoint has, of 1.
+    pub minimum: f64,
 }
 
 /// `HttpProtocolOptions`.

@@ -16,6 +16,7 @@ pub mod error;
 mod examples;
 pub mod fate;
 pub mod format;
+pub mod hash_policy;
 pub mod header;
 pub mod http;
 pub mod http2;

@@ -132,6 +132,8 @@ pub struct TcpProxy {
     pub idle_timeout: Option<Duration>,
     /// Close after this long in any case.
     pub max_downstream_connection_duration: Option<Duration>,
+    /// Where the cluster balances by hash, connections are hashed by the address of the client; else by nothing, at random.
+    pub hashes_source: bool,
     /// Logs of connections.
     pub access_log: Vec<AccessLog>,
 }

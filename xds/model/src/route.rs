@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::hash_policy::HashPolicy;
 use crate::header::HeaderMutations;
 use crate::matcher::{FullRegex, HeaderMatcher, QueryMatcher};
 
@@ -138,6 +139,8 @@ pub struct Forward {
     pub append_x_forwarded_host: bool,
     /// What becomes of a CONNECT request.
     pub connect: ConnectMode,
+    /// What is hashed, where the cluster balances by hash.
+    pub hash_policies: Vec<HashPolicy>,
 }
 
 /// What a route does with a CONNECT request (`upgrade_configs` of type CONNECT).

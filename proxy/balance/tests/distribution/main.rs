@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
 mod retries;
+mod warm_up;
 
 use std::sync::Arc;
 
@@ -49,7 +50,7 @@ fn weighted(weights: &[u32]) -> Arc<Endpoints> {
 fn count(balancer: &mut Balancer, picks: usize, random: &mut impl FnMut() -> u64) -> Vec<usize> {
     let mut counts = vec![0; balancer.endpoints().list().len()];
     for _ in 0..picks {
-        counts[balancer.pick(random).unwrap().index()] += 1;
+        counts[balancer.pick(None, random).unwrap().index()] += 1;
     }
     counts
 }
@@ -100,7 +101,7 @@ fn workers_do_not_start_with_the_same_endpoint() {
         for seed in 0..400 {
             let random = &mut random(seed);
             let mut balancer = Balancer::new(weighted(&weights), Policy::RoundRobin, 50, random);
-            first[balancer.pick(random).unwrap().index()] += 1;
+            first[balancer.pick(None, random).unwrap().index()] += 1;
         }
         assert!(first.iter().all(|count| (20..=150).contains(count)), "{first:?}");
     }
@@ -143,7 +144,7 @@ fn least_request_evens_out_slow_endpoints() {
     let mut to_slow = 0;
     for turn in 0..20_000 {
         under_way.retain(|(end, ..)| *end > turn);
-        let picked = balancer.pick(random).unwrap();
+        let picked = balancer.pick(None, random).unwrap();
         let duration = if picked.index() == 0 { 80 } else { 8 };
         under_way.push((turn + duration, picked, balancer.started(picked)));
         to_slow += usize::from(picked.index() == 0);
@@ -180,9 +181,9 @@ fn panic_uses_all_unless_it_is_off() {
     assert_eq!(count(&mut balancer, 1000, random), [1000, 0, 0, 0]);
     let down = compile(vec![group(0, &[(2, 1, Unhealthy)])]);
     balancer.update(down, random);
-    assert_eq!(balancer.pick(random), None);
+    assert_eq!(balancer.pick(None, random), None);
     balancer.update(compile(Vec::new()), random);
-    assert_eq!(balancer.pick(random), None);
+    assert_eq!(balancer.pick(None, random), None);
 }
 
 #[test]

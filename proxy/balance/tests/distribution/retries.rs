@@ -12,11 +12,11 @@ fn a_retry_draws_again() {
     let mut balancer = Balancer::new(weighted(&[1, 1]), Policy::Random, 50, random);
     let mut again = [0; 2];
     for _ in 0..PICKS {
-        again[balancer.pick_avoiding(random, 2, |index| index == EndpointIndex(0), None).unwrap().index()] += 1;
+        again[balancer.pick_avoiding(None, random, 2, |index| index == EndpointIndex(0), None).unwrap().index()] += 1;
     }
     // Only three draws of the avoided one in a row leave it.
     assert_shares(&again, &[1.0, 7.0]);
-    let all = balancer.pick_avoiding(random, 5, |_| true, None);
+    let all = balancer.pick_avoiding(None, random, 5, |_| true, None);
     assert!(all.is_some(), "the last one is taken all the same");
 }
 
@@ -25,7 +25,7 @@ fn tries(balancer: &mut Balancer, update_frequency: u32, number: usize, random: 
     let mut previous = PreviousPriorities::new(NonZeroU32::new(update_frequency).unwrap());
     let mut priorities = Vec::new();
     for _ in 0..number {
-        let picked = balancer.pick_avoiding(random, 0, |_| false, Some(&mut previous)).unwrap();
+        let picked = balancer.pick_avoiding(None, random, 0, |_| false, Some(&mut previous)).unwrap();
         let priority = balancer.endpoints().get(picked).unwrap().priority;
         previous.tries(priority);
         priorities.push(priority);
@@ -75,7 +75,7 @@ fn retries_share_what_is_left_by_health_and_weight() {
     for _ in 0..PICKS {
         let mut previous = PreviousPriorities::new(NonZeroU32::MIN);
         previous.tries(0);
-        counts[balancer.pick_avoiding(random, 0, |_| false, Some(&mut previous)).unwrap().index()] += 1;
+        counts[balancer.pick_avoiding(None, random, 0, |_| false, Some(&mut previous)).unwrap().index()] += 1;
     }
     assert_eq!([counts[0], counts[3], counts[4]], [0; 3]);
     assert_shares(&[counts[1], counts[2], counts[5]], &[14.0, 56.0, 30.0]);
@@ -89,13 +89,13 @@ fn retries_in_panic_and_without_anybody() {
     let mut previous = PreviousPriorities::new(NonZeroU32::MIN);
     previous.tries(0);
     let mut calm = Balancer::new(endpoints.clone(), Policy::Random, 0, random);
-    assert_eq!(calm.pick_avoiding(random, 5, |_| false, Some(&mut previous)), None);
+    assert_eq!(calm.pick_avoiding(None, random, 5, |_| false, Some(&mut previous)), None);
     // Nobody can take anything: what all requests get is all there is.
     let mut panicking = Balancer::new(endpoints, Policy::Random, 50, random);
     let mut counts = [0; 2];
     for _ in 0..PICKS {
         previous.tries(0);
-        counts[panicking.pick_avoiding(random, 0, |_| false, Some(&mut previous)).unwrap().index()] += 1;
+        counts[panicking.pick_avoiding(None, random, 0, |_| false, Some(&mut previous)).unwrap().index()] += 1;
     }
     assert_shares(&counts, &[1.0, 1.0]);
 }

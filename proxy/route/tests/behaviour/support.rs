@@ -106,6 +106,7 @@ pub(crate) fn forward(clusters: &[(&str, u32)]) -> Forward {
         host_rewrite: None,
         append_x_forwarded_host: false,
         connect: ConnectMode::Inherited,
+        hash_policies: Vec::new(),
     }
 }
 

@@ -141,6 +141,7 @@ fn tcp_proxy(cluster: &str) -> TcpProxy {
         clusters: vec![target(cluster)],
         idle_timeout: Some(IDLE),
         max_downstream_connection_duration: None,
+        hashes_source: false,
         access_log: Vec::new(),
     }
 }
@@ -166,6 +167,7 @@ fn to_edge(name: String, address: SocketAddr) -> Cluster {
         name,
         discovery: Discovery::Static(assignment),
         balancer: Balancer::RoundRobin,
+        slow_start: None,
         panic_threshold: 0,
         weighs_localities: false,
         outlier_detection: None,
@@ -195,6 +197,7 @@ fn virtual_host(address: SocketAddr, cluster: &str) -> VirtualHost {
         host_rewrite: None,
         append_x_forwarded_host: false,
         connect: ConnectMode::Terminated,
+        hash_policies: Vec::new(),
     };
     let matches = RouteMatch { path: PathMatch::Connect, case_sensitive: true, headers: Vec::new(), query: Vec::new() };
     let route = Route {

@@ -92,6 +92,7 @@ impl Exchange<'_> {
         if self.memory.outcome.details.is_empty() {
             self.memory.outcome.details = "via_upstream";
         }
+        self.set_cookies();
         self.apply_response_mutations(found, Some(target));
         self.complete_response_fields();
     }

@@ -96,7 +96,8 @@ impl<'c> Sender<'_, '_, 'c> {
     fn take(&mut self, retries: &Retries<'_>) -> Result<(Pick, Option<Lent>), PickFailure> {
         let attempts = retries.host_selection_attempts();
         let tried = if attempts.is_some() { self.tried.as_slice() } else { &[] };
-        let pick = self.cluster.pick(tried, attempts.unwrap_or(0), self.previous_priorities.as_mut())?;
+        let hash = self.exchange.memory.outcome.hash;
+        let pick = self.cluster.pick(hash, tried, attempts.unwrap_or(0), self.previous_priorities.as_mut())?;
         if let Some(previous) = &mut self.previous_priorities {
             previous.tries(pick.priority);
         }

@@ -23,6 +23,7 @@ fn proxy() -> TcpProxy {
         clusters: Vec::new(),
         idle_timeout: None,
         max_downstream_connection_duration: None,
+        hashes_source: false,
         access_log: Vec::new(),
     }
 }

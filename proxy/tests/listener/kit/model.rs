@@ -26,6 +26,7 @@ pub(crate) fn weighted(clusters: &[(&str, u32)]) -> FilterChain {
         clusters: weighted_clusters(clusters),
         idle_timeout: Some(Duration::from_secs(3600)),
         max_downstream_connection_duration: None,
+        hashes_source: false,
         access_log: Vec::new(),
     })))
 }

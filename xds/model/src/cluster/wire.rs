@@ -46,7 +46,7 @@ impl Cluster {
                     transport_socket_matches, metadata, upstream_connection_options, filters, common_lb_config, outlier_detection;
                 [elsewhere] eds_cluster_config, load_assignment, dns_refresh_rate, respect_dns_ttl, dns_lookup_family,
                     typed_dns_resolver_config;
-                [implemented "LEAST_REQUEST, ROUND_ROBIN, and RANDOM, to which weights of endpoints mean nothing, as in Envoy"] lb_policy;
+                [implemented "all but CLUSTER_PROVIDED; weights of endpoints mean nothing to RANDOM, as in Envoy"] lb_policy;
                 [implemented "the form in HttpProtocolOptions comes first"] max_requests_per_connection;
                 [no_op "names of statistics; %UPSTREAM_CLUSTER% is the cluster's name"] alt_stat_name, stats_matcher;
                 [no_op "statistics only"] track_timeout_budgets, track_cluster_stats;
@@ -76,9 +76,7 @@ impl Cluster {
                 [refused "clusters of other types are not supported yet"] cluster_type;
             }
             oneof lb_config {
-                [implemented] least_request_lb_config;
-                [no_op "nothing in it is needed"] round_robin_lb_config;
-                [refused "balancing by hash is not supported yet"] ring_hash_lb_config, maglev_lb_config;
+                [implemented] least_request_lb_config, round_robin_lb_config, ring_hash_lb_config, maglev_lb_config;
                 [refused "original destinations are not supported yet"] original_dst_lb_config;
             }
         }
@@ -89,11 +87,13 @@ impl Cluster {
         let options = protocol::convert(typed_extension_protocol_options, context)?;
         let transport = transport::convert(transport_socket, transport_socket_matches, options.server_names, context)?;
         let common = balancer::common(common_lb_config, context)?;
+        let (balancer, slow_start) = balancer::convert(*lb_policy, lb_config, context)?;
         protocol::check_transport(options.protocol, &transport, context)?;
         Ok(Self {
             name: name.clone(),
             discovery: discovery::convert(wire, cluster_discovery_type, context)?,
-            balancer: balancer::convert(*lb_policy, lb_config, context)?,
+            balancer,
+            slow_start,
             panic_threshold: common.panic_threshold,
             weighs_localities: common.weighs_localities,
             outlier_detection: context.optional("outlier_detection", outlier_detection, outlier::convert)?,

@@ -57,7 +57,7 @@ fn http_options(wire: &http::HttpProtocolOptions, context: &mut Context<'_>) -> 
     fates! { context, wire => http::HttpProtocolOptions {
             [implemented] common_http_protocol_options, upstream_http_protocol_options;
             [no_op "what is an error is not configured: answers of 5xx are"] outlier_detection;
-            [no_op "clusters that balance by hash are refused"] hash_policy;
+            [refused "what is hashed is a matter of routes"] hash_policy;
             [refused "requests pass the filters of the listener only"] http_filters;
             [refused "headers are always validated"] header_validation_config;
             [refused "mirroring is not supported yet"] request_mirror_policies;

@@ -3,8 +3,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::cluster::{
-    Balancer, CircuitBreaker, Cluster, Consecutive, Discovery, DnsFamily, IstioService, RetryBudget, TransportSocket,
-    UpstreamProtocol,
+    Balancer, CircuitBreaker, Cluster, Consecutive, Discovery, DnsFamily, IstioService, RetryBudget, SlowStart,
+    TransportSocket, UpstreamProtocol,
 };
 use crate::endpoint::EndpointAddress;
 use crate::examples::{any, cluster, dns_cluster, parse, typed_struct, with};
@@ -153,15 +153,72 @@ fn limits_of_other_priorities_have_no_effect() {
 }
 
 #[test]
+fn what_balances() {
+    let converted = |changes: &[(&str, Value)]| {
+        let changed = changes.iter().fold(cluster(), |value, (pointer, change)| with(value, pointer, change.clone()));
+        let cluster = convert(&changed).unwrap();
+        (cluster.balancer, cluster.slow_start)
+    };
+    let by_policy = |policy: &str| converted(&[("/lb_policy", json!(policy))]).0;
+    assert_eq!(by_policy("RING_HASH"), Balancer::RingHash { minimum_size: 1024, maximum_size: 8_388_608 });
+    assert_eq!(by_policy("MAGLEV"), Balancer::Maglev { table_size: 65537 });
+    let ring = [("/lb_policy", json!("RING_HASH")), ("/ring_hash_lb_config", json!({"minimum_ring_size": 9}))];
+    assert_eq!(converted(&ring).0, Balancer::RingHash { minimum_size: 9, maximum_size: 8_388_608 });
+    let other = [("/lb_policy", json!("MAGLEV")), ("/ring_hash_lb_config", json!({"minimum_ring_size": 9}))];
+    assert_eq!(converted(&other).0, Balancer::Maglev { table_size: 65537 });
+    let warm_up = json!({"slow_start_config": {"slow_start_window": "40s", "min_weight_percent": {"value": 12.5},
+        "aggression": {"default_value": 2, "runtime_key": "("}}});
+    let (balancer, slow_start) =
+        converted(&[("/lb_policy", json!("ROUND_ROBIN")), ("/round_robin_lb_config", warm_up)]);
+    assert_eq!(balancer, Balancer::RoundRobin);
+    assert_eq!(slow_start, Some(SlowStart { window: Duration::from_secs(40), aggression: 2.0, minimum: 0.125 }));
+    let defaults = json!({"slow_start_config": {"slow_start_window": "40s", "aggression": {"default_value": -1}}});
+    let (balancer, slow_start) = converted(&[("/lb_policy", json!(1)), ("/least_request_lb_config", defaults)]);
+    assert_eq!(balancer, Balancer::LeastRequest { choices: 2 });
+    assert_eq!(slow_start, Some(SlowStart { window: Duration::from_secs(40), aggression: 1.0, minimum: 0.1 }));
+    let none = json!({"slow_start_config": {}});
+    assert_eq!(converted(&[("/lb_policy", json!(1)), ("/least_request_lb_config", none)]).1, None);
+}
+
+#[test]
 fn refusals_name_the_field() {
     let socket = |message: &str| json!({"name": "x", "typed_config": any(message, json!({}))});
     let proxy = socket("envoy.extensions.transport_sockets.proxy_protocol.v3.ProxyProtocolUpstreamTransport");
     let internal = socket("envoy.extensions.transport_sockets.internal_upstream.v3.InternalUpstreamTransport");
     let filter = json!([{"name": "x", "typed_config": typed_struct("made.up.Filter", json!({}))}]);
     let cases = [
-        ("/lb_policy", json!("RING_HASH"), "lb_policy: RING_HASH"),
-        ("/lb_policy", json!("MAGLEV"), "lb_policy: MAGLEV"),
-        ("/maglev_lb_config", json!({}), "maglev_lb_config: balancing by hash"),
+        ("/lb_policy", json!("CLUSTER_PROVIDED"), "lb_policy: CLUSTER_PROVIDED"),
+        ("/maglev_lb_config", json!({"table_size": 65536}), "maglev_lb_config.table_size: 65536 is not a prime"),
+        (
+            "/maglev_lb_config",
+            json!({"table_size": 5_000_077}),
+            "maglev_lb_config.table_size: 5000077 is more than 5000011",
+        ),
+        (
+            "/ring_hash_lb_config",
+            json!({"minimum_ring_size": 9, "maximum_ring_size": 8}),
+            "ring_hash_lb_config.minimum_ring_size: is more than maximum_ring_size",
+        ),
+        (
+            "/ring_hash_lb_config",
+            json!({"maximum_ring_size": 8_388_609}),
+            "ring_hash_lb_config.maximum_ring_size: 8388609 is more than 8388608",
+        ),
+        (
+            "/ring_hash_lb_config",
+            json!({"hash_function": "MURMUR_HASH_2"}),
+            "ring_hash_lb_config.hash_function: MURMUR",
+        ),
+        (
+            "/common_lb_config/consistent_hashing_lb_config",
+            json!({"use_hostname_for_hashing": true}),
+            "common_lb_config.consistent_hashing_lb_config.use_hostname_for_hashing: ",
+        ),
+        (
+            "/round_robin_lb_config",
+            json!({"slow_start_config": {"min_weight_percent": {"value": 101}}}),
+            "round_robin_lb_config.slow_start_config.min_weight_percent.value: 101 is not",
+        ),
         ("/type", json!("ORIGINAL_DST"), "type: ORIGINAL_DST"),
         ("/type", json!(99), "type: 99 is not a known value"),
         (

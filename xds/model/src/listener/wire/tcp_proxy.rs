@@ -8,6 +8,7 @@ use crate::access_log::AccessLog;
 use crate::context::Context;
 use crate::error::Refusal;
 use crate::fate::fates;
+use crate::hash_policy;
 use crate::listener::TcpProxy;
 use crate::route::WeightedCluster;
 use crate::wire::number::bound;
@@ -18,7 +19,7 @@ const DEFAULT_IDLE_TIMEOUT: Duration = Duration::from_secs(3600);
 pub(super) fn convert(wire: &tcp_proxy::TcpProxy, context: &mut Context<'_>) -> Result<TcpProxy, Refusal> {
     fates! { context, wire => tcp_proxy::TcpProxy {
             [implemented] stat_prefix, idle_timeout, access_log, max_downstream_connection_duration;
-            [no_op "clusters that balance by hash are refused"] hash_policy;
+            [implemented "source_ip, where the cluster balances by hash"] hash_policy;
             [no_op "spreads the ends of connections; they are spread anyway"] max_downstream_connection_duration_jitter_percentage;
             [no_op "connections end when the gateway drains"] check_drain_close;
             [refused "clusters come with CDS"] on_demand;
@@ -53,6 +54,7 @@ pub(super) fn convert(wire: &tcp_proxy::TcpProxy, context: &mut Context<'_>) -> 
             None,
             context,
         )?,
+        hashes_source: hash_policy::wire::hashes_source(hash_policy, context)?,
         access_log: context.each("access_log", access_log, AccessLog::convert)?,
     })
 }

@@ -7,6 +7,7 @@ use xds_api::envoy::config::route::v3 as route;
 use crate::context::Context;
 use crate::error::Refusal;
 use crate::fate::fates;
+use crate::hash_policy;
 use crate::matcher::wire::substitution;
 use crate::route::wire::{retry, weighted};
 use crate::route::{ConnectMode, Forward, GrpcTimeout, MaxStreamDuration, PathRewrite, RouteAction, WeightedCluster};
@@ -22,7 +23,7 @@ pub(super) fn convert(wire: &route::RouteAction, context: &mut Context<'_>) -> R
                 idle_timeout, retry_policy, max_grpc_timeout, max_stream_duration;
             [implemented "of CONNECT; other upgrades are switched in the listener only"] upgrade_configs;
             [implemented "with max_grpc_timeout"] grpc_timeout_offset;
-            [no_op "clusters that balance by hash are refused"] hash_policy;
+            [implemented "where the cluster balances by hash"] hash_policy;
             [no_op "rate limits are refused"] include_vh_rate_limits;
             [refused "there is one priority"] priority;
             [refused "endpoints are not chosen by metadata"] metadata_match;
@@ -64,6 +65,7 @@ pub(super) fn convert(wire: &route::RouteAction, context: &mut Context<'_>) -> R
         host_rewrite: host_rewrite(host_rewrite_specifier, context)?,
         append_x_forwarded_host: *append_x_forwarded_host,
         connect: connect_mode(upgrade_configs, context)?,
+        hash_policies: hash_policy::wire::convert(hash_policy, context)?,
     })))
 }
 

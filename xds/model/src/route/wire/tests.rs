@@ -6,8 +6,9 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::examples::{any, forward, parse, routes, with};
-use crate::fate::{NoOp, Report};
+use crate::fate::Report;
 use crate::format::{Format, Operator, PlainOperator, Segment};
+use crate::hash_policy::{HashCookie, HashPolicy, HashSource};
 use crate::header::HeaderAppend;
 use crate::matcher::HeaderCondition;
 use crate::route::{
@@ -46,8 +47,53 @@ fn a_table_of_istiod() {
     assert!(shop.include_request_attempt_count && !shop.require_tls);
     assert!(blackhole.routes.is_empty() && blackhole.require_tls);
     assert!(report.refusals.is_empty());
-    let hash_policy = NoOp { place: "envoy.config.route.v3.RouteAction", name: "hash_policy" };
-    assert_eq!(report.no_ops.get(&hash_policy), Some(&1));
+}
+
+#[test]
+fn what_is_hashed() {
+    let converted = |policy: Value| {
+        let (route, report) = convert_route(with(forward(), "/route/hash_policy", json!([policy])));
+        match &route.action {
+            RouteAction::Forward(forward) => Ok(forward.hash_policies.clone()),
+            _ => Err(report.refusals.first().map(ToString::to_string).unwrap_or_default()),
+        }
+    };
+    let one = |source| Ok(vec![HashPolicy { source, is_terminal: false }]);
+    let header = json!({"header": {"header_name": "X-User"}});
+    assert_eq!(converted(header), one(HashSource::Header("x-user".to_owned())));
+    assert_eq!(converted(json!({"connection_properties": {"source_ip": true}})), one(HashSource::SourceIp));
+    assert_eq!(converted(json!({"connection_properties": {}})), Ok(Vec::new()));
+    let query = HashSource::QueryParameter("user".to_owned());
+    let terminal = Ok(vec![HashPolicy { source: query, is_terminal: true }]);
+    assert_eq!(converted(json!({"query_parameter": {"name": "user"}, "terminal": true})), terminal);
+    let cookie = HashCookie {
+        name: "session".to_owned(),
+        lifetime: Some(Duration::ZERO),
+        path: "/a".to_owned(),
+        attributes: vec![("SameSite".to_owned(), "Lax".to_owned())],
+    };
+    let wire = json!({"cookie": {"name": "session", "ttl": "0s", "path": "/a",
+        "attributes": [{"name": "SameSite", "value": "Lax"}]}});
+    assert_eq!(converted(wire), one(HashSource::Cookie(cookie)));
+    for (wire, expected) in [
+        (json!({}), "policy_specifier: is missing"),
+        (json!({"header": {}}), "header.header_name: is empty"),
+        (
+            json!({"header": {"header_name": "a", "regex_rewrite": {}}}),
+            "header.regex_rewrite: values are hashed as they are",
+        ),
+        (json!({"query_parameter": {}}), "query_parameter.name: is empty"),
+        (json!({"cookie": {}}), "cookie.name: is empty"),
+        (json!({"cookie": {"name": "a", "path": "/; Domain=x"}}), "cookie.path: cannot stand in a cookie"),
+        (
+            json!({"cookie": {"name": "a", "attributes": [{"name": "b", "value": "c\r\nd: e"}]}}),
+            "cookie.attributes[0].value: cannot stand in a cookie",
+        ),
+        (json!({"filter_state": {"key": "a"}}), "filter_state: there is no state of filters"),
+    ] {
+        let refusal = converted(wire).unwrap_err();
+        assert!(refusal.contains(&format!("hash_policy[0].{expected}")), "{refusal}");
+    }
 }
 
 #[test]
