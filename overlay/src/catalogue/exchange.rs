@@ -233,16 +233,17 @@ impl Directory {
                 }
             }
             Arrival::Catalogue(peer, mut stream) => {
-                if let Err(error) = self.receive(&peer, &mut stream).await {
-                    if error.kind() != io::ErrorKind::ConnectionReset {
-                        count(&self.node.counters().announcements_refused);
-                    }
-                    // That, and why, is logged where links are kept.
-                    if error.get_ref().is_some_and(|cause| cause.is::<LinkEnd>()) {
-                        return tracing::debug!(peer = peer.name(), "announcements are not taken any more: {error}");
-                    }
-                    self.log_refusal(&peer, "announcements are not taken any more", &error);
+                let Err(error) = self.receive(&peer, &mut stream).await else { return };
+                if error.kind() != io::ErrorKind::ConnectionReset {
+                    count(&self.node.counters().announcements_refused);
                 }
+                // That, and why, is logged where links are kept.
+                if error.get_ref().is_some_and(|cause| cause.is::<LinkEnd>()) {
+                    return tracing::debug!(peer = peer.name(), "announcements are not taken any more: {error}");
+                }
+                self.log_refusal(&peer, "announcements are not taken any more", &error);
+                // There is one stream of them on a link: over the next one all is told again, which may be good by then.
+                stream.link().close(code::PROTOCOL, &format!("announcements are not taken: {error}"));
             }
         }
     }

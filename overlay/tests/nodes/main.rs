@@ -27,4 +27,5 @@ mod site;
 mod status;
 mod strangers;
 mod stuck;
+mod told_again;
 mod tunnel;
