@@ -5,18 +5,20 @@ use std::time::Duration;
 
 use overlay::catalogue::{Directory, Offer};
 use overlay::folder::Folder;
+use overlay::identity::SignedTrust;
 use overlay::link::{LinkEnd, code};
 use overlay::node::{Limits, Node, Role};
 use overlay::uplink::{self, Uplink};
-use tokio::io::AsyncWriteExt as _;
+use overlay_wire::varint;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::watch;
-use tokio::task::{LocalSet, spawn_local};
+use tokio::task::{LocalSet, spawn_local, yield_now};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::announcements::{YEAR, begin, message, sign, unix_now};
 use crate::catalogue::Member;
 use crate::kit::{Signer, edge, hub};
-use crate::player::{linked, play};
+use crate::player::{everything_is_done, linked, play};
 use crate::site::{LONG, Site, eventually, join_folder};
 
 /// Why the other side has closed a link because it did not take something.
@@ -77,4 +79,48 @@ async fn an_edge_that_is_never_believed_knows_why_and_dials_less_and_less_often(
         assert!(pauses <= begun.elapsed(), "{links} links in {:?}", begun.elapsed());
     };
     timeout(LONG, LocalSet::new().run_until(test)).await.unwrap();
+}
+
+#[tokio::test]
+async fn edges_that_do_not_take_a_statement_hear_it_over_their_next_link() {
+    let test = async {
+        let signer = Signer::new();
+        let a = Member::new(&signer, &edge("a"), 1);
+        // What no edge says to another one.
+        let link = play(&a.node, edge("b"));
+        let mut stream = begin(&link).await;
+        stream.write_all(&message(&sign(&signer.identity(&edge("b")), 1))).await.unwrap();
+        let reason = refusal(link.ended().await);
+        assert!(reason.starts_with("statements are not taken: edges tell each other nothing"), "{reason}");
+        // Whom it tells something takes no more of it.
+        let signed = signer.deny(&[edge("m")]);
+        a.identity.borrow().trust().take(&signed).unwrap();
+        let link = play(&a.node, edge("b"));
+        link.accept().await.unwrap().reset(code::DROPPED);
+        everything_is_done().await;
+        a.identity.borrow().trust().take(&signer.deny(&[edge("m"), edge("n")])).unwrap();
+        assert_eq!(refusal(link.ended().await), "statements are not taken");
+        // The next link brings the last one, both ways.
+        let last = signer.deny(&[edge("m"), edge("n"), edge("o")]);
+        let link = play(&a.node, edge("b"));
+        let mut told = link.accept().await.unwrap();
+        told.read_exact(&mut [0; 64]).await.unwrap();
+        let mut telling = begin(&link).await;
+        telling.write_all(&statement(&last)).await.unwrap();
+        while !a.identity.borrow().trust().denies(&edge("o")) {
+            yield_now().await;
+        }
+        assert!(link.end().is_none());
+    };
+    timeout(LONG, LocalSet::new().run_until(test)).await.unwrap();
+}
+
+/// As it goes over a link.
+fn statement(signed: &SignedTrust) -> Vec<u8> {
+    let content = signed.to_bytes();
+    let mut message = Vec::new();
+    varint::put(&mut message, 3);
+    varint::put(&mut message, content.len() as u64);
+    message.extend(content);
+    message
 }
