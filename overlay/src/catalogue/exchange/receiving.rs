@@ -18,13 +18,9 @@ use super::room::{Passed, patience};
 use super::{Directory, Known, Origin};
 use crate::catalogue::announcement::Announcement;
 use crate::catalogue::message::{ANNOUNCEMENT, CONFIRMATION, Confirmation, Header, Message, Signed};
-use crate::enroll::unix_now;
+use crate::folder;
 use crate::link::LinkStream;
 use crate::node::{Peer, count};
-
-/// How far the epoch of an edge may be ahead of the clock, seconds. It is a time, unless a clock was wrong; near the greatest number nobody could begin anew
-/// after it.
-const MOST_AHEAD: u64 = 365 * 24 * 60 * 60;
 
 /// The part of an announcement that says which of two is newer.
 #[derive(Deserialize)]
@@ -178,7 +174,7 @@ impl Directory {
 }
 
 fn check_epoch(edge: &str, epoch: u64) -> io::Result<()> {
-    if epoch > unix_now().saturating_add(MOST_AHEAD) {
+    if epoch > folder::most_believed() {
         return Err(io::Error::other(format!("of {edge}: its epoch {epoch} is more than a year ahead of the clock")));
     }
     Ok(())
