@@ -18,6 +18,7 @@ mod hub;
 mod join;
 mod kit;
 mod link;
+mod log;
 mod memory_store;
 mod player;
 mod relay;
