@@ -53,7 +53,7 @@ pub(crate) fn message(signed: &(Vec<u8>, Signature)) -> Vec<u8> {
 }
 
 /// Kind, length, certificate, signature, payload.
-fn message_of(kind: u64, (payload, Signature { certificate, bytes }): &(Vec<u8>, Signature)) -> Vec<u8> {
+pub(crate) fn message_of(kind: u64, (payload, Signature { certificate, bytes }): &(Vec<u8>, Signature)) -> Vec<u8> {
     let mut content = Vec::new();
     for part in [&certificate[..], bytes] {
         varint::put(&mut content, part.len() as u64);

@@ -20,6 +20,7 @@ mod kit;
 mod link;
 mod log;
 mod memory_store;
+mod missing;
 mod player;
 mod relay;
 mod rotation;

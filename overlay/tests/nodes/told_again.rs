@@ -22,7 +22,7 @@ use crate::player::{everything_is_done, linked, play};
 use crate::site::{LONG, Site, eventually, join_folder};
 
 /// Why the other side has closed a link because it did not take something.
-fn refusal(end: LinkEnd) -> String {
+pub(crate) fn refusal(end: LinkEnd) -> String {
     match end {
         LinkEnd::Closed { code: code::PROTOCOL | code::FAILED, reason } => reason,
         other => panic!("{other}"),
