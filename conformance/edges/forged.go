@@ -55,7 +55,8 @@ func forgeries(t *trial) {
 			line := forger.dial(hub)
 			line.tell(t, one.record)
 			line.refused(t)
-			require.NoError(t, line.Close())
+			// The hub has done so first.
+			_ = line.Close()
 			rejected++
 			time.Sleep(time.Second / 20)
 		}

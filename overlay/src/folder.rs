@@ -3,6 +3,7 @@
 //! Every file is replaced as a whole, and is on the disk before anybody goes on: whatever stops the process or the machine, there is the old one or
 //! the new one.
 
+mod epoch;
 mod lock;
 mod replace;
 mod trust;
@@ -21,17 +22,17 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+pub(crate) use self::epoch::most_believed;
 pub use self::lock::FolderLock;
 pub(crate) use self::replace::remove_left_behind;
 pub use self::replace::{replace_file, set_aside};
 use crate::control;
-use crate::enroll::{Joined, Token, unix_now};
+use crate::enroll::{Joined, Token};
 use crate::identity::{Identity, LINK_PROTOCOL, Trust};
 
 const KEY: &str = "key.pem";
 const CERTIFICATE: &str = "certificate.pem";
 const NODE: &str = "node.json";
-const EPOCH: &str = "epoch";
 
 /// The folder of a node.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -225,34 +226,6 @@ impl Folder {
     /// No node has joined, or the file is damaged.
     pub fn hubs(&self) -> Result<Vec<String>, FolderError> {
         Ok(self.membership()?.hubs)
-    }
-
-    /// A number that is greater than all before. The clock is in it, so that it is greater even if the folder is an old copy.
-    ///
-    /// # Errors
-    /// The last one cannot be read, or this one not kept.
-    pub fn next_epoch(&self) -> Result<u64, FolderError> {
-        self.epoch_after(0)
-    }
-
-    /// The same, and greater than one that somebody else has used.
-    pub(crate) fn epoch_after(&self, used: u64) -> Result<u64, FolderError> {
-        let last = match self.read(EPOCH)? {
-            Some(text) => match self.text(EPOCH, text).ok().and_then(|text| text.trim().parse::<u64>().ok()) {
-                Some(last) => last,
-                // The clock is enough, unless it is behind; then the others say so.
-                None => {
-                    let path = self.path.join(EPOCH);
-                    let aside = set_aside(&path).map_err(|error| FolderError::File { path: path.clone(), error })?;
-                    tracing::warn!("{} is no number, and is now {}", path.display(), aside.display());
-                    0
-                }
-            },
-            None => 0,
-        };
-        let next = unix_now().max(last.max(used).saturating_add(1));
-        self.write(EPOCH, next.to_string().as_bytes())?;
-        Ok(next)
     }
 
     fn membership(&self) -> Result<Membership, FolderError> {

@@ -1,12 +1,15 @@
 //! What strangers may cause in the log: few lines, short ones, and nothing in them that looks like another line.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 
+use hashbrown::HashMap;
 use tokio::time::{Duration, Instant};
 
 /// Lines of one kind are no more often than this.
 const EVERY: Duration = Duration::from_secs(1);
+/// Peers that are remembered; beyond these, those of whom there was a line just now.
+const MOST: usize = 1024;
 /// Of a text that others have made up, in characters.
 const LONGEST: usize = 200;
 
@@ -27,6 +30,21 @@ impl Seldom {
         }
         self.logged.set(Some(now));
         Some(self.left_out.take())
+    }
+}
+
+/// One kind of line, of each peer: what one does takes no line from others.
+#[derive(Debug, Default)]
+pub(crate) struct SeldomOf(RefCell<HashMap<String, Seldom>>);
+
+impl SeldomOf {
+    /// The same as [`Seldom::happened`], of a peer.
+    pub(crate) fn happened(&self, peer: &str) -> Option<u64> {
+        let mut lines = self.0.borrow_mut();
+        if lines.len() >= MOST && !lines.contains_key(peer) {
+            lines.retain(|_, line| line.logged.get().is_some_and(|logged| logged.elapsed() < EVERY));
+        }
+        lines.entry(peer.to_owned()).or_default().happened()
     }
 }
 
@@ -52,6 +70,18 @@ mod tests {
         assert_eq!([happened(), happened()], [Some(2), None]);
         tokio::time::advance(EVERY).await;
         assert_eq!(happened(), Some(1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_peer_has_lines_of_its_own() {
+        let seldom = SeldomOf::default();
+        assert_eq!(["a", "a", "b", "a"].map(|peer| seldom.happened(peer)), [Some(0), None, Some(0), None]);
+        tokio::time::advance(EVERY).await;
+        assert_eq!(["a", "b"].map(|peer| seldom.happened(peer)), [Some(2), Some(0)]);
+        tokio::time::advance(EVERY).await;
+        (0..2 * MOST).for_each(|peer| assert_eq!(seldom.happened(&peer.to_string()), Some(0)));
+        tokio::time::advance(EVERY).await;
+        assert_eq!((seldom.happened("c"), seldom.0.borrow().len()), (Some(0), 1));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Announcements on their way: from each edge to its hubs, from hub to hub, and from hubs to all edges of the same tenant.
 
+mod asking;
 mod notices;
 mod pace;
 mod receiving;
@@ -21,6 +22,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::spawn_local;
 use tokio::time::Instant;
 
+use self::asking::Asked;
 use self::notices::Notices;
 use self::pace::Paces;
 pub use self::rivals::{RIVAL_WARNING, keep_name};
@@ -67,6 +69,7 @@ pub struct Directory {
     rooms: Rooms,
     /// With edges that are linked to this one.
     statements: Rc<Statements>,
+    asked: Asked,
     refusals: Seldom,
     /// Log lines about announcements that there is no room for.
     full: Seldom,
@@ -86,7 +89,8 @@ struct Known {
     announcement: Arc<Announcement>,
     /// To be passed on.
     message: Rc<Passed>,
-    confirmation: Option<(u64, Rc<Passed>)>,
+    /// The last one, of this announcement or of a later one that is not known; its beat.
+    confirmation: Option<(Stamp, u64, Rc<Passed>)>,
     /// A hub was the last to say so: other hubs have it from there.
     from_hub: bool,
 }
@@ -110,6 +114,7 @@ impl Directory {
             paces: Paces::default(),
             turns: TenantTurns::default(),
             rooms: Rooms::new(&node.catalogue_limits()),
+            asked: Asked::default(),
             refusals: Seldom::default(),
             full: Seldom::default(),
             epoch: Instant::now(),
@@ -233,16 +238,17 @@ impl Directory {
                 }
             }
             Arrival::Catalogue(peer, mut stream) => {
-                if let Err(error) = self.receive(&peer, &mut stream).await {
-                    if error.kind() != io::ErrorKind::ConnectionReset {
-                        count(&self.node.counters().announcements_refused);
-                    }
-                    // That, and why, is logged where links are kept.
-                    if error.get_ref().is_some_and(|cause| cause.is::<LinkEnd>()) {
-                        return tracing::debug!(peer = peer.name(), "announcements are not taken any more: {error}");
-                    }
-                    self.log_refusal(&peer, "announcements are not taken any more", &error);
+                let Err(error) = self.receive(&peer, &mut stream).await else { return };
+                if error.kind() != io::ErrorKind::ConnectionReset {
+                    count(&self.node.counters().announcements_refused);
                 }
+                // That, and why, is logged where links are kept.
+                if error.get_ref().is_some_and(|cause| cause.is::<LinkEnd>()) {
+                    return tracing::debug!(peer = peer.name(), "announcements are not taken any more: {error}");
+                }
+                self.log_refusal(&peer, "announcements are not taken any more", &error);
+                // There is one stream of them on a link: over the next one all is told again, which may be good by then.
+                stream.link().close(code::PROTOCOL, &format!("announcements are not taken: {error}"));
             }
         }
     }

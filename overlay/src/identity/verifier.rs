@@ -89,9 +89,10 @@ impl Verifier {
 /// When a certificate was good, or will be, and why it is not.
 fn out_of_date(error: &webpki::Error) -> Option<(UnixTime, &'static str)> {
     match error {
-        webpki::Error::CertExpired { not_after, .. } => {
-            Some((*not_after, "its certificate has expired; it has to join again with a new token"))
-        }
+        webpki::Error::CertExpired { not_after, .. } => Some((
+            *not_after,
+            "its certificate has expired; unless the clock here is ahead, it has to join again with a new token",
+        )),
         webpki::Error::CertNotValidYet { not_before, .. } => {
             Some((*not_before, "its certificate is not good yet: a clock is wrong"))
         }

@@ -17,7 +17,7 @@ use crate::handshakes::Handshakes;
 use crate::identity::{Current, Identity};
 use crate::link::code;
 use crate::node::{Node, Peer, count};
-use crate::strangers::{Seldom, quoted};
+use crate::strangers::{Seldom, SeldomOf, quoted};
 use crate::transport::{self, Accepted, TransportError};
 
 /// Takes the links that others dial, and those who want certificates if there is somebody who gives them, for as long as it runs. An edge takes those of
@@ -32,7 +32,7 @@ pub async fn listen(
     listener: TcpListener,
 ) -> io::Result<()> {
     let mut handshakes: Handshakes<Result<Accepted, TransportError>> = Handshakes::new(node.most_handshakes());
-    let (refusals, failures) = (Seldom::default(), Seldom::default());
+    let (refusals, failures, ends) = (Seldom::default(), Seldom::default(), Rc::new(SeldomOf::default()));
     loop {
         tokio::select! {
             accepted = listener.accept(), if handshakes.has_room() => {
@@ -65,7 +65,8 @@ pub async fn listen(
             () = sleep_until(handshakes.room_at()), if !handshakes.has_room() => {}
             done = handshakes.next() => match done {
                 Ok((from, Ok(accepted))) => {
-                    spawn_local(take(node.clone(), identity.borrow().clone(), enrolling.clone(), from, accepted));
+                    let identity = identity.borrow().clone();
+                    spawn_local(take(node.clone(), identity, enrolling.clone(), from, accepted, ends.clone()));
                 }
                 Ok((from, Err(error))) => {
                     count(&node.counters().handshakes_refused);
@@ -85,6 +86,7 @@ async fn take(
     enrolling: Option<EnrollServer>,
     from: SocketAddr,
     accepted: Accepted,
+    ends: Rc<SeldomOf>,
 ) {
     let (enrolled, enrolling) = match (accepted, enrolling) {
         (Accepted::Link(linked), _) => {
@@ -95,7 +97,10 @@ async fn take(
                 return drop(driver.run().await);
             }
             let (peer, end) = serve(&node, &identity, (peer, link, driver)).await;
-            return tracing::info!(peer, "the link has ended: {end}");
+            if let Some(left_out) = ends.happened(&peer) {
+                tracing::info!(peer, left_out, "the link has ended: {end}");
+            }
+            return;
         }
         (Accepted::Join(stream), Some(enrolling)) => (enrolling.join(from, stream).await, enrolling),
         (Accepted::Renew(peer, stream), Some(enrolling)) => (enrolling.renew(&peer, from, stream).await, enrolling),

@@ -53,7 +53,7 @@ pub(crate) fn message(signed: &(Vec<u8>, Signature)) -> Vec<u8> {
 }
 
 /// Kind, length, certificate, signature, payload.
-fn message_of(kind: u64, (payload, Signature { certificate, bytes }): &(Vec<u8>, Signature)) -> Vec<u8> {
+pub(crate) fn message_of(kind: u64, (payload, Signature { certificate, bytes }): &(Vec<u8>, Signature)) -> Vec<u8> {
     let mut content = Vec::new();
     for part in [&certificate[..], bytes] {
         varint::put(&mut content, part.len() as u64);
@@ -224,7 +224,7 @@ async fn a_tenant_has_so_many_edges_and_others_have_theirs() {
     timeout(LONG, LocalSet::new().run_until(test)).await.unwrap();
 }
 
-const YEAR: u64 = 365 * 24 * 60 * 60;
+pub(crate) const YEAR: u64 = 365 * 24 * 60 * 60;
 
 #[tokio::test]
 async fn who_began_more_than_a_year_ahead_is_not_believed() {

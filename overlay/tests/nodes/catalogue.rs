@@ -22,7 +22,7 @@ const LONG: Duration = Duration::from_secs(60);
 /// A node, and what it knows.
 pub(crate) struct Member {
     pub(crate) node: Rc<Node>,
-    identity: Current,
+    pub(crate) identity: Current,
     pub(crate) directory: Rc<Directory>,
     peer: Peer,
 }

@@ -10,6 +10,7 @@ use overlay::identity::TrustError;
 use rcgen::{CertificateParams, KeyPair};
 use tempfile::TempDir;
 
+use crate::announcements::{YEAR, unix_now};
 use crate::kit::{OVERLAY, edge};
 
 const NOW: u64 = 1_800_000_000;
@@ -83,11 +84,10 @@ async fn epochs_grow_whatever_the_clock_says() {
     let first = lab.folder.next_epoch().unwrap();
     let second = lab.folder.next_epoch().unwrap();
     assert!(second > first);
-    fs::write(lab.file("epoch"), "8000000000").unwrap();
-    assert_eq!(lab.folder.next_epoch().unwrap(), 8_000_000_001);
-    // What follows the greatest is no less.
-    fs::write(lab.file("epoch"), u64::MAX.to_string()).unwrap();
-    assert_eq!(lab.folder.next_epoch().unwrap(), u64::MAX);
+    // A clock that was a month ahead.
+    let ahead = unix_now() + YEAR / 12;
+    fs::write(lab.file("epoch"), ahead.to_string()).unwrap();
+    assert_eq!(lab.folder.next_epoch().unwrap(), ahead + 1);
     // An old copy of the folder.
     fs::write(lab.file("epoch"), "5").unwrap();
     assert!(lab.folder.next_epoch().unwrap() >= first);
@@ -95,6 +95,13 @@ async fn epochs_grow_whatever_the_clock_says() {
     fs::write(lab.file("epoch"), "garbage").unwrap();
     assert!(lab.folder.next_epoch().unwrap() >= first);
     assert_eq!(fs::read(lab.file("epoch.refused")).unwrap(), b"garbage");
+    // Nor is one that nobody would believe gone on from.
+    for wrong in [unix_now() + 2 * YEAR, u64::MAX] {
+        fs::write(lab.file("epoch"), wrong.to_string()).unwrap();
+        let next = lab.folder.next_epoch().unwrap();
+        assert!((first..=unix_now()).contains(&next), "{next}");
+        assert_eq!(fs::read(lab.file("epoch.refused")).unwrap(), wrong.to_string().into_bytes());
+    }
 }
 
 #[tokio::test]

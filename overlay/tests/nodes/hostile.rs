@@ -9,11 +9,11 @@ use overlay::node::{Limits, Node, Role};
 use overlay::stream::OverlayStream;
 use overlay_wire::budget::Budget;
 use overlay_wire::leg::{self, LegFrame, Open, Progress, RefuseCode};
-use overlay_wire::mux::Urgency;
 use tokio::io::{AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, split};
 use tokio::task::{LocalSet, spawn_local};
 use tokio::time::{sleep, timeout};
 
+use crate::announcements::begin;
 use crate::catalogue::Member;
 use crate::kit::{Signer, Wire, echo, edge, hub};
 use crate::player::{Answer, answer, everything_is_done, linked, open, opening, play, send, taken};
@@ -272,13 +272,13 @@ async fn who_announces_nonsense_is_heard_no_more_and_others_are() {
         let h = Member::new(&signer, &hub("h"), 1);
         let hostile = play(&h.node, edge("m"));
         linked(&h.node, 1).await;
-        for (round, nonsense) in [&[0x01, 0x03, 1, 2, 3][..], &[]].into_iter().enumerate() {
-            let mut stream = hostile.open(Urgency::default()).await.unwrap();
-            send(&mut stream, &LegFrame::Catalogue).await;
-            stream.write_all(nonsense).await.unwrap();
-            assert!(stream.read_u8().await.is_err());
-            assert_eq!(h.node.counters().announcements_refused.get(), round as u64 + 1);
-        }
+        let mut first = begin(&hostile).await;
+        let mut second = begin(&hostile).await;
+        assert!(second.read_u8().await.is_err());
+        assert_eq!((h.node.counters().announcements_refused.get(), hostile.end().is_none()), (1, true));
+        first.write_all(&[0x01, 0x03, 1, 2, 3]).await.unwrap();
+        hostile.ended().await;
+        assert_eq!(h.node.counters().announcements_refused.get(), 2);
         let _wires = (a.wire(&h), b.wire(&h));
         a.offers(&["a.global"]);
         b.knows(&[("a", &["a.global"])]).await;

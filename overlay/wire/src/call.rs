@@ -3,6 +3,7 @@
 
 use thiserror::Error;
 
+use crate::reason::harmless;
 use crate::varint;
 
 /// The longest host or caller, bytes: a host name has at most 253 (RFC 1035), a SPIFFE ID 2048 (SPIFFE-ID section 2.3).
@@ -93,7 +94,7 @@ impl Outcome {
 pub struct Answer {
     /// What becomes of it.
     pub outcome: Outcome,
-    /// Why, in words.
+    /// Why, in up to 200 characters on one line.
     pub reason: String,
 }
 
@@ -131,7 +132,7 @@ pub fn take_answer(bytes: &[u8]) -> Result<Option<(Answer, usize)>, Malformed> {
         |(), content| {
             let (outcome, content) = varint::take(content)?;
             let (reason, _) = take_text(content, MAX_REASON)?;
-            Some(Answer { outcome: Outcome::of(outcome), reason })
+            Some(Answer { outcome: Outcome::of(outcome), reason: harmless(&reason) })
         },
     )
 }
@@ -213,8 +214,8 @@ mod tests {
         assert_eq!(take_answer(&bytes), Err(Malformed));
 
         let mut bytes = Vec::new();
-        put_answer(&mut bytes, Outcome::Forbidden, &"é".repeat(1000));
-        let answer = Answer { outcome: Outcome::Forbidden, reason: "é".repeat(256) };
+        put_answer(&mut bytes, Outcome::Forbidden, &"é\n".repeat(1000));
+        let answer = Answer { outcome: Outcome::Forbidden, reason: "é?".repeat(100) };
         assert_eq!(take_answer(&bytes), Ok(Some((answer, bytes.len()))));
     }
 

@@ -3,9 +3,13 @@
 //! What an edge announces is one piece, signed as a whole, so that nobody between can leave something out. Which of two is newer its
 //! stamp says, never a clock. How long it is good counts from when it was heard, so that an edge whose clock is wrong is none the worse.
 //!
+//! What is not confirmed in time is shown to nobody, and is known again when it is confirmed later: a clock may have been wrong here, by which nothing was believed.
+//!
 //! Every change has a number. Whoever passes on what is known remembers the last one, and is shown what came later, of one tenant if it wants no more: what
 //! did not change costs nothing.
 
+mod entry;
+mod missing;
 mod room;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,6 +19,8 @@ use std::time::Duration;
 
 use hashbrown::HashMap;
 
+use self::entry::{Entry, LeftOut, Tenant};
+pub use self::missing::Refusal;
 pub use self::room::Limits;
 use self::room::Used;
 
@@ -33,7 +39,7 @@ pub struct Stamp {
 /// What became of an announcement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Merge {
-    /// It is newer than what was known.
+    /// It is newer than what was known, or is known again.
     New,
     /// It is what is known.
     Known,
@@ -55,26 +61,6 @@ pub struct Catalogue<T> {
     /// Edges that announce something, by the number of their last change.
     changes: BTreeMap<u64, Arc<str>>,
     deadlines: BTreeSet<(Duration, Arc<str>)>,
-}
-
-/// The edges of a tenant.
-#[derive(Debug, Default)]
-struct Tenant {
-    used: Used,
-    changes: BTreeMap<u64, Arc<str>>,
-}
-
-#[derive(Debug)]
-struct Entry<T> {
-    tenant: Arc<str>,
-    stamp: Stamp,
-    /// `None` when it is good no longer.
-    announced: Option<Announced<T>>,
-    /// The number of the change by which it was announced, and of the last one.
-    announced_at: u64,
-    changed_at: u64,
-    /// Good until then, or remembered until then.
-    until: Duration,
 }
 
 /// What an edge announces.
@@ -103,17 +89,6 @@ pub struct Change<'a, T> {
     pub number: u64,
 }
 
-impl<T> Entry<T> {
-    fn used(&self) -> Used {
-        let announced = self.announced.as_ref();
-        Used {
-            edges: 1,
-            services: announced.map_or(0, |announced| announced.services),
-            bytes: announced.map_or(0, |announced| announced.size),
-        }
-    }
-}
-
 impl<T> Catalogue<T> {
     /// An empty one.
     pub fn new(limits: Limits) -> Self {
@@ -132,7 +107,7 @@ impl<T> Catalogue<T> {
     pub fn is_new(&self, edge: &str, stamp: Stamp) -> bool {
         self.entries
             .get(edge)
-            .is_none_or(|entry| stamp > entry.stamp || stamp == entry.stamp && entry.announced.is_none())
+            .is_none_or(|entry| stamp > entry.stamp || stamp == entry.stamp && entry.shown().is_none())
     }
 
     /// Takes an announcement whose signature is good.
@@ -142,65 +117,62 @@ impl<T> Catalogue<T> {
             return if is_known { Merge::Known } else { Merge::Old };
         }
         let more = Used { edges: 1, services: announced.services, bytes: announced.size };
-        if let Some(problem) = self.exceeded_with(edge, tenant, more) {
+        if let Some(problem) = self.lacks_room(edge, tenant, more) {
+            self.leave_out(edge, tenant, LeftOut { stamp, needs: Some(more) }, now);
             return Merge::NoRoom(problem);
         }
         let tenant = self.tenants.get_key_value(tenant).map_or_else(|| tenant.into(), |(tenant, _)| tenant.clone());
         let edge = self.take_out(edge).map_or_else(|| edge.into(), |(edge, _)| edge);
         let number = self.next_change();
         let until = now + self.limits.lifetime;
-        let announced = Some(announced);
-        self.put_in(edge, Entry { tenant, stamp, announced, announced_at: number, changed_at: number, until });
+        let (announced_at, changed_at, announced) = (number, number, Some(announced));
+        let (is_hidden, left_out) = (false, None);
+        self.put_in(edge, Entry { tenant, stamp, announced, is_hidden, left_out, announced_at, changed_at, until });
         Merge::New
     }
 
-    /// What there would be too much of if an edge took this, in the place of what it has.
-    fn exceeded_with(&self, edge: &str, tenant: &str, more: Used) -> Option<&'static str> {
-        let mut of_tenant = self.tenants.get(tenant).map(|tenant| tenant.used).unwrap_or_default();
-        let mut of_all = self.used;
-        of_tenant += more;
-        of_all += more;
-        if let Some(before) = self.entries.get(edge) {
-            of_all -= before.used();
-            if *before.tenant == *tenant {
-                of_tenant -= before.used();
-            }
+    /// The edge has said again that this is what it announces, which changes what is known of it. One that confirms what is newer goes on announcing what is
+    /// known, if less: there was no room for it. `Old` if nothing is known that it could confirm.
+    pub fn confirm(&mut self, edge: &str, stamp: Stamp, now: Duration, change: impl FnOnce(&mut T)) -> Merge {
+        if self.kept(edge).is_none_or(|(kept, _)| kept > stamp) {
+            return Merge::Old;
         }
-        self.limits.exceeded(more.bytes, of_tenant, of_all)
-    }
-
-    /// The edge has said again that this is what it announces, which changes what is known of it; `false` if something else is known.
-    pub fn confirm(&mut self, edge: &str, stamp: Stamp, now: Duration, change: impl FnOnce(&mut T)) -> bool {
-        if self.get(edge).is_none_or(|(known, _)| known != stamp) {
-            return false;
-        }
-        let Some((edge, mut entry)) = self.take_out(edge) else { return false };
+        let Some((edge, mut entry)) = self.take_out(edge) else { return Merge::Old };
         if let Some(announced) = &mut entry.announced {
             change(&mut announced.value);
         }
         entry.changed_at = self.next_change();
         entry.until = now + self.limits.lifetime;
+        let was_hidden = std::mem::take(&mut entry.is_hidden);
+        if was_hidden {
+            // Who came meanwhile was not told of it.
+            entry.announced_at = entry.changed_at;
+        }
         self.put_in(edge, entry);
-        true
+        if was_hidden { Merge::New } else { Merge::Known }
     }
 
     /// Forgets what an edge announces at once, but not its stamp; whether there was something.
     pub fn withdraw(&mut self, edge: &str, now: Duration) -> bool {
         let Some((edge, mut entry)) = self.take_out(edge) else { return false };
-        let announced = entry.announced.take();
+        let was_shown = entry.shown().is_some();
+        (entry.announced, entry.is_hidden) = (None, false);
         entry.until = now + self.limits.memory;
         self.put_in(edge, entry);
-        announced.is_some()
+        was_shown
     }
 
-    /// Forgets what was not confirmed in time; whose it was.
+    /// Hides what was not confirmed in time, and forgets it after that; whose is hidden now.
     pub fn expire(&mut self, now: Duration) -> Vec<Arc<str>> {
         let mut expired = Vec::new();
         while let Some((_, edge)) = self.deadlines.first().filter(|(until, _)| *until <= now).cloned() {
-            if self.withdraw(&edge, now) {
-                expired.push(edge);
-            } else {
-                self.take_out(&edge);
+            if let Some((edge, mut entry)) = self.take_out(&edge)
+                && entry.shown().is_some()
+            {
+                entry.is_hidden = true;
+                entry.until = now + self.limits.memory;
+                expired.push(edge.clone());
+                self.put_in(edge, entry);
             }
         }
         expired.sort();
@@ -215,20 +187,26 @@ impl<T> Catalogue<T> {
     /// What an edge announces.
     pub fn get(&self, edge: &str) -> Option<(Stamp, &T)> {
         let entry = self.entries.get(edge)?;
+        entry.shown().map(|announced| (entry.stamp, &announced.value))
+    }
+
+    /// What it has announced, even if it was not confirmed in time.
+    pub fn kept(&self, edge: &str) -> Option<(Stamp, &T)> {
+        let entry = self.entries.get(edge)?;
         entry.announced.as_ref().map(|announced| (entry.stamp, &announced.value))
     }
 
     /// When an edge has last announced or confirmed something.
     pub fn heard(&self, edge: &str) -> Option<Duration> {
-        let entry = self.entries.get(edge).filter(|entry| entry.announced.is_some())?;
+        let entry = self.entries.get(edge).filter(|entry| entry.shown().is_some())?;
         Some(entry.until.saturating_sub(self.limits.lifetime))
     }
 
     /// What all edges announce.
     pub fn iter(&self) -> impl Iterator<Item = (&str, Stamp, &T)> {
-        self.entries.iter().filter_map(|(edge, entry)| {
-            entry.announced.as_ref().map(|announced| (&**edge, entry.stamp, &announced.value))
-        })
+        self.entries
+            .iter()
+            .filter_map(|(edge, entry)| entry.shown().map(|announced| (&**edge, entry.stamp, &announced.value)))
     }
 
     /// Edges that are known.
@@ -250,7 +228,7 @@ impl<T> Catalogue<T> {
         let after = (Bound::Excluded(number), Bound::Unbounded);
         changes.into_iter().flat_map(move |changes| changes.range(after)).filter_map(move |(_, edge)| {
             let entry = self.entries.get(edge)?;
-            let value = &entry.announced.as_ref()?.value;
+            let value = &entry.shown()?.value;
             let Entry { stamp, announced_at, changed_at, .. } = *entry;
             Some(Change { edge, stamp, value, announced_at, number: changed_at })
         })
@@ -282,7 +260,7 @@ impl<T> Catalogue<T> {
         self.used += entry.used();
         let tenant = self.tenants.entry(entry.tenant.clone()).or_default();
         tenant.used += entry.used();
-        if entry.announced.is_some() {
+        if entry.shown().is_some() {
             self.changes.insert(entry.changed_at, edge.clone());
             tenant.changes.insert(entry.changed_at, edge.clone());
         }

@@ -11,6 +11,7 @@ pub mod frame;
 pub mod hello;
 pub mod leg;
 pub mod mux;
+mod reason;
 pub mod shard;
 pub mod stream;
 pub mod varint;

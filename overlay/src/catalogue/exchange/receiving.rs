@@ -7,7 +7,7 @@ use std::io;
 use std::rc::Rc;
 use std::time::SystemTime;
 
-use overlay_wire::catalogue::{Merge, Stamp};
+use overlay_wire::catalogue::{Merge, Refusal, Stamp};
 use rustls::pki_types::UnixTime;
 use serde::Deserialize;
 use tokio::sync::OwnedSemaphorePermit;
@@ -18,13 +18,9 @@ use super::room::{Passed, patience};
 use super::{Directory, Known, Origin};
 use crate::catalogue::announcement::Announcement;
 use crate::catalogue::message::{ANNOUNCEMENT, CONFIRMATION, Confirmation, Header, Message, Signed};
-use crate::enroll::unix_now;
-use crate::link::LinkStream;
+use crate::folder;
+use crate::link::{Link, LinkStream};
 use crate::node::{Peer, count};
-
-/// How far the epoch of an edge may be ahead of the clock, seconds. It is a time, unless a clock was wrong; near the greatest number nobody could begin anew
-/// after it.
-const MOST_AHEAD: u64 = 365 * 24 * 60 * 60;
 
 /// The part of an announcement that says which of two is newer.
 #[derive(Deserialize)]
@@ -44,7 +40,7 @@ impl Directory {
             let room = self.wait_for_tenant(peer, &pace, header).await;
             let read = timeout(patience(header.length), header.message(stream)).await;
             let Some(message) = read.map_err(|_| io::ErrorKind::TimedOut)?? else { continue };
-            match self.take_message(peer, &message, room) {
+            match self.take_message(peer, stream.link(), &message, room) {
                 Ok(()) => {}
                 // A hub passes on what others say: not all of it is lost for one of them.
                 Err(error) if matches!(peer, Peer::Hub { .. }) => {
@@ -69,10 +65,16 @@ impl Directory {
         room
     }
 
-    fn take_message(&self, peer: &Peer, message: &Message, room: Option<OwnedSemaphorePermit>) -> io::Result<()> {
+    fn take_message(
+        &self,
+        peer: &Peer,
+        link: &Link,
+        message: &Message,
+        room: Option<OwnedSemaphorePermit>,
+    ) -> io::Result<()> {
         match message {
             Message::Announce(signed) => self.take_announcement(peer, signed, Passed::new(message.to_bytes(), room)),
-            Message::Confirm(signed) => self.take_confirmation(peer, signed, message),
+            Message::Confirm(signed) => self.take_confirmation(peer, link, signed, message),
             Message::Trust(signed) => {
                 let identity = self.identity.borrow().clone();
                 // What follows from it is done wherever it is used, this directory included.
@@ -88,12 +90,17 @@ impl Directory {
             count(&self.node.counters().announcements_known);
             return Ok(());
         }
-        self.verify(ANNOUNCEMENT, signed)?;
-        check_epoch(&origin.edge, epoch)?;
-        if self.is_of_another(&origin.edge, Stamp { epoch, sequence }) {
+        let stamp = Stamp { epoch, sequence };
+        let refuse = |refusal| {
+            self.catalogue.borrow_mut().refuse(&origin.edge, &origin.tenant, stamp, refusal, self.now());
+        };
+        let believed = self.verify(ANNOUNCEMENT, signed).and_then(|()| check_epoch(&origin.edge, epoch));
+        believed.inspect_err(|_| refuse(Refusal::ForNow))?;
+        if self.is_of_another(&origin.edge, stamp) {
             return Ok(());
         }
         let announcement = Announcement::parse(&signed.payload)
+            .inspect_err(|_| refuse(Refusal::ForGood))
             .map_err(|error| io::Error::other(format!("of {}: {error}", origin.edge)))?;
         // Once read it takes many times what counts, and a hub tells nobody what it has read.
         let is_hub = matches!(self.identity.borrow().peer(), Peer::Hub { .. });
@@ -112,7 +119,7 @@ impl Directory {
         }
     }
 
-    fn take_confirmation(&self, peer: &Peer, signed: &Signed, message: &Message) -> io::Result<()> {
+    fn take_confirmation(&self, peer: &Peer, link: &Link, signed: &Signed, message: &Message) -> io::Result<()> {
         let origin = self.origin(peer, signed)?;
         let confirmation: Confirmation = serde_json::from_slice(&signed.payload)?;
         if self.is_later_than_own(&origin.edge, confirmation.stamp()) {
@@ -121,29 +128,49 @@ impl Directory {
             self.is_of_another(&origin.edge, confirmation.stamp());
             return Ok(());
         }
-        if !self.is_confirmed_by(&origin.edge, &confirmation) {
+        let is_confirmed = self.is_confirmed_by(&origin.edge, &confirmation);
+        let is_missing = self.may_ask(peer) && self.is_missing(&origin, confirmation.stamp());
+        if !is_confirmed && !is_missing {
             count(&self.node.counters().announcements_known);
             return Ok(());
         }
         self.verify(CONFIRMATION, signed)?;
-        self.confirm(&origin, &confirmation, Passed::new(message.to_bytes(), None), matches!(peer, Peer::Hub { .. }));
-        self.learn_way(&origin, peer);
+        check_epoch(&origin.edge, confirmation.epoch)?;
+        if is_confirmed {
+            let message = Passed::new(message.to_bytes(), None);
+            self.confirm(&origin, &confirmation, message, matches!(peer, Peer::Hub { .. }));
+            self.learn_way(&origin, peer);
+        }
+        if is_missing {
+            self.ask_again(peer, link, &origin.edge);
+        }
         Ok(())
     }
 
-    /// Whether it is of what is known, and later than the last one.
+    /// Whether it is of what is kept or of something newer, and later than the last one.
     fn is_confirmed_by(&self, edge: &str, confirmation: &Confirmation) -> bool {
-        let is_later = |known: &Known| known.confirmation.as_ref().is_none_or(|(beat, _)| confirmation.beat > *beat);
-        let catalogue = self.catalogue.borrow();
-        catalogue.get(edge).is_some_and(|(stamp, known)| stamp == confirmation.stamp() && is_later(known))
+        let said = (confirmation.stamp(), confirmation.beat);
+        let is_later =
+            |known: &Known| known.confirmation.as_ref().is_none_or(|(stamp, beat, _)| said > (*stamp, *beat));
+        self.catalogue.borrow().kept(edge).is_some_and(|(stamp, known)| stamp <= said.0 && is_later(known))
+    }
+
+    /// Whether what it confirms is to be told again. Of this edge itself nobody needs to tell.
+    fn is_missing(&self, Origin { edge, tenant }: &Origin, confirmed: Stamp) -> bool {
+        edge != self.node.name() && self.catalogue.borrow_mut().is_missing(edge, tenant, confirmed, self.now())
     }
 
     pub(super) fn confirm(&self, origin: &Origin, confirmation: &Confirmation, message: Passed, from_hub: bool) {
-        let confirmed = self.catalogue.borrow_mut().confirm(&origin.edge, confirmation.stamp(), self.now(), |known| {
-            known.confirmation = Some((confirmation.beat, Rc::new(message)));
+        let stamp = confirmation.stamp();
+        let confirmed = self.catalogue.borrow_mut().confirm(&origin.edge, stamp, self.now(), |known| {
+            known.confirmation = Some((stamp, confirmation.beat, Rc::new(message)));
             known.from_hub = from_hub;
         });
-        if confirmed {
+        if confirmed == Merge::New {
+            tracing::info!(edge = origin.edge, "is heard of again");
+            self.changed();
+        }
+        if confirmed != Merge::Old {
             self.notices.tell(&origin.tenant);
         }
     }
@@ -178,7 +205,7 @@ impl Directory {
 }
 
 fn check_epoch(edge: &str, epoch: u64) -> io::Result<()> {
-    if epoch > unix_now().saturating_add(MOST_AHEAD) {
+    if epoch > folder::most_believed() {
         return Err(io::Error::other(format!("of {edge}: its epoch {epoch} is more than a year ahead of the clock")));
     }
     Ok(())

@@ -111,6 +111,6 @@ impl Told {
 fn message(change: &Change<'_, Known>, all: bool) -> Option<Rc<Passed>> {
     match all {
         true => Some(change.value.message.clone()),
-        false => change.value.confirmation.as_ref().map(|(_, message)| message.clone()),
+        false => change.value.confirmation.as_ref().map(|(.., message)| message.clone()),
     }
 }

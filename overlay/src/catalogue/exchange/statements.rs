@@ -16,7 +16,7 @@ use super::pace::Paces;
 use super::room::{Rooms, patience};
 use crate::catalogue::message::{Header, Message};
 use crate::identity::Current;
-use crate::link::{Link, LinkEnd, LinkStream};
+use crate::link::{Link, LinkEnd, LinkStream, code};
 use crate::node::{Arrival, Node, Peer, count};
 use crate::strangers::{Seldom, quoted};
 
@@ -63,6 +63,8 @@ impl Statements {
                     _ = link.ended() => return,
                 };
                 tracing::debug!(peer = peer.name(), "statements are sent no more: {told:?}");
+                // Nobody tells or hears them over this link any more: over the next one they do.
+                link.close(code::FAILED, "statements are not taken");
             }
             Arrival::Catalogue(peer, mut stream) => {
                 let Err(error) = self.hear(&peer, &mut stream).await else { return };
@@ -74,6 +76,7 @@ impl Statements {
                     let (peer, error) = (peer.name(), quoted(&error));
                     tracing::warn!(peer, left_out, "statements are not taken any more: {error}");
                 }
+                stream.link().close(code::PROTOCOL, &format!("statements are not taken: {error}"));
             }
         }
     }

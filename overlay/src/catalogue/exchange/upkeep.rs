@@ -16,7 +16,7 @@ use crate::node::Peer;
 const CONFIRM: Duration = Duration::from_secs(LIFETIME.as_secs() / 4);
 
 impl Directory {
-    /// Confirms what this edge announces, and forgets what others do not confirm.
+    /// Confirms what this edge announces, and shows no more what others do not confirm.
     pub(super) async fn keep(self: Rc<Self>) {
         let mut next = Instant::now() + CONFIRM;
         let mut changes = self.notices.of_all();
@@ -81,14 +81,15 @@ impl Directory {
     }
 
     pub(super) fn confirm_own(&self) {
-        let beat = self.beat.get() + 1;
-        self.beat.set(beat);
         let identity = self.identity.borrow().clone();
-        let stamp = self.own.get();
         let Peer::Edge { name, tenant } = identity.peer().clone() else { return };
-        if stamp.sequence == 0 {
+        if self.own.get().sequence == 0 {
             return;
         }
+        self.offer_what_had_no_room(&name, &tenant);
+        let beat = self.beat.get() + 1;
+        self.beat.set(beat);
+        let stamp = self.own.get();
         let confirmation = Confirmation { epoch: stamp.epoch, sequence: stamp.sequence, beat };
         let payload = serde_json::to_vec(&confirmation).unwrap_or_default();
         match identity.sign(CONFIRMATION, &payload) {
@@ -97,6 +98,16 @@ impl Directory {
                 self.confirm(&Origin { edge: name, tenant }, &confirmation, Passed::new(message, None), false);
             }
             Err(error) => tracing::error!("cannot confirm what this edge announces: {error}"),
+        }
+    }
+    /// This edge knows as much of its tenant as a hub: there may have been no room for what it offers.
+    fn offer_what_had_no_room(&self, name: &str, tenant: &str) {
+        let is_missing = self.catalogue.borrow_mut().is_missing(name, tenant, self.own.get(), self.now());
+        let offered = self.offered.borrow().clone().filter(|_| is_missing);
+        if let Some(offer) = offered
+            && let Err(error) = self.offer(offer)
+        {
+            tracing::error!("cannot announce again: {error}");
         }
     }
 }

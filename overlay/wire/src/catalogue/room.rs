@@ -28,7 +28,8 @@ pub struct Limits {
     pub announced_in_any_case: usize,
     /// How long an announcement is good that is not confirmed.
     pub lifetime: Duration,
-    /// How long the stamp of an edge is remembered after that, so that nothing older is believed.
+    /// How long the stamp of an edge is remembered after that, so that nothing older is believed; and what it announced, in case that it confirms it, unless
+    /// others need the room.
     pub memory: Duration,
 }
 
@@ -75,16 +76,25 @@ impl SubAssign for Used {
 }
 
 impl Limits {
-    /// What there would be too much of with an announcement of `size` bytes, if it was taken: of its tenant, and of all.
-    pub(super) fn exceeded(&self, size: usize, tenant: Used, all: Used) -> Option<&'static str> {
-        let bounds = [
+    /// What a tenant would have too much of with an announcement of `size` bytes, if it was taken.
+    pub(super) fn exceeded_by_tenant(&self, size: usize, tenant: Used) -> Option<&'static str> {
+        first_exceeded(&[
             (size > self.announcement, "it is too long"),
             (tenant.edges > self.edges_per_tenant, "too many edges of its tenant"),
             (tenant.services > self.services_per_tenant, "too many services of its tenant"),
             (tenant.bytes > self.announced_per_tenant, "its tenant announces too much"),
+        ])
+    }
+
+    /// The same of all tenants together, one of which would have so much.
+    pub(super) fn exceeded_by_all(&self, tenant: Used, all: Used) -> Option<&'static str> {
+        first_exceeded(&[
             (all.edges > self.edges && tenant.edges > self.edges_in_any_case, "too many edges"),
             (all.bytes > self.announced && tenant.bytes > self.announced_in_any_case, "all edges announce too much"),
-        ];
-        bounds.into_iter().find(|(is_exceeded, _)| *is_exceeded).map(|(_, problem)| problem)
+        ])
     }
+}
+
+fn first_exceeded(bounds: &[(bool, &'static str)]) -> Option<&'static str> {
+    bounds.iter().find(|(is_exceeded, _)| *is_exceeded).map(|(_, problem)| *problem)
 }

@@ -63,7 +63,7 @@ fn what_is_not_confirmed_is_forgotten_but_nothing_older_is_believed_afterwards()
     known.hears("a", stamp(1, 1), "a", 10, 0);
     known.hears("b", stamp(1, 1), "b", 10, 0);
     let mut confirm = |stamp| known.0.confirm("a", stamp, at(30), |value| *value = "confirmed");
-    assert!(confirm(stamp(1, 1)) && !confirm(stamp(1, 0)));
+    assert_eq!([confirm(stamp(1, 1)), confirm(stamp(1, 0))], [Merge::Known, Merge::Old]);
     assert_eq!((known.0.get("a"), known.0.deadline()), (Some((stamp(1, 1), &"confirmed")), Some(at(60))));
     assert_eq!(known.0.expire(at(60)), ["b".into()]);
     assert_eq!((known.0.get("a").is_some(), known.0.get("b").is_some()), (true, false));
@@ -132,8 +132,9 @@ fn what_has_changed_since_is_shown_and_nothing_else() {
     assert_eq!(known.changes(0, Some("acme")), shown(&[("a", true), ("b", true)]));
     let seen = known.0.last_change();
     assert_eq!((known.changes(seen, None), known.changes(seen, Some("nobody"))), (vec![], vec![]));
-    assert!(known.0.confirm("a", stamp(1, 1), at(1), |_| {}));
-    assert!(known.0.confirm("x", stamp(1, 1), at(1), |_| {}) && known.0.confirm("a", stamp(1, 1), at(2), |_| {}));
+    for (edge, now) in [("a", 1), ("x", 1), ("a", 2)] {
+        assert_eq!(known.0.confirm(edge, stamp(1, 1), at(now), |_| {}), Merge::Known);
+    }
     assert_eq!(known.changes(seen, None), shown(&[("x", false), ("a", false)]));
     assert_eq!(known.changes(seen, Some("acme")), shown(&[("a", false)]));
     // Who comes later hears of the whole.
@@ -141,4 +142,56 @@ fn what_has_changed_since_is_shown_and_nothing_else() {
     known.hears("a", stamp(1, 2), "newer", 10, 2);
     known.0.withdraw("x", at(2));
     assert_eq!(known.changes(seen, None), shown(&[("a", true)]));
+}
+
+#[test]
+fn what_is_hidden_is_known_again_when_it_is_confirmed_and_makes_room_for_others() {
+    let mut known = Known::new();
+    known.hears("a", stamp(1, 1), "a", 60, 0);
+    known.hears("b", stamp(1, 1), "b", 60, 0);
+    assert_eq!(known.0.expire(at(60)), ["a".into(), "b".into()]);
+    assert_eq!((known.changes(0, None), known.0.iter().count(), known.0.heard("a")), (Vec::new(), 0, None));
+    let mut confirm = |stamp| known.0.confirm("a", stamp, at(70), |value| *value = "confirmed");
+    assert_eq!([confirm(stamp(1, 0)), confirm(stamp(1, 1))], [Merge::Old, Merge::New]);
+    // Whoever came meanwhile has not heard of it.
+    assert_eq!(known.changes(2, None), [("a".to_owned(), true)]);
+    assert_eq!((known.0.get("a"), known.0.deadline()), (Some((stamp(1, 1), &"confirmed")), Some(at(130))));
+
+    assert_eq!(known.hears("c", stamp(1, 1), "c", 60, 70), Merge::New);
+    assert_eq!(known.0.kept("b"), None);
+    assert!(!known.0.is_missing("b", "acme", stamp(1, 1), at(70)), "there is no room for it");
+    assert!(known.0.withdraw("c", at(70)) && known.0.is_missing("b", "acme", stamp(1, 1), at(70)));
+    assert_eq!(known.hears("b", stamp(1, 1), "b", 60, 70), Merge::New);
+}
+
+#[test]
+fn what_was_not_taken_is_missing_when_it_would_be_taken() {
+    let mut known = Known::new();
+    known.hears("a", stamp(1, 1), "a", 60, 0);
+    known.hears("b", stamp(1, 1), "b", 60, 0);
+    assert_eq!(known.hears("a", stamp(1, 2), "more", 100, 0), Merge::NoRoom("its tenant announces too much"));
+    assert!(!known.0.is_missing("a", "acme", stamp(1, 2), at(0)));
+    // What is known stays so for as long as the edge confirms what there is no room for.
+    assert_eq!(known.0.confirm("a", stamp(1, 2), at(50), |_| {}), Merge::Known);
+    assert_eq!((known.0.expire(at(60)), known.0.get("a")), (vec!["b".into()], Some((stamp(1, 1), &"a"))));
+    assert!(known.0.is_missing("a", "acme", stamp(1, 2), at(60)), "nobody is shown what b has announced");
+    assert!(!known.0.is_missing("a", "acme", stamp(1, 1), at(60)));
+    assert_eq!(known.hears("a", stamp(1, 2), "more", 100, 60), Merge::New);
+    assert!(!known.0.is_missing("a", "acme", stamp(1, 2), at(60)));
+    // Nobody has told what is newer than that: there was no room where it came from.
+    assert!(!known.0.is_missing("a", "acme", stamp(1, 3), at(60)));
+
+    known.0.refuse("a", "acme", stamp(1, 3), Refusal::ForNow, at(60));
+    assert!(known.0.is_missing("a", "acme", stamp(1, 3), at(60)));
+    known.0.asked("a");
+    assert!(!known.0.is_missing("a", "acme", stamp(1, 3), at(60)));
+    assert!(known.0.is_missing("x", "acme", stamp(1, 1), at(60)), "nothing is known of it");
+    known.0.refuse("x", "acme", stamp(1, 1), Refusal::ForGood, at(60));
+    // For as long as it confirms that.
+    for now in [600, 1100] {
+        known.0.expire(at(now));
+        assert!(!known.0.is_missing("x", "acme", stamp(1, 1), at(now)));
+    }
+    known.0.expire(at(1700));
+    assert!(known.0.is_missing("x", "acme", stamp(1, 1), at(1700)));
 }

@@ -9,6 +9,7 @@ use thiserror::Error;
 
 pub use self::writing::put;
 pub(crate) use self::writing::put_data_head;
+use crate::reason::harmless;
 use crate::varint;
 
 /// The most bytes of a stream in one frame.
@@ -194,7 +195,7 @@ fn parse(kind: u64, mut fields: Fields<'_>) -> Option<LegFrame<'_>> {
     let frame = match kind {
         kind::OPEN => LegFrame::Open(fields.open()?),
         kind::ACCEPT => LegFrame::Accept { progress: fields.progress()?, shard: fields.shard()? },
-        kind::REFUSE => LegFrame::Refuse(RefuseCode::of(fields.integer()?), fields.text(MAX_CONTENT)?),
+        kind::REFUSE => LegFrame::Refuse(RefuseCode::of(fields.integer()?), harmless(&fields.text(MAX_CONTENT)?)),
         kind::DATA => {
             let offset = fields.integer()?;
             return Some(LegFrame::Data(offset, fields.0));

@@ -96,7 +96,7 @@ pub enum Event {
     Pong(u64),
     /// The other side wants no more streams.
     GoAway,
-    /// The other side ends the link.
+    /// The other side ends the link; why, in up to 200 characters on one line.
     Closed(Code, String),
 }
 

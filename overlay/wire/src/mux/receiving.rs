@@ -5,6 +5,7 @@ use super::stream::{ReceiveState, SendState};
 use super::{Event, Mux, MuxError, Stream, Urgency};
 use crate::budget::Budget;
 use crate::frame::{self, Code, Frame, StreamId};
+use crate::reason::harmless;
 
 /// The window of a stream grows as long as it is less than one part in so many of what is left of its budget.
 const SHARE: usize = 8;
@@ -146,7 +147,7 @@ impl Mux {
                 !packet.is_empty()
             }
             Frame::Close(code, reason) => {
-                self.events.push_back(Event::Closed(code, String::from_utf8_lossy(reason).into_owned()));
+                self.events.push_back(Event::Closed(code, harmless(&String::from_utf8_lossy(reason))));
                 true
             }
             Frame::Unknown(_) => false,

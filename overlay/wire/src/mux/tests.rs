@@ -251,6 +251,10 @@ fn only_the_last_frame_is_sent_by_who_closes() {
     pair.settle();
     assert_eq!(pair.event(1), Some(Event::Closed(WHY, "enough".into())));
     assert_eq!(pair.event(1), None);
+    let mut pair = Pair::new(Limits::default());
+    pair.sides[0].close(WHY, &"a\n".repeat(128));
+    pair.settle();
+    assert_eq!(pair.event(1), Some(Event::Closed(WHY, "a?".repeat(100))));
 }
 
 /// Random sizes, order, ends and speeds: all that is written arrives, in order.
