@@ -169,10 +169,12 @@ impl EdgeControl {
     /// An address that stands for an edge and is somebody's leads nobody there.
     fn look_for_addresses_in_use(&self, services: &[xds_local::Service], config: &EdgeConfig) {
         let in_use = in_use(config, services, &self.own_addresses);
-        if let Some(in_use) = &in_use {
+        // Services change often, and this does not.
+        if self.problems.set("importAddresses", 0, in_use.clone())
+            && let Some(in_use) = in_use
+        {
             tracing::warn!("importAddresses of edge.yaml: {in_use}");
         }
-        self.problems.set("importAddresses", 0, in_use);
     }
 
     /// Goes on with what the process before has left in the folder.
