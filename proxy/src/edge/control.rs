@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use overlay::catalogue::Offer;
+use overlay::node::Limits;
 use overlay::uplink::{DirectEdge, Uplink};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -17,7 +18,7 @@ use super::addresses_in_use::in_use;
 use super::callers::Callers;
 use super::config::{EdgeConfig, Selection};
 use super::datagram::{DatagramTables, Here};
-use super::direct::edges_to_dial;
+use super::direct::{Dialler, edges_to_dial};
 use super::export::{Exports, exports, idle_rules};
 use super::import::{Import, Imports, KnownEdges, Wanted, destinations, imports};
 use super::labels::IMPORTED_LABEL;
@@ -65,6 +66,8 @@ pub(super) struct EdgeControl {
     pub(super) news: News,
     pub(super) memory: Memory,
     pub(super) hubs: Vec<String>,
+    /// Bounds of each worker.
+    pub(super) limits: Limits,
     pub(super) outputs: Outputs,
     pub(super) entrances: Entrances,
     pub(super) problems: EdgeProblems,
@@ -226,7 +229,8 @@ impl EdgeControl {
     /// Says over which links hubs are reached, and other edges without them.
     fn dial(&self, config: &EdgeConfig, edges: &KnownEdges) {
         replace(&self.outputs.uplinks, uplinks(&self.hubs, &config.uplinks));
-        replace(&self.outputs.direct, edges_to_dial(&self.name, edges, config, &self.hubs));
+        let (name, hubs, limits) = (&self.name, &self.hubs, &self.limits);
+        replace(&self.outputs.direct, edges_to_dial(&Dialler { name, hubs, limits }, edges, config));
     }
 
     /// Workers know where an address leads before any endpoint has it.
