@@ -1,7 +1,7 @@
 //! The control side of an edge: from services to what is offered, from what others offer to endpoints.
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -60,7 +60,7 @@ pub(super) struct EdgeControl {
     pub(super) config: watch::Receiver<Arc<EdgeConfig>>,
     pub(super) addresses: Addresses,
     /// Those of this machine's interfaces, as of the start.
-    pub(super) own_addresses: BTreeSet<Ipv4Addr>,
+    pub(super) own_addresses: BTreeSet<IpAddr>,
     pub(super) services: watch::Receiver<Services>,
     pub(super) sink: Sink,
     pub(super) news: News,
@@ -229,8 +229,8 @@ impl EdgeControl {
     /// Says over which links hubs are reached, and other edges without them.
     fn dial(&self, config: &EdgeConfig, edges: &KnownEdges) {
         replace(&self.outputs.uplinks, uplinks(&self.hubs, &config.uplinks));
-        let (name, hubs, limits) = (&self.name, &self.hubs, &self.limits);
-        replace(&self.outputs.direct, edges_to_dial(&Dialler { name, hubs, limits }, edges, config));
+        let (name, hubs, addresses, limits) = (&self.name, &self.hubs, &self.own_addresses, &self.limits);
+        replace(&self.outputs.direct, edges_to_dial(&Dialler { name, hubs, addresses, limits }, edges, config));
     }
 
     /// Workers know where an address leads before any endpoint has it.

@@ -1,5 +1,6 @@
 //! Links to other edges without a hub between: where this one can be dialled, and which others are.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
@@ -76,7 +77,7 @@ impl DirectConfig {
     fn may_dial(&self, dialler: &Dialler<'_>) -> MayDial {
         match &self.dial {
             Some(ranges) => MayDial::Within(ranges.clone()),
-            None => MayDial::OtherMachines { hubs: dialler.hubs.to_vec() },
+            None => MayDial::OtherMachines { hubs: dialler.hubs.to_vec(), own: dialler.addresses.clone() },
         }
     }
 }
@@ -97,6 +98,8 @@ pub(super) struct Dialler<'a> {
     pub(super) name: &'a str,
     /// Those that it is linked to, as `host:port`.
     pub(super) hubs: &'a [String],
+    /// Of its machine.
+    pub(super) addresses: &'a BTreeSet<IpAddr>,
     /// Bounds of each worker.
     pub(super) limits: &'a Limits,
 }
@@ -196,7 +199,11 @@ mod tests {
 
     /// Whom edge `a` dials that has hubs and bounds.
     fn to_dial(known: &KnownEdges, config: &EdgeConfig, hubs: &[String], limits: &Limits) -> Arc<[DirectEdge]> {
-        edges_to_dial(&Dialler { name: "a", hubs, limits }, known, config)
+        edges_to_dial(&Dialler { name: "a", hubs, addresses: &own_addresses(), limits }, known, config)
+    }
+
+    fn own_addresses() -> BTreeSet<IpAddr> {
+        [IpAddr::from([10, 0, 0, 1])].into()
     }
 
     fn dialled(config: &str, known: &KnownEdges) -> Vec<String> {
@@ -208,7 +215,7 @@ mod tests {
     fn edges_are_dialled_that_say_where_they_are() {
         let edges = known(&[("a", &["a:1"]), ("b", &[]), ("c", &["c:1", "c:2"])]);
         let hubs = ["hub.example:7443".to_owned()];
-        let may_dial = Arc::new(MayDial::OtherMachines { hubs: hubs.to_vec() });
+        let may_dial = Arc::new(MayDial::OtherMachines { hubs: hubs.to_vec(), own: own_addresses() });
         let limits = Limits::default();
         let addresses: Arc<[String]> = ["c:1".to_owned(), "c:2".to_owned()].into();
         let direct =
@@ -260,10 +267,10 @@ mod tests {
 
     #[test]
     fn the_operator_says_which_addresses_are_dialled() {
-        let (hubs, limits) = (["h:1".to_owned()], Limits::default());
-        let dialler = Dialler { name: "a", hubs: &hubs, limits: &limits };
+        let (hubs, addresses, limits) = (["h:1".to_owned()], own_addresses(), Limits::default());
+        let dialler = Dialler { name: "a", hubs: &hubs, addresses: &addresses, limits: &limits };
         let may_dial = |config| EdgeConfig::parse(config).map(|config| config.direct.may_dial(&dialler));
-        assert_eq!(may_dial(""), Ok(MayDial::OtherMachines { hubs: hubs.to_vec() }));
+        assert_eq!(may_dial(""), Ok(MayDial::OtherMachines { hubs: hubs.to_vec(), own: addresses.clone() }));
         let ranges = ["10.0.0.0/8", "2001:db8::/32"].map(|range| range.parse().unwrap());
         let named = may_dial("direct: {dial: [10.0.0.0/8, '2001:db8::/32']}");
         assert_eq!(named, Ok(MayDial::Within(ranges.to_vec())));
