@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -114,7 +114,7 @@ pub fn socket_of(folder: &Path) -> PathBuf {
 /// The socket cannot be made, for example because the path is too long (unix(7)).
 pub fn listen(path: &Path) -> io::Result<UnixListener> {
     if let Some(folder) = path.parent() {
-        remove_left_behind(folder, UNFINISHED, "");
+        remove_left_behind(folder, |name, of| of.is_socket() && is_unfinished(name));
     }
     // No other process has this name at the same time, and it is not longer than the one that it will have.
     let new = path.with_file_name(format!("{UNFINISHED}{:08x}", rand::random::<u32>()));
@@ -124,6 +124,12 @@ pub fn listen(path: &Path) -> io::Result<UnixListener> {
         let _ = fs::remove_file(&new);
     }
     named.map(|()| listener)
+}
+
+/// Whether it is a name of ours. The folder is the operator's, too, who may call something `new.edge.yaml`.
+fn is_unfinished(name: &str) -> bool {
+    let number = name.strip_prefix(UNFINISHED).unwrap_or_default();
+    number.len() == 8 && number.bytes().all(|digit| digit.is_ascii_hexdigit())
 }
 
 /// Answers for as long as it runs, on the thread of a [`LocalSet`](tokio::task::LocalSet). An answer that was begun is finished, even if who asked is gone.

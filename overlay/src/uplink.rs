@@ -2,6 +2,7 @@
 
 mod direct;
 mod listen;
+mod look_up;
 mod may_dial;
 mod pause;
 mod troubles;

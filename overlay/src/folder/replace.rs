@@ -1,7 +1,7 @@
 //! Replacing a file as a whole. What is to take its place has a name of its own each time: two processes may write the same file, one of which takes over from the
 //! other.
 
-use std::fs::{self, File};
+use std::fs::{self, File, FileType};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -24,7 +24,7 @@ pub fn replace_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
     };
     let begin = format!(".{}.", name.to_string_lossy());
     // It may be them that fill the disk.
-    remove_left_behind(folder, &begin, UNFINISHED);
+    remove_left_behind(folder, |name, _| name.starts_with(&begin) && name.ends_with(UNFINISHED));
     // If it comes to nothing the file is removed: it may be a full disk.
     let mut new = tempfile::Builder::new().prefix(&begin).suffix(UNFINISHED).tempfile_in(folder)?;
     new.write_all(bytes)?;
@@ -44,12 +44,12 @@ pub fn set_aside(path: &Path) -> io::Result<PathBuf> {
     Ok(aside)
 }
 
-/// Removes what was to become a file and did not, by how its name begins and ends. Where that fails the file is replaced all the same.
-pub(crate) fn remove_left_behind(folder: &Path, begin: &str, end: &str) {
+/// Removes what was to become a file and did not, which its name and its type say. Where that fails the file is replaced all the same.
+pub(crate) fn remove_left_behind(folder: &Path, is_unfinished: impl Fn(&str, FileType) -> bool) {
     let Ok(entries) = fs::read_dir(folder) else { return };
     for entry in entries.flatten() {
-        let name = entry.file_name();
-        let is_unfinished = name.to_str().is_some_and(|name| name.starts_with(begin) && name.ends_with(end));
+        let (name, file_type) = (entry.file_name(), entry.file_type());
+        let is_unfinished = name.to_str().zip(file_type.ok()).is_some_and(|(name, of)| is_unfinished(name, of));
         if is_unfinished && age(&entry).is_some_and(|age| age >= LEFT_BEHIND_AFTER) {
             let _ = fs::remove_file(entry.path());
         }

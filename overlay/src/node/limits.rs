@@ -73,6 +73,13 @@ impl Default for Limits {
     }
 }
 
+impl Limits {
+    /// Links with one edge: others of its tenant have as many places in any case, unless there is one.
+    pub fn links_per_edge(&self) -> usize {
+        self.links_per_peer.min((self.links_per_tenant / 2).max(1))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -283,7 +283,11 @@ impl Node {
 
     /// Those of another link of a peer, and of its tenant.
     fn places_of(&self, peer: &Peer) -> Result<(Place<Peer>, Option<Place<String>>), &'static str> {
-        let of_peer = self.links_of.take(peer.clone(), self.limits.links_per_peer).ok_or("too many links")?;
+        let most = match peer {
+            Peer::Edge { .. } => self.limits.links_per_edge(),
+            Peer::Hub { .. } => self.limits.links_per_peer,
+        };
+        let of_peer = self.links_of.take(peer.clone(), most).ok_or("too many links")?;
         let Peer::Edge { tenant, .. } = peer else { return Ok((of_peer, None)) };
         let of_tenant = self.links_of_tenants.take(tenant.clone(), self.limits.links_per_tenant);
         Ok((of_peer, Some(of_tenant.ok_or("too many links of its tenant")?)))

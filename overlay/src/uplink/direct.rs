@@ -7,18 +7,18 @@
 
 use std::convert::Infallible;
 use std::future::pending;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::panic::resume_unwind;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rand::Rng as _;
-use tokio::net::lookup_host;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
+use super::look_up::{Found, ask_system, look_up};
 use super::pause::Pause;
 use super::{MayDial, serve};
 use crate::identity::Current;
@@ -31,8 +31,6 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 const FIRST_DIAL_WITHIN: Duration = Duration::from_secs(2);
 /// How long an edge is remembered that is not wanted any more, with how often it was dialled in vain. It is longer than any pause.
 const REMEMBERED: Duration = Duration::from_secs(120);
-/// Addresses that are tried at a time: a name may stand for many.
-const MOST_TRIED: usize = 8;
 
 /// Another edge that can be dialled.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -151,38 +149,16 @@ impl Dialling {
             (Peer::Edge { name, tenant }, Peer::Edge { tenant: ours, .. }) => *name == self.edge && tenant == ours,
             _ => false,
         };
-        let (found, mut failures) = self.look_up(announced).await;
-        for address in found {
+        let hubs = self.may_dial.hub_addresses().await;
+        let permits = |address| self.may_dial.permits(address, &hubs);
+        let Found { addresses, mut failures } = look_up(announced, permits, ask_system).await;
+        for address in addresses {
             match transport::dial(&identity, address, self.local, self.node.hello(), expects).await {
                 Ok(linked) => return Ok(linked),
                 Err(error) => failures.push(format!("{address}: {error}")),
             }
         }
         Err(failures.join("; "))
-    }
-
-    /// The addresses to dial, each once, and why others are not dialled.
-    async fn look_up(&self, announced: &[String]) -> (Vec<SocketAddr>, Vec<String>) {
-        let hubs = self.may_dial.hub_addresses().await;
-        let (mut found, mut failures) = (Vec::new(), Vec::new());
-        for (at, name) in announced.iter().enumerate() {
-            if announced[..at].contains(name) {
-                continue;
-            }
-            match lookup_host(name).await {
-                Err(error) => failures.push(format!("{name}: {error}")),
-                Ok(addresses) => {
-                    for address in addresses {
-                        if !self.may_dial.permits(address, &hubs) {
-                            failures.push(format!("{name}: {} may not be dialled (direct.dial)", address.ip()));
-                        } else if found.len() < MOST_TRIED && !found.contains(&address) {
-                            found.push(address);
-                        }
-                    }
-                }
-            }
-        }
-        (found, failures)
     }
 }
 

@@ -1,5 +1,6 @@
 //! Which addresses are dialled for other edges: where those say that they are, they may be mistaken, or lie.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 
 use ipnet::IpNet;
@@ -8,10 +9,12 @@ use tokio::net::lookup_host;
 /// Addresses that may be dialled to reach other edges.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MayDial {
-    /// Those of other machines: neither loopback nor link-local, and none of these hubs, each `host:port`.
+    /// Those of other machines: neither loopback nor link-local, none of this machine, and none of these hubs, each `host:port`.
     OtherMachines {
         /// Whoever dials has links to them already.
         hubs: Vec<String>,
+        /// The addresses of this machine.
+        own: BTreeSet<IpAddr>,
     },
     /// Those in one of these ranges, and no others.
     Within(Vec<IpNet>),
@@ -20,7 +23,7 @@ pub enum MayDial {
 impl MayDial {
     /// The addresses of the hubs, as far as they can be found: an edge that no hub can be found for dials others all the same.
     pub(super) async fn hub_addresses(&self) -> Vec<SocketAddr> {
-        let Self::OtherMachines { hubs } = self else { return Vec::new() };
+        let Self::OtherMachines { hubs, .. } = self else { return Vec::new() };
         let mut addresses = Vec::new();
         for hub in hubs {
             addresses.extend(lookup_host(hub).await.into_iter().flatten().map(canonical));
@@ -41,7 +44,9 @@ impl MayDial {
             return false;
         }
         match self {
-            Self::OtherMachines { .. } => !address.is_loopback() && !is_link_local(address) && !is_hub,
+            Self::OtherMachines { own, .. } => {
+                !address.is_loopback() && !is_link_local(address) && !own.contains(&address) && !is_hub
+            }
             Self::Within(ranges) => ranges.iter().any(|range| range.contains(&address)),
         }
     }
@@ -69,7 +74,8 @@ mod tests {
 
     #[tokio::test]
     async fn other_machines_are_dialled_that_are_no_hubs() {
-        let may_dial = MayDial::OtherMachines { hubs: vec!["192.0.2.1:7443".into(), "no address".into()] };
+        let own = ["198.51.100.7", "2001:db8::7"].map(|address| address.parse().unwrap()).into();
+        let may_dial = MayDial::OtherMachines { hubs: vec!["192.0.2.1:7443".into(), "no address".into()], own };
         let hubs = may_dial.hub_addresses().await;
         assert_eq!(hubs, [SocketAddr::from(([192, 0, 2, 1], 7443))]);
         // An edge may be beside a hub.
@@ -88,8 +94,11 @@ mod tests {
             "[::]:1",
             "224.0.0.1:1",
             "255.255.255.255:1",
+            "198.51.100.7:15000",
+            "[::ffff:198.51.100.7]:1",
+            "[2001:db8::7]:1",
         ];
-        assert_eq!(permitted(&may_dial, &hubs, &bad), [false; 12]);
+        assert_eq!(permitted(&may_dial, &hubs, &bad), [false; 15]);
     }
 
     #[test]

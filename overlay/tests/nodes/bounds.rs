@@ -166,23 +166,27 @@ async fn legs_of_an_edge_count_until_the_next_node_has_heard_of_their_end() {
 
 #[tokio::test]
 async fn a_peer_has_so_many_links() {
-    let test = async {
-        let node = Node::new("b", Role::Edge, 0, Limits { links_per_peer: 2, ..Limits::default() });
-        let [first, second, third] = [(); 3].map(|()| play(&node, edge("m")));
-        let end = third.ended().await;
-        assert!(
-            matches!(&end, LinkEnd::Closed { code: code::OVERLOADED, reason } if reason == "too many links"),
-            "{end}"
-        );
-        let _other = play(&node, edge("a"));
-        linked(&node, 3).await;
-        first.close(code::DONE, "");
-        linked(&node, 2).await;
-        let _again = play(&node, edge("m"));
-        linked(&node, 3).await;
-        assert_eq!((node.counters().links_refused.get(), second.end().is_none()), (1, true));
-    };
-    timeout(LONG, LocalSet::new().run_until(test)).await.unwrap();
+    // Of its tenant's an edge may have half.
+    let limits = Limits::default;
+    for limits in [Limits { links_per_peer: 2, ..limits() }, Limits { links_per_tenant: 4, ..limits() }] {
+        let test = async {
+            let node = Node::new("b", Role::Edge, 0, limits);
+            let [first, second, third] = [(); 3].map(|()| play(&node, edge("m")));
+            let end = third.ended().await;
+            assert!(
+                matches!(&end, LinkEnd::Closed { code: code::OVERLOADED, reason } if reason == "too many links"),
+                "{end}"
+            );
+            let _other = play(&node, edge("a"));
+            linked(&node, 3).await;
+            first.close(code::DONE, "");
+            linked(&node, 2).await;
+            let _again = play(&node, edge("m"));
+            linked(&node, 3).await;
+            assert_eq!((node.counters().links_refused.get(), second.end().is_none()), (1, true));
+        };
+        timeout(LONG, LocalSet::new().run_until(test)).await.unwrap();
+    }
 }
 
 #[tokio::test]

@@ -1,8 +1,11 @@
 //! What an operator asks a node, and what becomes of it when nobody waits any more.
 
 use std::cell::Cell;
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::os::unix::net::UnixListener;
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use overlay::control::{self, Question, Reply};
 use overlay::node::Peer;
@@ -34,6 +37,26 @@ impl Slow {
         self.done.notify_one();
         Reply::Revoked
     }
+}
+
+#[tokio::test]
+async fn a_socket_that_was_left_behind_is_removed_and_nothing_of_the_operators() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let old = SystemTime::now() - Duration::from_hours(1);
+    for file in ["new.edge.yaml", "new.0a1b2c3d"] {
+        File::create(path(file)).unwrap().set_modified(old).unwrap();
+    }
+    for socket in ["new.deadbeef", "new.operator", "new.deadbeef.1"] {
+        drop(UnixListener::bind(path(socket)).unwrap());
+        let times = rustix::fs::Timespec::try_from(old.duration_since(SystemTime::UNIX_EPOCH).unwrap()).unwrap();
+        let times = rustix::fs::Timestamps { last_access: times, last_modification: times };
+        rustix::fs::utimensat(rustix::fs::CWD, path(socket), &times, rustix::fs::AtFlags::empty()).unwrap();
+    }
+    let _listener = control::listen(&control::socket_of(folder.path())).unwrap();
+    let names = folder.path().read_dir().unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let left = ["control.sock", "new.0a1b2c3d", "new.deadbeef.1", "new.edge.yaml", "new.operator"];
+    assert_eq!(names.collect::<BTreeSet<_>>(), left.map(String::from).into());
 }
 
 #[tokio::test]

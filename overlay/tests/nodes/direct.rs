@@ -1,6 +1,7 @@
 //! Edges that can be dialled by others: links without a hub between.
 
 use std::cell::Cell;
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -283,7 +284,7 @@ async fn an_address_that_is_there_often_is_dialled_once() {
 async fn what_a_name_stands_for_is_dialled_only_if_it_may_be() {
     let test = async {
         let (address, connections) = count_connections().await;
-        let may_dial = Arc::new(MayDial::OtherMachines { hubs: Vec::new() });
+        let may_dial = Arc::new(MayDial::OtherMachines { hubs: Vec::new(), own: BTreeSet::new() });
         let names = ["localhost", "127.0.0.1", "127.0.0.2"].map(|host| format!("{host}:{}", address.port()));
         let (_edges, failed) = alone([DirectEdge { may_dial, ..wanted("far", names) }]);
         eventually("attempts", async || failed() > 1).await;

@@ -71,10 +71,10 @@ impl<'a> Needs<'a> {
 }
 
 impl Addresses {
-    /// Those that a file holds. One that is of no use is moved out of the way, and all of them are given anew.
+    /// Those that a file holds. One that is damaged is moved out of the way, and all of them are given anew.
     ///
     /// # Errors
-    /// It cannot be read, nor moved.
+    /// It cannot be read, or not moved.
     pub(super) fn open(path: &Path, range: AddressRange) -> io::Result<Self> {
         let is_there = path.try_exists()?;
         let given: Option<Given> = read_or_set_aside(path)?;

@@ -1,12 +1,13 @@
 //! The control side of an edge: from services to what is offered, from what others offer to endpoints.
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use overlay::catalogue::Offer;
+use overlay::node::Limits;
 use overlay::uplink::{DirectEdge, Uplink};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -17,7 +18,7 @@ use super::addresses_in_use::in_use;
 use super::callers::Callers;
 use super::config::{EdgeConfig, Selection};
 use super::datagram::{DatagramTables, Here};
-use super::direct::edges_to_dial;
+use super::direct::{Dialler, edges_to_dial};
 use super::export::{Exports, exports, idle_rules};
 use super::import::{Import, Imports, KnownEdges, Wanted, destinations, imports};
 use super::labels::IMPORTED_LABEL;
@@ -59,12 +60,14 @@ pub(super) struct EdgeControl {
     pub(super) config: watch::Receiver<Arc<EdgeConfig>>,
     pub(super) addresses: Addresses,
     /// Those of this machine's interfaces, as of the start.
-    pub(super) own_addresses: BTreeSet<Ipv4Addr>,
+    pub(super) own_addresses: BTreeSet<IpAddr>,
     pub(super) services: watch::Receiver<Services>,
     pub(super) sink: Sink,
     pub(super) news: News,
     pub(super) memory: Memory,
     pub(super) hubs: Vec<String>,
+    /// Bounds of each worker.
+    pub(super) limits: Limits,
     pub(super) outputs: Outputs,
     pub(super) entrances: Entrances,
     pub(super) problems: EdgeProblems,
@@ -169,10 +172,12 @@ impl EdgeControl {
     /// An address that stands for an edge and is somebody's leads nobody there.
     fn look_for_addresses_in_use(&self, services: &[xds_local::Service], config: &EdgeConfig) {
         let in_use = in_use(config, services, &self.own_addresses);
-        if let Some(in_use) = &in_use {
+        // Services change often, and this does not.
+        if self.problems.set("importAddresses", 0, in_use.clone())
+            && let Some(in_use) = in_use
+        {
             tracing::warn!("importAddresses of edge.yaml: {in_use}");
         }
-        self.problems.set("importAddresses", 0, in_use);
     }
 
     /// Goes on with what the process before has left in the folder.
@@ -224,7 +229,8 @@ impl EdgeControl {
     /// Says over which links hubs are reached, and other edges without them.
     fn dial(&self, config: &EdgeConfig, edges: &KnownEdges) {
         replace(&self.outputs.uplinks, uplinks(&self.hubs, &config.uplinks));
-        replace(&self.outputs.direct, edges_to_dial(&self.name, edges, config, &self.hubs));
+        let (name, hubs, addresses, limits) = (&self.name, &self.hubs, &self.own_addresses, &self.limits);
+        replace(&self.outputs.direct, edges_to_dial(&Dialler { name, hubs, addresses, limits }, edges, config));
     }
 
     /// Workers know where an address leads before any endpoint has it.

@@ -1,5 +1,6 @@
 //! Links to other edges without a hub between: where this one can be dialled, and which others are.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
@@ -9,7 +10,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use overlay::catalogue::check_address;
 use overlay::identity::Current;
-use overlay::node::Node;
+use overlay::node::{Limits, Node};
 use overlay::uplink::{self, DirectEdge, MayDial};
 use serde::{Deserialize, Deserializer};
 use tokio::net::{TcpListener, TcpSocket};
@@ -73,10 +74,10 @@ impl DirectConfig {
         }
     }
 
-    fn may_dial(&self, hubs: &[String]) -> MayDial {
+    fn may_dial(&self, dialler: &Dialler<'_>) -> MayDial {
         match &self.dial {
             Some(ranges) => MayDial::Within(ranges.clone()),
-            None => MayDial::OtherMachines { hubs: hubs.to_vec() },
+            None => MayDial::OtherMachines { hubs: dialler.hubs.to_vec(), own: dialler.addresses.clone() },
         }
     }
 }
@@ -90,20 +91,35 @@ fn ranges<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Vec<IpNet>>, D::
     Vec::<String>::deserialize(value)?.iter().map(parse).collect::<Result<_, _>>().map(Some)
 }
 
-/// The edges to dial: those that say where they are, and with which there may be calls; from each of our addresses.
-pub(super) fn edges_to_dial(own: &str, known: &KnownEdges, config: &EdgeConfig, hubs: &[String]) -> Arc<[DirectEdge]> {
+/// Who dials other edges.
+#[derive(Debug)]
+pub(super) struct Dialler<'a> {
+    /// Its name.
+    pub(super) name: &'a str,
+    /// Those that it is linked to, as `host:port`.
+    pub(super) hubs: &'a [String],
+    /// Of its machine.
+    pub(super) addresses: &'a BTreeSet<IpAddr>,
+    /// Bounds of each worker.
+    pub(super) limits: &'a Limits,
+}
+
+/// The edges to dial: those that say where they are, and with which there may be calls; from each of our addresses, as far as a worker has
+/// places for the links.
+pub(super) fn edges_to_dial(dialler: &Dialler<'_>, known: &KnownEdges, config: &EdgeConfig) -> Arc<[DirectEdge]> {
     if config.direct.dial.as_ref().is_some_and(Vec::is_empty) {
         return Arc::default();
     }
-    let may_dial = Arc::new(config.direct.may_dial(hubs));
-    let others = known
-        .iter()
-        .filter(|(edge, announced)| edge != own && !announced.addresses.is_empty() && config.has_calls_with(edge));
+    let may_dial = Arc::new(config.direct.may_dial(dialler));
+    let others = known.iter().filter(|(edge, announced)| {
+        edge != dialler.name && !announced.addresses.is_empty() && config.has_calls_with(edge)
+    });
     let locals: Vec<_> = match &config.uplinks[..] {
         [] => vec![None],
-        locals => locals.iter().copied().map(Some).collect(),
+        locals => locals.iter().take(dialler.limits.links_per_edge()).copied().map(Some).collect(),
     };
-    let dialled = others.take(MOST_DIALLED).flat_map(|(edge, announced)| {
+    let places = dialler.limits.links_per_tenant / locals.len();
+    let dialled = others.take(MOST_DIALLED.min(places)).flat_map(|(edge, announced)| {
         let addresses: Arc<[String]> = announced.addresses.clone().into();
         let of = |local: &Option<IpAddr>| {
             let (addresses, may_dial) = (addresses.clone(), may_dial.clone());
@@ -181,28 +197,53 @@ mod tests {
         edges.iter().map(edge).collect()
     }
 
-    /// Whom edge `a` dials.
+    /// Whom edge `a` dials that has hubs and bounds.
+    fn to_dial(known: &KnownEdges, config: &EdgeConfig, hubs: &[String], limits: &Limits) -> Arc<[DirectEdge]> {
+        edges_to_dial(&Dialler { name: "a", hubs, addresses: &own_addresses(), limits }, known, config)
+    }
+
+    fn own_addresses() -> BTreeSet<IpAddr> {
+        [IpAddr::from([10, 0, 0, 1])].into()
+    }
+
     fn dialled(config: &str, known: &KnownEdges) -> Vec<String> {
         let config = EdgeConfig::parse(config).unwrap();
-        edges_to_dial("a", known, &config, &[]).iter().map(|direct| direct.edge.clone()).collect()
+        to_dial(known, &config, &[], &Limits::default()).iter().map(|direct| direct.edge.clone()).collect()
     }
 
     #[test]
     fn edges_are_dialled_that_say_where_they_are() {
         let edges = known(&[("a", &["a:1"]), ("b", &[]), ("c", &["c:1", "c:2"])]);
         let hubs = ["hub.example:7443".to_owned()];
-        let may_dial = Arc::new(MayDial::OtherMachines { hubs: hubs.to_vec() });
+        let may_dial = Arc::new(MayDial::OtherMachines { hubs: hubs.to_vec(), own: own_addresses() });
+        let limits = Limits::default();
         let addresses: Arc<[String]> = ["c:1".to_owned(), "c:2".to_owned()].into();
         let direct =
             |local| DirectEdge { edge: "c".into(), addresses: addresses.clone(), local, may_dial: may_dial.clone() };
         let mut config = EdgeConfig::parse("import: [{hosts: ['*']}]").unwrap();
-        assert_eq!(*edges_to_dial("a", &edges, &config, &hubs), [direct(None)]);
+        assert_eq!(*to_dial(&edges, &config, &hubs, &limits), [direct(None)]);
         config.uplinks = vec![IpAddr::from([10, 0, 0, 1]), IpAddr::from([10, 0, 0, 2])];
         let from_both = config.uplinks.iter().map(|local| direct(Some(*local)));
-        assert_eq!(*edges_to_dial("a", &edges, &config, &hubs), *from_both.collect::<Vec<_>>());
+        assert_eq!(*to_dial(&edges, &config, &hubs, &limits), *from_both.collect::<Vec<_>>());
         let names: Vec<String> = (0..100).map(|at| format!("e{at}")).collect();
         let many: Vec<(&str, &[&str])> = names.iter().map(|name| (name.as_str(), &["x:1"][..])).collect();
         assert_eq!(dialled("import: [{hosts: ['*']}]", &known(&many)).len(), MOST_DIALLED);
+    }
+
+    #[test]
+    fn no_more_links_are_wanted_than_a_worker_has_places_for() {
+        let names: Vec<String> = (10..30).map(|at| format!("e{at}")).collect();
+        let many: Vec<(&str, &[&str])> = names.iter().map(|name| (name.as_str(), &["x:1"][..])).collect();
+        let dialled = |places, uplinks: u8| {
+            let mut config = EdgeConfig::parse("import: [{hosts: ['*']}]").unwrap();
+            config.uplinks = (0..uplinks).map(|at| IpAddr::from([10, 0, 0, at])).collect();
+            let limits = Limits { links_per_tenant: places, links_per_peer: 16, ..Limits::default() };
+            to_dial(&known(&many), &config, &[], &limits).len()
+        };
+        assert_eq!([64, 16, 5, 1].map(|places| dialled(places, 0)), [20, 16, 5, 1]);
+        // Links from each of the uplinks, and of those no more than an edge may have.
+        assert_eq!([64, 16, 5, 1].map(|places| dialled(places, 2)), [40, 16, 4, 1]);
+        assert_eq!([64, 16, 5, 1].map(|places| dialled(places, 8)), [64, 16, 4, 1]);
     }
 
     #[test]
@@ -226,8 +267,10 @@ mod tests {
 
     #[test]
     fn the_operator_says_which_addresses_are_dialled() {
-        let may_dial = |config| EdgeConfig::parse(config).map(|config| config.direct.may_dial(&["h:1".to_owned()]));
-        assert_eq!(may_dial(""), Ok(MayDial::OtherMachines { hubs: vec!["h:1".into()] }));
+        let (hubs, addresses, limits) = (["h:1".to_owned()], own_addresses(), Limits::default());
+        let dialler = Dialler { name: "a", hubs: &hubs, addresses: &addresses, limits: &limits };
+        let may_dial = |config| EdgeConfig::parse(config).map(|config| config.direct.may_dial(&dialler));
+        assert_eq!(may_dial(""), Ok(MayDial::OtherMachines { hubs: hubs.to_vec(), own: addresses.clone() }));
         let ranges = ["10.0.0.0/8", "2001:db8::/32"].map(|range| range.parse().unwrap());
         let named = may_dial("direct: {dial: [10.0.0.0/8, '2001:db8::/32']}");
         assert_eq!(named, Ok(MayDial::Within(ranges.to_vec())));

@@ -32,7 +32,7 @@ pub(super) struct Memory {
 }
 
 impl Memory {
-    /// Of the folder of an edge, and what writes its file. A file that cannot be read is as none, and set aside: hubs tell all of it again.
+    /// Of the folder of an edge, and what writes its file. A file that cannot be read is as none: hubs tell all of it again.
     pub(super) fn open(folder: &Path, own: &str) -> (Self, Writer, MemoryFile) {
         let (known, receiver) = watch::channel(None);
         let (writer, file) = Writer::new(KnownFile::new(folder, FILE), own.to_owned(), receiver);
@@ -41,9 +41,11 @@ impl Memory {
         (memory, writer, file)
     }
 
-    /// The process before may have written it since.
+    /// The process before may have written it since. What was read stays if it cannot be read now.
     pub(super) fn read_again(&mut self) {
-        self.remembered = read(&KnownFile::new(&self.folder, FILE));
+        if let Some(edges) = read(&KnownFile::new(&self.folder, FILE)) {
+            self.remembered = edges;
+        }
         self.until = Instant::now() + LIFETIME;
     }
 
@@ -82,9 +84,9 @@ impl Memory {
     }
 }
 
-fn read(file: &KnownFile) -> Vec<(String, Arc<Announcement>)> {
-    let edges: Vec<(String, Announcement)> = file.read();
-    edges.into_iter().map(|(edge, announcement)| (edge, Arc::new(announcement))).collect()
+fn read(file: &KnownFile) -> Option<Vec<(String, Arc<Announcement>)>> {
+    let edges: Vec<(String, Announcement)> = file.read()?;
+    Some(edges.into_iter().map(|(edge, announcement)| (edge, Arc::new(announcement))).collect())
 }
 
 #[cfg(test)]

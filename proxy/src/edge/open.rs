@@ -199,6 +199,7 @@ impl Edge {
             config: config.current(),
             addresses,
             own_addresses: own_addresses(),
+            limits: share.limits.clone(),
             services,
             sink,
             news: News::new(known_receiver),

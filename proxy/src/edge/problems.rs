@@ -19,13 +19,14 @@ impl EdgeProblems {
         Self { config: Some(config), noticed: Arc::default() }
     }
 
-    /// Says why something is not as it should be, or that it is. Each worker says so for itself.
-    pub(super) fn set(&self, what: &str, worker: usize, why: Option<String>) {
+    /// Says why something is not as it should be, or that it is. Each worker says so for itself. Whether it has not said the same before.
+    pub(super) fn set(&self, what: &str, worker: usize, why: Option<String>) -> bool {
         let key = (what.to_owned(), worker);
-        match why {
+        let before = match why.clone() {
             Some(why) => self.lock().insert(key, why),
             None => self.lock().remove(&key),
         };
+        before != why
     }
 
     /// A line each. What several have noticed is said once.

@@ -7,7 +7,8 @@ use rustix::process::{Resource, getrlimit};
 const PART: u64 = 16;
 /// Of the links that an edge takes, an edge may have this part: there may be others.
 const PART_OF_PEER: usize = 4;
-/// Links of one peer that there are room for in any case: those from all `uplinks`, of two processes, one of which takes over.
+/// Links of one peer that there are room for in any case: those from all `uplinks`, of two processes, one of which takes over. An edge has no more than half
+/// of all links with edges, nevertheless (`links_per_edge`).
 const LINKS_OF_PEER: usize = 16;
 
 /// How many of a kind a worker may have, of so many workers: `most` where there are descriptors enough.
@@ -53,12 +54,16 @@ mod tests {
     fn links_and_handshakes_of_all_workers_leave_descriptors_for_others() {
         let bounds = |descriptors, workers| {
             let limits = limits_of(descriptors, workers);
-            [limits.links_per_tenant, limits.links_per_peer, limits.handshakes]
+            [limits.links_per_tenant, limits.links_per_edge(), limits.handshakes]
         };
         assert_eq!(bounds(None, 4), [4_096, 128, 256]);
         assert_eq!(bounds(Some(1 << 20), 4), [4_096, 128, 256]);
         assert_eq!(bounds(Some(1 << 16), 16), [256, 64, 256]);
         assert_eq!(bounds(Some(1024), 1), [64, 16, 64]);
-        assert_eq!(bounds(Some(1024), 4), [16, 16, 16]);
+        assert_eq!(bounds(Some(1024), 4), [16, 8, 16]);
+        assert_eq!(bounds(Some(1024), 16), [4, 2, 4]);
+        assert_eq!(bounds(Some(1024), 64), [1, 1, 1]);
+        let hubs = |workers| limits_of(Some(1024), workers).links_per_peer;
+        assert_eq!([1, 4, 64].map(hubs), [LINKS_OF_PEER; 3], "links to hubs are few, and needed");
     }
 }

@@ -60,6 +60,27 @@ impl ConnectionFacts {
     }
 }
 
+#[cfg(test)]
+impl ConnectionFacts {
+    /// Of a client of this machine that speaks in the clear.
+    pub(crate) fn clear() -> Self {
+        let address = ([127, 0, 0, 1], 1).into();
+        Self {
+            id: 1,
+            remote: address,
+            proxy: None,
+            local: address,
+            accepted: Instant::now(),
+            accepted_unix: Duration::ZERO,
+            transport: TransportProtocol::RawBuffer,
+            obeys_overload_manager: true,
+            is_at_entrance: false,
+            client_hello: None,
+            tls: None,
+        }
+    }
+}
+
 /// What a ClientHello says.
 #[derive(Clone, Debug, Default)]
 pub struct ClientHelloFacts {

@@ -41,7 +41,7 @@ where
     F: Future<Output = ()> + 'static,
 {
     let runtime = Builder::new_current_thread().enable_io().enable_time().build_local(LocalOptions::default())?;
-    runtime.block_on(async move {
+    let ended = runtime.block_on(async move {
         let worker = Worker::new(process)?;
         let mut upkeep = JoinSet::new();
         upkeep.spawn_local(vital("flusher", Flusher::run(worker.io.clone())));
@@ -60,7 +60,10 @@ where
         worker.background.finished().await;
         worker.logs.flush();
         Ok(())
-    })
+    });
+    // Whoever looks up a name may wait for that for long. What else may be under way writes a file, which is replaced as a whole or not at all.
+    runtime.shutdown_background();
+    ended
 }
 
 async fn supervise(worker: Rc<Worker>) {
@@ -88,8 +91,28 @@ async fn sweep(worker: Rc<Worker>) {
 #[cfg(test)]
 mod tests {
     use std::process::Command;
+    use std::sync::mpsc;
+    use std::time::Instant;
 
     use super::*;
+
+    #[test]
+    fn a_worker_ends_while_a_name_is_looked_up() {
+        let (answer, answered) = mpsc::channel::<()>();
+        let (began, begins) = mpsc::channel();
+        let look_up = async move || {
+            drop(tokio::task::spawn_blocking(move || (began.send(()), answered.recv())));
+        };
+        let worker = start("worker-7", Arc::default(), |_| look_up()).unwrap();
+        begins.recv().unwrap();
+        let end = Instant::now() + Duration::from_secs(20);
+        while !worker.is_finished() {
+            assert!(Instant::now() < end, "it waits for the answer");
+            thread::sleep(Duration::from_millis(5));
+        }
+        drop(answer);
+        assert!(matches!(worker.join(), Ok(Ok(()))));
+    }
 
     /// Says to a copy of the tests that it is to panic.
     const PANICS: &str = "SELVEDGE_TEST_WORKER_PANICS";

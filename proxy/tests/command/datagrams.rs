@@ -5,7 +5,7 @@ use std::net::UdpSocket;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::edges::{Edge, Overlay, answers, word};
 use super::gateway::{Backend, free_port};
@@ -178,6 +178,46 @@ fn an_edge_whose_endpoints_all_refuse_is_left_for_another_one() {
     let _c = offering(&overlay, "c", b'c');
     assert_eq!(client.until(&a, |_| true), b'c');
     a.gateway.eventually("the end of the flow", || b.count("overlay.datagram_incoming_active") == 0);
+}
+
+#[test]
+fn clients_that_send_on_where_nobody_listens_make_few_calls_which_are_counted() {
+    const CLIENTS: usize = 10;
+    let overlay = Overlay::start();
+    let state = overlay.join("b", "export: [{labels: {offered: 'yes'}}]\n");
+    let (gateway, refusing) = (gateway_yaml(free_port()), dns("yes", silent_port()));
+    let b = Edge::start(state, &[("gateway.yaml", &gateway), ("dns.yaml", &refusing)]);
+    let (a, port) = importing(&overlay);
+    let nowhere = Client::of(port);
+    a.gateway.eventually("a flow that is refused", || {
+        assert_eq!(nowhere.letter(), None);
+        b.count("overlay.incoming_unreachable") > 0
+    });
+    let before = b.count("overlay.datagram_incoming_total");
+    let (ends, began) = (Arc::new(AtomicBool::new(false)), Instant::now());
+    let floods: Vec<_> = (0..CLIENTS)
+        .map(|_| {
+            let (ends, client) = (ends.clone(), Client::of(port));
+            thread::spawn(move || {
+                while !ends.load(Ordering::Relaxed) {
+                    let _ = client.0.send(b"?");
+                    thread::sleep(Duration::from_millis(1));
+                }
+            })
+        })
+        .collect();
+    let most = || {
+        // Each client waits for 0.1 s, 0.2 s and so on; the one from before may go on, too.
+        let pauses = (began.elapsed().as_secs_f64() / 0.1 + 1.0).log2();
+        (CLIENTS as u64 + 1) * (pauses as u64 + 2)
+    };
+    a.gateway.eventually("three flows of each", || a.count("overlay.datagram_flows_failed") >= 3 * CLIENTS as u64);
+    let calls = b.count("overlay.datagram_incoming_total") - before;
+    assert!(calls <= most(), "{calls} calls");
+    ends.store(true, Ordering::Relaxed);
+    floods.into_iter().for_each(|flood| flood.join().unwrap());
+    assert!(b.count("overlay.incoming_unreachable") >= 3 * CLIENTS as u64);
+    assert!(a.gateway.log().contains("datagrams find no edge: b has nobody who answers"), "{}", a.gateway.log());
 }
 
 #[test]

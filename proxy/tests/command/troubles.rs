@@ -137,12 +137,24 @@ fn a_damaged_cache_is_set_aside_and_a_damaged_key_is_not() {
 #[test]
 fn addresses_for_other_edges_that_are_in_use_are_named() {
     let overlay = Overlay::start();
-    let state = overlay.join("a", "importAddresses: 127.0.0.0/24\nimport: [{hosts: ['*.shop.example']}]\n");
+    let state = overlay.join("a", "importAddresses: 127.0.0.0/24\nexport: [{labels: {offered: 'yes'}}]\n");
     let services = service("ledger", "", 1);
     let a = Edge::start(state, &[("gateway.yaml", &gateway_yaml(free_port())), ("services.yaml", &services)]);
     let problem = "edge: importAddresses: 127.0.0.0/24 holds addresses that are in use: 127.0.0.1 of this machine, 127.0.0.1 of ledger.shop.example";
     a.gateway.eventually("the problem", || has_problem(&a.gateway, problem));
-    assert!(lines(&a.gateway, "WARN importAddresses of edge.yaml: 127.0.0.0/24 holds") > 0, "{}", a.gateway.log());
+    let said = || lines(&a.gateway, "WARN importAddresses of edge.yaml: 127.0.0.0/24 holds");
+    assert_eq!(said(), 1, "{}", a.gateway.log());
+
+    // It is said again when it changes, and not when other services do.
+    let write = |name: &str, text: &str| std::fs::write(a.folder.path().join(name), text).unwrap();
+    write("more.yaml", &service("far", "offered: 'yes'", 1).replace("127.0.0.1", "192.0.2.1"));
+    a.gateway.eventually("the other service", || status(a.state.path())["exports"][0]["host"] == "far.shop.example");
+    write("most.yaml", &service("near", "", 1));
+    a.gateway.eventually("the new problem", || {
+        has_problem(&a.gateway, &format!("{problem}, 127.0.0.1 of near.shop.example"))
+    });
+    a.gateway.eventually("the line about it", || said() > 1);
+    assert_eq!(said(), 2, "{}", a.gateway.log());
 }
 
 #[test]

@@ -151,11 +151,14 @@ async fn relay(edge: &EdgeNode, flow: &Flow, mut upstream: Upstream, endpoints: 
         };
         let known = endpoints().unwrap_or_default();
         // Connecting says nothing: a socket for UDP is connected to where nobody listens as well.
-        if refused_in_a_row >= known.len() {
-            return;
+        let another = match refused_in_a_row >= known.len() {
+            true => None,
+            false => upstream.next(edge, &known).await.ok(),
+        };
+        match another {
+            Some(another) => upstream = another,
+            None => return edge.counters().incoming_unreachable.increment(),
         }
-        let Ok(another) = upstream.next(edge, &known).await else { return };
-        upstream = another;
     }
 }
 

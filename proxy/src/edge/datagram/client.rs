@@ -11,6 +11,7 @@ use overlay_wire::call::{Call, Outcome, Transport};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::flows::{FlowPlace, Key};
+use super::rest::Rest;
 use super::sockets::Bound;
 use super::tables::DatagramService;
 use super::{CLASS, IDLE};
@@ -43,7 +44,7 @@ pub(super) async fn serve(listener: Rc<Listener>, key: Key, place: FlowPlace) {
     let counters = edge.counters();
     counters.datagram_flows_total.increment();
     let _active = counters.datagram_flows_active.hold();
-    let mut before: Option<Arc<str>> = None;
+    let (mut before, mut rest) = (None::<Arc<str>>, Rest::default());
     // What comes opens a flow of the overlay, and nothing else does.
     while timeout_at(place.inbox.last_used() + IDLE, place.inbox.ready()).await.unwrap_or(false) {
         let Some((provider, flow)) = connect(&listener).await else {
@@ -54,12 +55,22 @@ pub(super) async fn serve(listener: Rc<Listener>, key: Key, place: FlowPlace) {
         if before.as_ref().is_some_and(|before| *before != provider) {
             counters.datagram_flows_moved.increment();
         }
+        let began = Instant::now();
         let end = relay(&listener, key, &place, &flow, &provider).await;
         counters.datagram_dropped.add(place.inbox.take_dropped());
+        drop(flow);
         match end {
             End::Done => break,
             End::Closed => {}
-            End::Unanswered | End::Lost => edge.datagrams.choice.leave_out(&provider, &listener.service),
+            End::Unanswered => {
+                counters.datagram_flows_failed.increment();
+                listener.complain(&format!("{provider} has nobody who answers"));
+                edge.datagrams.choice.leave_out(&provider, &listener.service);
+            }
+            End::Lost => edge.datagrams.choice.leave_out(&provider, &listener.service),
+        }
+        if !rest.after(began, &place.inbox, &edge.datagrams.flows).await {
+            break;
         }
         before = Some(provider);
     }
@@ -68,15 +79,12 @@ pub(super) async fn serve(listener: Rc<Listener>, key: Key, place: FlowPlace) {
 
 /// A flow to the best edge that takes one.
 async fn connect(listener: &Listener) -> Option<(Arc<str>, Flow)> {
-    let Listener { worker, edge, service, .. } = listener;
+    let Listener { edge, service, .. } = listener;
     let (mut tried, mut why) = (Vec::new(), "no edge has it".to_owned());
     loop {
         let providers = edge.tables.borrow().datagrams.providers(service);
         let Some(provider) = edge.datagrams.choice.best(service, &providers, &tried) else {
-            if let Some(count) = edge.datagrams.nowhere.happened(worker.io.clock.now()) {
-                let DatagramService { host, port, listen } = service;
-                tracing::warn!(host = &**host, port, %listen, count, "datagrams find no edge: {why}");
-            }
+            listener.complain(&why);
             return None;
         };
         match open(edge, service, &provider).await {
@@ -144,6 +152,14 @@ async fn relay(listener: &Listener, key: Key, place: &FlowPlace, flow: &Flow, pr
 }
 
 impl Listener {
+    /// Says once in a minute why a flow has come to nothing.
+    fn complain(&self, why: &str) {
+        if let Some(count) = self.edge.datagrams.nowhere.happened(self.worker.io.clock.now()) {
+            let DatagramService { host, port, listen } = &self.service;
+            tracing::warn!(host = &**host, port, %listen, count, "datagrams find no edge: {why}");
+        }
+    }
+
     /// Receives what clients send. Returns why it can do so no longer.
     pub(super) async fn receive(self: &Rc<Self>) -> io::Error {
         /// Then others get their turn.

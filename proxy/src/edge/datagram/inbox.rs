@@ -79,6 +79,18 @@ impl Inbox {
         .await
     }
 
+    /// Returns when the flow is to end.
+    pub(super) async fn closed(&self) {
+        poll_fn(|context| {
+            if self.is_closed.get() {
+                return Poll::Ready(());
+            }
+            *self.taker.borrow_mut() = Some(context.waker().clone());
+            Poll::Pending
+        })
+        .await;
+    }
+
     /// Datagrams that were dropped since this was asked last.
     pub(super) fn take_dropped(&self) -> u64 {
         self.dropped.take()

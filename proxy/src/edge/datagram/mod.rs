@@ -14,6 +14,7 @@ mod config;
 mod flows;
 mod inbox;
 mod listen;
+mod rest;
 mod sockets;
 mod tables;
 

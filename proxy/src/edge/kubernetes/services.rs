@@ -42,7 +42,7 @@ impl Remembered {
     /// Of an edge's folder. A file that cannot be read is as none: the API server tells all of it again.
     pub(super) fn open(folder: &Path) -> Self {
         let file = KnownFile::new(folder, FILE);
-        Self { services: file.read(), file }
+        Self { services: file.read().unwrap_or_default(), file }
     }
 
     fn keep(&mut self, services: &[Service]) {

@@ -32,7 +32,7 @@ impl Site {
     }
 
     fn written(&self) -> KnownEdges {
-        read(&KnownFile::new(self.folder.path(), FILE)).into()
+        read(&KnownFile::new(self.folder.path(), FILE)).unwrap().into()
     }
 
     /// After a death without a word.

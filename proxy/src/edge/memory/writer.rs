@@ -90,7 +90,7 @@ impl Writer {
         let (file, own, kept) = (self.file.clone(), self.own.clone(), self.kept.clone());
         // The disk may be slow, and everything else goes on.
         let writing = spawn_blocking(move || {
-            let kept = kept.unwrap_or_else(|| read(&file).into());
+            let kept = kept.unwrap_or_else(|| read(&file).unwrap_or_default().into());
             let needed = known.needed(&own);
             let changed = needed != kept;
             let written = !changed || write(&file, &needed);

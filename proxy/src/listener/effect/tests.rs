@@ -1,5 +1,4 @@
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use xds_model::listener::{FilterChainMatch, Listener, TcpProxy, TerminalFilter};
 use xds_model::tls::{TlsParameters, TlsVersion, Validation};
@@ -54,20 +53,7 @@ fn tls(require_client_certificate: bool, minimum: Option<TlsVersion>) -> Downstr
 }
 
 fn facts(transport: TransportProtocol, tls: Option<TlsFacts>) -> ConnectionFacts {
-    let address = ([127, 0, 0, 1], 1).into();
-    ConnectionFacts {
-        id: 1,
-        remote: address,
-        proxy: None,
-        local: address,
-        accepted: Instant::now(),
-        accepted_unix: Duration::ZERO,
-        obeys_overload_manager: true,
-        is_at_entrance: false,
-        transport,
-        client_hello: None,
-        tls: tls.map(Box::new),
-    }
+    ConnectionFacts { transport, tls: tls.map(Box::new), ..ConnectionFacts::clear() }
 }
 
 fn judge(facts: &ConnectionFacts, kind: Kind, tls: Option<DownstreamTls>) -> Verdict {

@@ -50,3 +50,27 @@ impl AccessLogger {
         });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use xds_model::format::{Format, Operator, PlainOperator, Segment};
+
+    use super::*;
+    use crate::worker::connection::ConnectionFacts;
+
+    #[test]
+    fn why_a_connection_has_failed_is_one_line_whatever_another_edge_says() {
+        let facts = ConnectionFacts::clear();
+        let forging = "edge b: it refuses: x\" -\r\n[2026-11-22] \"GET /forged";
+        let record =
+            Record { upstream_failure: forging, downstream_failure: forging, ..Record::of_connection(&facts, "host") };
+        let operators =
+            [PlainOperator::UpstreamTransportFailureReason, PlainOperator::DownstreamTransportFailureReason];
+        let mut segments = operators.map(|operator| Segment::Operator(Operator::Plain(operator))).to_vec();
+        segments.push(Segment::Literal("\n".into()));
+        let mut line = Vec::new();
+        operator::put_format(&Format { segments }, &record, operator::Missing::Dash, &mut line);
+        let expected = "edge b: it refuses: x\" -??[2026-11-22] \"GET /forged".repeat(2);
+        assert_eq!(String::from_utf8_lossy(&line), expected + "\n");
+    }
+}

@@ -9,7 +9,9 @@ use std::time::Duration;
 use xds_model::format::{Format, HeaderOperand, Operator, PlainOperator, Segment, TimePoint};
 
 pub use self::values::address;
-use self::values::{between, host, list, milliseconds, moment, network, number, optional, port, socket, text};
+use self::values::{
+    between, host, list, milliseconds, moment, network, number, optional, port, said_by_others, socket, text,
+};
 use super::{Record, time};
 use crate::http::client_certificate;
 use crate::telemetry::response_flags::ResponseFlags;
@@ -123,7 +125,7 @@ fn plain(operator: PlainOperator, record: &Record<'_>, out: &mut Vec<u8>) -> Wri
         | Op::DownstreamRemotePort
         | Op::UpstreamLocalPort
         | Op::UpstreamRemotePort => port(socket_of(operator, record), out),
-        Op::DownstreamTransportFailureReason => text(record.downstream_failure, out),
+        Op::DownstreamTransportFailureReason => said_by_others(record.downstream_failure, out),
         Op::Duration => milliseconds(Some(record.duration), out),
         Op::FilterChainName => text(record.filter_chain, out),
         Op::Hostname => text(record.host_name, out),
@@ -166,7 +168,7 @@ fn plain(operator: PlainOperator, record: &Record<'_>, out: &mut Vec<u8>) -> Wri
             optional(record.request.and(protocol), out)
         }
         Op::UpstreamRequestAttemptCount => number(u64::from(record.attempts), out),
-        Op::UpstreamTransportFailureReason => text(record.upstream_failure, out),
+        Op::UpstreamTransportFailureReason => said_by_others(record.upstream_failure, out),
         Op::DownstreamLocalDnsSan
         | Op::DownstreamLocalSubject
         | Op::DownstreamLocalUriSan

@@ -12,6 +12,18 @@ pub(super) fn text(value: &str, out: &mut Vec<u8>) -> Written {
     if value.is_empty() { Written::Missing } else { Written::Text }
 }
 
+/// Appends words of others, who may have put line feeds into them to forge lines.
+pub(super) fn said_by_others(value: &str, out: &mut Vec<u8>) -> Written {
+    let mut rest = value;
+    while let Some((before, behind)) = rest.split_once(char::is_control) {
+        out.extend_from_slice(before.as_bytes());
+        out.push(b'?');
+        rest = behind;
+    }
+    out.extend_from_slice(rest.as_bytes());
+    if value.is_empty() { Written::Missing } else { Written::Text }
+}
+
 pub(super) fn optional(value: Option<&str>, out: &mut Vec<u8>) -> Written {
     text(value.unwrap_or_default(), out)
 }
@@ -141,6 +153,16 @@ mod tests {
         for (text, prefix_length, expected) in cases {
             assert_eq!(written(|out| network(text.parse().unwrap(), prefix_length, out)), expected);
         }
+    }
+
+    #[test]
+    fn what_others_say_forges_no_lines() {
+        let said = "edge b: refused: \r\n[2026] \"GET /\u{85}\u{1b}[2Jä";
+        assert_eq!(written(|out| said_by_others(said, out)), "edge b: refused: ??[2026] \"GET /??[2Jä");
+        assert_eq!(
+            (written(|out| said_by_others("plain", out)), said_by_others("", &mut Vec::new())),
+            ("plain".into(), Written::Missing)
+        );
     }
 
     #[test]
