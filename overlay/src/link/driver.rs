@@ -19,8 +19,8 @@ use crate::wait;
 const READ: usize = 64 * 1024;
 /// Written at once, bytes: enough for the system, and little enough that what is urgent need not wait behind it.
 const WRITE: usize = 32 * 1024;
-/// Rounds of reading and writing before other tasks get their turn.
-const ROUNDS: usize = 16;
+/// Rounds of reading and writing before other tasks get their turn: enough that there is much for each of many streams by then.
+const ROUNDS: usize = 48;
 /// How long the last words may take.
 const FAREWELL: Duration = Duration::from_secs(1);
 

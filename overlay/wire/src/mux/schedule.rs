@@ -30,26 +30,51 @@ impl Default for Urgency {
 /// Streams that have something to send. Each is in it once.
 #[derive(Debug, Default)]
 pub(super) struct Schedule {
-    levels: [VecDeque<StreamId>; Urgency::LEVELS],
+    levels: [Level; Urgency::LEVELS],
     turns: u32,
 }
 
-impl Schedule {
-    pub(super) fn add(&mut self, id: StreamId, urgency: Urgency) {
-        self.levels[usize::from(urgency.0)].push_back(id);
+/// Those that are equally urgent. Who has just got something to send goes before those that have had a turn and have more (RFC 8290 section 4.2): what is
+/// little need not wait for what is much.
+#[derive(Debug, Default)]
+struct Level {
+    new: VecDeque<StreamId>,
+    others: VecDeque<StreamId>,
+}
+
+impl Level {
+    fn next(&mut self) -> Option<(StreamId, bool)> {
+        let new = self.new.pop_front().map(|id| (id, true));
+        new.or_else(|| self.others.pop_front().map(|id| (id, false)))
     }
 
-    /// The stream whose turn it is. It is not in the schedule any more.
-    pub(super) fn next(&mut self) -> Option<StreamId> {
+    fn is_empty(&self) -> bool {
+        self.new.is_empty() && self.others.is_empty()
+    }
+}
+
+impl Schedule {
+    /// Adds a stream that had nothing to send until now.
+    pub(super) fn add(&mut self, id: StreamId, urgency: Urgency) {
+        self.levels[usize::from(urgency.0)].new.push_back(id);
+    }
+
+    /// Adds a stream after its turn.
+    pub(super) fn add_again(&mut self, id: StreamId, urgency: Urgency) {
+        self.levels[usize::from(urgency.0)].others.push_back(id);
+    }
+
+    /// The stream whose turn it is, and whether it is new. It is not in the schedule any more.
+    pub(super) fn next(&mut self) -> Option<(StreamId, bool)> {
         let mut waiting = self.levels.iter_mut().filter(|level| !level.is_empty());
         let first = waiting.next()?;
         self.turns = self.turns.wrapping_add(1);
         let level = if self.turns.is_multiple_of(FLOOR) { waiting.next().unwrap_or(first) } else { first };
-        level.pop_front()
+        level.next()
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.levels.iter().all(VecDeque::is_empty)
+        self.levels.iter().all(Level::is_empty)
     }
 }
 
@@ -66,11 +91,25 @@ mod tests {
         schedule.add(other, Urgency::new(0));
         let mut turns = Vec::new();
         for _ in 0..200 {
-            let id = schedule.next().unwrap();
+            let (id, _) = schedule.next().unwrap();
             turns.push(id);
-            schedule.add(id, Urgency::new(if id == bulk { 7 } else { 0 }));
+            schedule.add_again(id, Urgency::new(if id == bulk { 7 } else { 0 }));
         }
         let count = |id| turns.iter().filter(|turn| **turn == id).count();
         assert_eq!((count(urgent), count(other), count(bulk)), (95, 95, 10));
+    }
+
+    #[test]
+    fn who_had_nothing_before_goes_first_once() {
+        let mut schedule = Schedule::default();
+        let [one, two, three] = [0, 2, 4].map(StreamId);
+        schedule.add(one, Urgency::default());
+        assert_eq!(schedule.next(), Some((one, true)));
+        schedule.add_again(one, Urgency::default());
+        schedule.add(two, Urgency::default());
+        schedule.add(three, Urgency::default());
+        let turns: Vec<_> = std::iter::from_fn(|| schedule.next()).collect();
+        assert_eq!(turns, [(two, true), (three, true), (one, false)]);
+        assert!(schedule.is_empty());
     }
 }

@@ -1,11 +1,14 @@
 //! What a link sends, and in which order.
 
-use super::stream::{ReceiveState, SendState};
+use super::stream::{ReceiveState, SendState, Sending};
 use super::{Mux, Stream};
 use crate::frame::{self, Code, Frame, MAX_CONTENT, MAX_STREAM_OVERHEAD, StreamId};
 
 /// Bytes of one stream in a frame, at most.
 const MAX_PIECE: usize = MAX_CONTENT - 8;
+
+/// Frames of one stream in its turn, unless it is new: what comes in larger pieces wakes its reader less often, and is passed on in larger ones.
+const PIECES: usize = 2;
 
 impl Mux {
     /// Takes bytes to be sent on a stream; how many. If not all, [`super::Event::Writable`] follows. Nothing is taken from a stream that
@@ -85,9 +88,9 @@ impl Mux {
             self.fill_notices(out, id);
         }
         while out.len() < limit
-            && let Some(id) = self.schedule.next()
+            && let Some((id, is_new)) = self.schedule.next()
         {
-            self.fill_stream(out, id);
+            self.fill_stream(out, id, is_new);
         }
     }
 
@@ -142,46 +145,74 @@ impl Mux {
         self.remove_if_over(id);
     }
 
-    fn fill_stream(&mut self, out: &mut Vec<u8>, id: StreamId) {
+    fn fill_stream(&mut self, out: &mut Vec<u8>, id: StreamId, is_new: bool) {
         let unsent = self.limits.unsent;
         let Some(stream) = self.streams.get_mut(&id) else { return };
         stream.scheduled = false;
         stream.datagrams.fill(out, id, MAX_PIECE);
         let sending = &mut stream.sending;
         if !sending.is_ready() {
-            return self.schedule_if_ready(id);
+            return self.schedule_again(id, is_new);
         }
-        let count = sending.sendable().min(MAX_PIECE);
-        let fin = sending.state == SendState::Finishing && count == sending.buffer.len();
-        out.reserve(count + MAX_STREAM_OVERHEAD);
-        frame::put_stream_head(out, id, count, fin);
-        sending.buffer.copy_to(0, count, out);
-        sending.buffer.consume(count);
-        sending.sent += count as u64;
-        if fin {
-            sending.state = SendState::Done;
+        for _ in 0..if is_new { 1 } else { PIECES } {
+            sending.put_piece(out, id);
+            if !sending.is_ready() {
+                break;
+            }
         }
         // Not for a few bytes: whoever writes is to write much.
         if sending.wants_room && sending.buffer.len() <= unsent / 2 {
             sending.wants_room = false;
             self.events.push_back(super::Event::Writable(id));
         }
-        self.schedule_if_ready(id);
+        self.schedule_again(id, is_new);
         self.remove_if_over(id);
     }
 
     pub(super) fn schedule_if_ready(&mut self, id: StreamId) {
         if let Some(stream) = self.streams.get_mut(&id)
-            && (stream.sending.is_ready() || stream.datagrams.has_output())
+            && stream.has_output()
             && !std::mem::replace(&mut stream.scheduled, true)
         {
             self.schedule.add(id, stream.urgency);
         }
     }
+
+    /// After its turn. Who was new waits for another one among the others, even if it has nothing more by then: else who sends little at a time would always go
+    /// first.
+    fn schedule_again(&mut self, id: StreamId, was_new: bool) {
+        if let Some(stream) = self.streams.get_mut(&id)
+            && (was_new || stream.has_output())
+        {
+            stream.scheduled = true;
+            self.schedule.add_again(id, stream.urgency);
+        }
+    }
 }
 
 impl Stream {
+    /// Whether it has something to send now.
+    fn has_output(&self) -> bool {
+        self.sending.is_ready() || self.datagrams.has_output()
+    }
+
     pub(super) fn allow_sending(&mut self, most: u64) {
         self.sending.allowed = self.sending.allowed.max(most);
+    }
+}
+
+impl Sending {
+    /// Appends a frame with what may be sent now.
+    fn put_piece(&mut self, out: &mut Vec<u8>, id: StreamId) {
+        let count = self.sendable().min(MAX_PIECE);
+        let fin = self.state == SendState::Finishing && count == self.buffer.len();
+        out.reserve(count + MAX_STREAM_OVERHEAD);
+        frame::put_stream_head(out, id, count, fin);
+        self.buffer.copy_to(0, count, out);
+        self.buffer.consume(count);
+        self.sent += count as u64;
+        if fin {
+            self.state = SendState::Done;
+        }
     }
 }

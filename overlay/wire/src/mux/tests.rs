@@ -1,4 +1,5 @@
 mod bounds;
+mod turns;
 
 use rand::rngs::SmallRng;
 use rand::{Rng as _, SeedableRng as _};
