@@ -19,13 +19,18 @@ use super::{BLOCK_SIZE, Input, Io};
 /// The socket and what the ring received from it.
 ///
 /// While its owner keeps up, the ring receives whatever comes. Once more than a block waits it stops, and what comes stays in the
-/// socket. Then the owner is about to get much: it receives from the socket itself, until that has no more.
+/// socket. Then the owner is about to get much: it receives from the socket itself, and the ring only says when there is something,
+/// until there was no more than a block.
 pub(super) struct RingSocket {
     socket: Rc<OwnedFd>,
     key: Option<Key>,
     receiving: Cell<Receiving>,
     /// More comes than the owner takes.
     bulk: Cell<bool>,
+    /// The owner has received all that was in the socket, as far as it has heard.
+    drained: Cell<bool>,
+    /// Bytes that the owner has received since it last had to wait for some.
+    since_wait: Cell<usize>,
     received: RefCell<Input>,
     end: Cell<Option<ReceiveEnd>>,
     reader: Cell<Option<Waker>>,
@@ -39,6 +44,8 @@ enum Receiving {
     No,
     /// It receives, perhaps no longer than until it has heard that it is to stop.
     Yes,
+    /// It says when there is something, for the owner to receive: in pieces of the ring's buffers much would cost more.
+    OnlySays,
 }
 
 impl RingSocket {
@@ -50,6 +57,8 @@ impl RingSocket {
             key,
             receiving: Cell::new(Receiving::No),
             bulk: Cell::new(false),
+            drained: Cell::new(false),
+            since_wait: Cell::new(0),
             received: RefCell::new(Input::new(io)),
             end: Cell::new(None),
             reader: Cell::new(None),
@@ -80,17 +89,20 @@ impl RingSocket {
             return Poll::Ready(take().map(|received| received.count));
         }
         if self.receiving.get() == Receiving::No {
-            if self.bulk.get() {
+            if !self.bulk.get() {
+                self.start_receiving();
+            } else if self.drained.get() {
+                self.start_waiting();
+            } else {
                 let budget = ready!(poll_proceed(context));
                 match take() {
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.start_waiting(),
                     result => {
                         budget.made_progress();
                         return Poll::Ready(result.map(|received| received.count));
                     }
                 }
             }
-            self.start_receiving();
         }
         wait(&self.reader, context);
         Poll::Pending
@@ -131,7 +143,9 @@ impl RingSocket {
             Some(_) => Ok(Received::perhaps_more(0)),
             None => {
                 let received = receive(self.socket.as_fd(), into)?;
-                self.bulk.set(!received.is_all);
+                self.since_wait.set(self.since_wait.get().saturating_add(received.count));
+                self.bulk.set(!received.is_all || self.since_wait.get() > BLOCK_SIZE);
+                self.drained.set(received.is_all);
                 if received.count == 0 {
                     self.end.set(Some(ReceiveEnd::Peer));
                 }
@@ -147,8 +161,15 @@ impl RingSocket {
 
     fn start_receiving(&self) {
         self.bulk.set(false);
+        self.since_wait.set(0);
         self.receiving.set(Receiving::Yes);
         self.ask(|ring, key| ring.receive(key));
+    }
+
+    fn start_waiting(&self) {
+        self.receiving.set(Receiving::OnlySays);
+        self.since_wait.set(0);
+        self.ask(|ring, key| ring.wait_readable(key));
     }
 
     /// Whether the peer has neither sent nor closed; from now on it is heard of in any case.
@@ -156,7 +177,7 @@ impl RingSocket {
         if self.has_received() {
             return false;
         }
-        if self.receiving.get() == Receiving::No {
+        if self.receiving.get() != Receiving::Yes {
             self.start_receiving();
         }
         true
@@ -175,7 +196,7 @@ impl RingSocket {
 
     /// Whether the socket holds all that is to be received.
     pub(super) fn is_untouched(&self) -> bool {
-        self.receiving.get() == Receiving::No && !self.has_received()
+        self.receiving.get() != Receiving::Yes && !self.has_received()
     }
 
     /// Waits for something to receive, which the ring does not receive.
@@ -197,6 +218,7 @@ impl RingSocket {
         wake(&self.reader);
         let keeps_up = received.bytes().len() <= BLOCK_SIZE;
         self.bulk.set(!keeps_up);
+        self.drained.set(false);
         keeps_up
     }
 
@@ -210,6 +232,10 @@ impl RingSocket {
     }
 
     pub(super) fn readable(&self) {
+        self.drained.set(false);
+        if self.receiving.get() == Receiving::OnlySays {
+            self.receiving.set(Receiving::No);
+        }
         wake(&self.reader);
     }
 
@@ -248,3 +274,6 @@ impl Drop for RingSocket {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
