@@ -138,7 +138,6 @@ impl Cluster {
             state.arrange(&self.core);
         }
         let balancer = state.balancer.as_mut().ok_or(PickFailure::Warming)?;
-        let endpoints = balancer.endpoints().clone();
         let mut random = || self.core.random.next();
         let picked = if tried.is_empty() && previous.is_none() {
             balancer.pick(&mut random)
@@ -149,7 +148,7 @@ impl Cluster {
             balancer.pick_avoiding(&mut random, attempts, avoid, previous)
         };
         let chosen = picked.and_then(|index| {
-            let endpoint = endpoints.get(index)?;
+            let endpoint = balancer.endpoints().get(index)?;
             let slot = state.pools.get_mut(index.index())?;
             let pool = slot.get_or_insert_with(|| {
                 let monitor = state.outliers.as_ref().map(|outliers| outliers.monitor(endpoint, &self.core));
