@@ -162,6 +162,14 @@ impl<'a> RouteMatch<'a> {
         true
     }
 
+    /// Whether there are any changes at all. Most routes have none, and saying so costs less than going through them.
+    #[inline]
+    pub fn may_change_headers(&self, target: Option<&Target>) -> bool {
+        self.route.headers.is_some()
+            || self.outer_headers.iter().any(Option::is_some)
+            || target.is_some_and(|target| target.headers.is_some())
+    }
+
     fn levels(&self, target: Option<&'a Target>) -> impl Iterator<Item = &'a RouteHeaders> + use<'a> {
         let [host, table] = self.outer_headers;
         let target = target.and_then(|target| target.headers.as_deref());

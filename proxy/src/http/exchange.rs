@@ -17,6 +17,7 @@ use super::downstream::Downstream;
 use super::forwarded::{self, Introduction, Source};
 use super::local_reply::{LocalReply, Location};
 use super::message::Memory;
+use super::outcome::Taken;
 use super::upstream_request::{self, Answered};
 use super::view::View;
 use super::{HttpChain, client_certificate, response_forwarding};
@@ -98,8 +99,8 @@ struct Way<'r> {
 /// Serves a request whose head was read.
 pub(super) async fn run(downstream: Downstream<'_>, chain: Rc<HttpChain>, memory: &mut Memory) -> After {
     chain.counters.downstream_rq_total.increment();
-    let counters = chain.counters.clone();
-    let _active = counters.downstream_rq_active.hold();
+    let counted = chain.clone();
+    let _active = counted.counters.downstream_rq_active.hold();
     let mut exchange = Exchange::new(downstream, chain, memory);
     let after = match exchange.admit().and_then(|()| exchange.make_safe()) {
         Ok(()) => exchange.route().await,
@@ -226,13 +227,12 @@ impl<'a> Exchange<'a> {
     }
 
     /// Where the request goes, already changed for it; otherwise it is answered.
-    fn find_way<'r>(&mut self, routes: &'r WorkerRoutes, host: VirtualHostIndex) -> Result<Way<'r>, After> {
+    fn find_way<'r>(&mut self, routes: &'r Rc<WorkerRoutes>, host: VirtualHostIndex) -> Result<Way<'r>, After> {
         let view = View { head: &self.memory.request, scheme: self.scheme.as_str() };
         let Some(found) = routes.table.find(host, &view) else { return Err(self.no_route()) };
-        self.memory.outcome.route_name = Some(found.route.name.clone());
-        self.memory.outcome.route_config = found.route.istio_config.clone();
+        self.memory.outcome.taken = Some(Taken { routes: routes.clone(), route: found.position(), cluster: None });
         if let Some(reply) = self.chain.filters.refusal() {
-            return Err(self.refused(reply, routes, &found));
+            return Err(self.refused(reply, &found));
         }
         let reply = match &found.route.action {
             Action::Forward(forward) => match self.prepare(routes, &found, forward) {
@@ -286,7 +286,7 @@ impl<'a> Exchange<'a> {
             self.chain.counters.no_cluster.increment();
             return Err(LocalReply::no_cluster(forward.cluster_not_found_status));
         };
-        self.memory.outcome.cluster = Some(cluster.name().clone());
+        self.memory.outcome.leads_to(target);
         if self.memory.request.method == Method::Connect && !self.may_connect(forward) {
             return Err(LocalReply::upgrade_refused());
         }

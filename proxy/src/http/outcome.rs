@@ -1,12 +1,14 @@
 //! What is known of a request's fate while it is under way: what its log line and its counters will say.
 
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use route::{ClusterRef, Route, RoutePosition};
 
 use super::upstream_request::Bounds;
 use crate::telemetry::response_flags::ResponseFlags;
 use crate::upstream::Target;
+use crate::worker::WorkerRoutes;
 
 /// Gathered from the first byte to the last.
 #[derive(Debug)]
@@ -33,9 +35,8 @@ pub(super) struct Outcome {
     pub(super) details: &'static str,
     pub(super) upstream_failure: String,
     pub(super) bytes_sent: u64,
-    pub(super) route_name: Option<Arc<str>>,
-    pub(super) route_config: Option<Arc<str>>,
-    pub(super) cluster: Option<Arc<str>>,
+    /// Where it went, if a route took it.
+    pub(super) taken: Option<Taken>,
     pub(super) target: Option<Rc<Target>>,
     pub(super) upstream_remote: Option<std::net::SocketAddr>,
     pub(super) upstream_local: Option<std::net::SocketAddr>,
@@ -47,6 +48,28 @@ pub(super) struct Outcome {
     pub(super) cookies: Vec<String>,
     /// The head in memory is the one that was sent to the client.
     pub(super) has_response: bool,
+}
+
+/// The route that took a request. Names are looked up when somebody wants them: to hold each would be an atomic count.
+#[derive(Debug)]
+pub(super) struct Taken {
+    pub(super) routes: Rc<WorkerRoutes>,
+    pub(super) route: RoutePosition,
+    /// Where it leads, if that is a cluster.
+    pub(super) cluster: Option<ClusterRef>,
+}
+
+impl Taken {
+    /// The route.
+    pub(super) fn route(&self) -> Option<&Route> {
+        self.routes.table.at(self.route).map(|found| found.route)
+    }
+
+    /// The name of the cluster.
+    pub(super) fn cluster(&self) -> Option<&str> {
+        let cluster = self.routes.table.clusters().get(self.cluster?.index())?;
+        Some(cluster)
+    }
 }
 
 impl Default for Outcome {
@@ -72,9 +95,7 @@ impl Outcome {
             details: "",
             upstream_failure: String::new(),
             bytes_sent: 0,
-            route_name: None,
-            route_config: None,
-            cluster: None,
+            taken: None,
             target: None,
             upstream_remote: None,
             upstream_local: None,
@@ -94,6 +115,13 @@ impl Outcome {
     /// Forgets everything, for the next request.
     pub(super) fn clear(&mut self) {
         *self = Self::new(self.began, self.began_unix);
+    }
+
+    /// Notes where its route sends it.
+    pub(super) fn leads_to(&mut self, target: &route::Target) {
+        if let Some(taken) = &mut self.taken {
+            taken.cluster = Some(target.cluster);
+        }
     }
 
     /// Notes a failure; the first one names the details.

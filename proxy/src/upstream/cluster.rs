@@ -148,7 +148,6 @@ impl Cluster {
         if state.snapshot.model.slow_start.is_some() {
             balancer.pass_time(self.core.io.clock.now());
         }
-        let endpoints = balancer.endpoints().clone();
         let mut random = || self.core.random.next();
         let picked = if tried.is_empty() && previous.is_none() {
             balancer.pick(hash, &mut random)
@@ -159,7 +158,7 @@ impl Cluster {
             balancer.pick_avoiding(hash, &mut random, attempts, avoid, previous)
         };
         let chosen = picked.and_then(|index| {
-            let endpoint = endpoints.get(index)?;
+            let endpoint = balancer.endpoints().get(index)?;
             let slot = state.pools.get_mut(index.index())?;
             let pool = slot.get_or_insert_with(|| {
                 let monitor = state.outliers.as_ref().map(|outliers| outliers.monitor(endpoint, &self.core));

@@ -61,6 +61,9 @@ impl Exchange<'_> {
     /// All values of a level are those before any of its changes, and what is set comes before what is added (Envoy,
     /// `HeaderParser::evaluateHeaders`).
     fn apply_request_mutations(&mut self, found: &RouteMatch<'_>, target: &route::Target) {
+        if !found.may_change_headers(Some(target)) {
+            return;
+        }
         for mutations in found.request_headers(Some(target)) {
             mutation::remove(mutations, self.memory.request.fields_mut());
             let mut values = std::mem::take(&mut self.memory.scratch);
@@ -98,6 +101,9 @@ impl Exchange<'_> {
     }
 
     pub(super) fn apply_response_mutations(&mut self, found: &RouteMatch<'_>, target: Option<&route::Target>) {
+        if !found.may_change_headers(target) {
+            return;
+        }
         for mutations in found.response_headers(target) {
             mutation::remove(mutations, self.memory.response.fields_mut());
             let mut values = std::mem::take(&mut self.memory.scratch);

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::Exchange;
+use crate::http::outcome::Taken;
 use crate::io::Traffic;
 use crate::telemetry::access_log::{Record, UpstreamFacts};
 
@@ -10,6 +11,7 @@ impl Exchange<'_> {
     /// What a log line or a header value may say of the request.
     pub(in crate::http) fn record(&self) -> Record<'_> {
         let outcome = &self.memory.outcome;
+        let route = outcome.taken.as_ref().and_then(Taken::route);
         let since = |time: Option<std::time::Instant>| time.map(|time| time.saturating_duration_since(outcome.began));
         // What came with its head was there when it began.
         let whole = (outcome.understood && self.body.is_complete()).then_some(Duration::ZERO);
@@ -36,9 +38,9 @@ impl Exchange<'_> {
             termination_details: "",
             bytes_received: self.body.moved,
             bytes_sent: outcome.bytes_sent,
-            route_name: outcome.route_name.as_deref().unwrap_or_default(),
-            route_config: outcome.route_config.as_deref(),
-            cluster: outcome.cluster.as_deref(),
+            route_name: route.map(|route| &*route.name).unwrap_or_default(),
+            route_config: route.and_then(|route| route.istio_config.as_deref()),
+            cluster: outcome.taken.as_ref().and_then(Taken::cluster),
             upstream: outcome.target.as_ref().map(|target| UpstreamFacts {
                 address: &target.address,
                 protocol: outcome.upstream_protocol,

@@ -7,7 +7,6 @@ use route::{Action, RouteMatch};
 use super::tail::MOST_AT_ONCE;
 use super::{After, Exchange};
 use crate::http::local_reply::{LocalReply, Location};
-use crate::worker::WorkerRoutes;
 
 impl Exchange<'_> {
     pub(super) fn no_route(&mut self) -> After {
@@ -19,11 +18,11 @@ impl Exchange<'_> {
     }
 
     /// A filter answers. The log tells where the request would have gone, and the route changes the answer, as in Envoy.
-    pub(super) fn refused(&mut self, reply: LocalReply, routes: &WorkerRoutes, found: &RouteMatch<'_>) -> After {
+    pub(super) fn refused(&mut self, reply: LocalReply, found: &RouteMatch<'_>) -> After {
         if let Action::Forward(forward) = &found.route.action
             && let Some(target) = forward.targets.pick(self.downstream.worker().random.next())
         {
-            self.memory.outcome.cluster = routes.table.clusters().get(target.cluster.index()).cloned();
+            self.memory.outcome.leads_to(target);
         }
         self.reply(reply, Some(found))
     }

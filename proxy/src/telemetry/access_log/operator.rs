@@ -41,7 +41,11 @@ pub enum Written {
 pub fn put_format(format: &Format, record: &Record<'_>, missing: Missing, out: &mut Vec<u8>) {
     for segment in &format.segments {
         match segment {
-            Segment::Literal(text) => out.extend_from_slice(text.as_bytes()),
+            Segment::Literal(text) => match text.as_bytes() {
+                // Most stand between two values, and to copy a byte costs as much as to copy many.
+                [byte] => out.push(*byte),
+                bytes => out.extend_from_slice(bytes),
+            },
             Segment::Operator(operator) => {
                 if put(operator, record, out) == Written::Missing && missing == Missing::Dash {
                     out.push(b'-');

@@ -8,8 +8,12 @@ const DEFAULT: &str = "%Y-%m-%dT%H:%M:%S.%3fZ";
 
 /// Appends a point in time, UTC. An empty format stands for `%Y-%m-%dT%H:%M:%S.%3fZ`.
 pub(super) fn put(since_epoch: Duration, format: &str, out: &mut Vec<u8>) {
-    let format = if format.is_empty() { DEFAULT } else { format };
     let civil = Civil::from_unix(since_epoch.as_secs());
+    if format.is_empty() && civil.year <= 9999 {
+        put_default(civil, since_epoch.subsec_millis(), out);
+        return;
+    }
+    let format = if format.is_empty() { DEFAULT } else { format };
     let mut rest = format.as_bytes();
     while let Some((&byte, after)) = rest.split_first() {
         rest = after;
@@ -30,6 +34,29 @@ pub(super) fn put(since_epoch: Duration, format: &str, out: &mut Vec<u8>) {
             _ => put_conversion(conversion, civil, since_epoch, out),
         }
     }
+}
+
+/// As [`DEFAULT`], in a year of four digits. Lines in Istio's own format begin so, and going through the conversions is a fifth of what
+/// such a line costs.
+fn put_default(civil: Civil, milliseconds: u32, out: &mut Vec<u8>) {
+    let mut text = *b"0000-00-00T00:00:00.000Z";
+    let (century, year) = ((civil.year / 100) as u8, (civil.year % 100) as u8);
+    let hundredths = (milliseconds / 10) as u8;
+    for (at, value) in [
+        (0, century),
+        (2, year),
+        (5, civil.month),
+        (8, civil.day),
+        (11, civil.hour),
+        (14, civil.minute),
+        (17, civil.second),
+        (20, hundredths),
+    ] {
+        text[at] = b'0' + value / 10;
+        text[at + 1] = b'0' + value % 10;
+    }
+    text[22] = b'0' + (milliseconds % 10) as u8;
+    out.extend_from_slice(&text);
 }
 
 fn put_conversion(conversion: u8, civil: Civil, since_epoch: Duration, out: &mut Vec<u8>) {
@@ -88,6 +115,7 @@ mod tests {
         let at = Duration::new(1_709_164_805, 123_456_789);
         for (format, expected) in [
             ("", "2024-02-29T00:00:05.123Z"),
+            (DEFAULT, "2024-02-29T00:00:05.123Z"),
             ("%s.%6f", "1709164805.123456"),
             ("%a, %d %b %y %j %%", "Thu, 29 Feb 24 060 %"),
             ("%F %T%f", "2024-02-29 00:00:05123456789"),
@@ -96,6 +124,20 @@ mod tests {
             let mut out = Vec::new();
             put(at, format, &mut out);
             assert_eq!(String::from_utf8(out).unwrap(), expected, "{format}");
+        }
+    }
+
+    #[test]
+    fn the_default_is_what_its_conversions_make() {
+        // The first moment, the last ones of a year of four digits, and one behind them.
+        for (seconds, milliseconds) in
+            [(0, 0), (951_782_400, 7), (1_735_689_599, 999), (253_402_300_799, 40), (253_402_300_800, 5)]
+        {
+            let at = Duration::new(seconds, milliseconds * 1_000_000 + 999_999);
+            let (mut short, mut long) = (Vec::new(), Vec::new());
+            put(at, "", &mut short);
+            put(at, DEFAULT, &mut long);
+            assert_eq!(String::from_utf8(short).unwrap(), String::from_utf8(long).unwrap());
         }
     }
 }
