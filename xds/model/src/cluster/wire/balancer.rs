@@ -161,7 +161,7 @@ fn maglev(wire: &cluster::cluster::MaglevLbConfig, context: &mut Context<'_>) ->
 }
 
 fn is_prime(number: u64) -> bool {
-    number > 1 && (2..).take_while(|divisor| divisor * divisor <= number).all(|divisor| number % divisor != 0)
+    number > 1 && (2..).take_while(|divisor| divisor * divisor <= number).all(|divisor| !number.is_multiple_of(divisor))
 }
 
 /// What `common_lb_config` says.
