@@ -62,12 +62,7 @@ impl Balancer {
         panic_threshold: u8,
         random: &mut impl FnMut() -> u64,
     ) -> Self {
-        let active = endpoints.list().iter().map(|_| Rc::default()).collect();
-        let rules = Rules { policy, warm_up: WarmUp::default() };
-        let mut balancer =
-            Self { endpoints, rules, panic_threshold, weighs_localities: false, active, parts: Vec::new() };
-        balancer.build_parts(random);
-        balancer
+        Self::build(endpoints, policy, panic_threshold, false, random)
     }
 
     /// As [`Self::new`], where each locality of a priority gets its share first (`locality_weighted_lb_config`).
@@ -77,8 +72,19 @@ impl Balancer {
         panic_threshold: u8,
         random: &mut impl FnMut() -> u64,
     ) -> Self {
-        let mut balancer = Self::new(endpoints, policy, panic_threshold, random);
-        balancer.weighs_localities = true;
+        Self::build(endpoints, policy, panic_threshold, true, random)
+    }
+
+    fn build(
+        endpoints: Arc<Endpoints>,
+        policy: cluster::Balancer,
+        panic_threshold: u8,
+        weighs_localities: bool,
+        random: &mut impl FnMut() -> u64,
+    ) -> Self {
+        let active = endpoints.list().iter().map(|_| Rc::default()).collect();
+        let rules = Rules { policy, warm_up: WarmUp::default() };
+        let mut balancer = Self { endpoints, rules, panic_threshold, weighs_localities, active, parts: Vec::new() };
         balancer.build_parts(random);
         balancer
     }

@@ -47,7 +47,8 @@ impl Lane {
         let list = endpoints.slice(&range);
         let weighted = list.windows(2).any(|pair| matches!(pair, [left, right] if left.weight != right.weight));
         let weighted = weighted || rules.warm_up.concerns(list);
-        let turns = range.clone().zip(list.iter().map(|endpoint| rules.warm_up.weight(endpoint)));
+        // The first turn of who is new comes as soon as that of others: only from then on it counts for less.
+        let turns = range.clone().zip(list.iter().map(|endpoint| f64::from(endpoint.weight)));
         let picker = match rules.policy {
             cluster::Balancer::LeastRequest { .. } if weighted => {
                 Picker::WeightedLeastRequest(DeadlineQueue::new(turns, random))

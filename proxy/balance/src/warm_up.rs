@@ -46,4 +46,4 @@ impl WarmUp {
 }
 
 /// However slowly an endpoint is to start, its turn comes.
-const LEAST_SHARE: f64 = 0.000_1;
+const LEAST_SHARE: f64 = 0.01;

@@ -10,7 +10,7 @@ use twox_hash::XxHash64;
 use xds_model::hash_policy::{HashCookie, HashPolicy, HashSource};
 
 use crate::query;
-use crate::request::RequestView;
+use crate::request::{RequestView, pseudo_header};
 use crate::route::path_and_query;
 
 /// The hash of a request. `make_cookie` is asked for the value of a cookie that the client is to be given, as it has none.
@@ -77,6 +77,9 @@ pub fn set_cookie(cookie: &HashCookie, value: &str) -> String {
 
 /// The values are sorted: the order in which they came does not matter.
 fn header(request: &impl RequestView, name: &str) -> Option<u64> {
+    if let Some(value) = pseudo_header(request, name) {
+        return Some(hash_of(value));
+    }
     let mut values: SmallVec<[&[u8]; 4]> = request.header(name).collect();
     match values.as_slice() {
         [] => None,

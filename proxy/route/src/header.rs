@@ -2,16 +2,13 @@
 
 use xds_model::matcher::{HeaderCondition, HeaderMatcher};
 
-use crate::request::RequestView;
+use crate::request::{RequestView, pseudo_header};
 
 /// Whether the request satisfies the condition.
 pub(crate) fn matches(matcher: &HeaderMatcher, request: &impl RequestView) -> bool {
-    match matcher.name.as_str() {
-        ":method" => evaluate(matcher, Some(request.method())),
-        ":authority" | "host" => evaluate(matcher, Some(request.authority())),
-        ":path" => evaluate(matcher, Some(request.path())),
-        ":scheme" => evaluate(matcher, Some(request.scheme())),
-        name => evaluate_lines(matcher, request.header(name)),
+    match pseudo_header(request, &matcher.name) {
+        Some(value) => evaluate(matcher, Some(value)),
+        None => evaluate_lines(matcher, request.header(&matcher.name)),
     }
 }
 

@@ -20,6 +20,17 @@ pub trait RequestView {
     fn header<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]>;
 }
 
+/// What a pseudo-header says, or `host`; `None` of the name of another header.
+pub(crate) fn pseudo_header<'a>(request: &'a impl RequestView, name: &str) -> Option<&'a [u8]> {
+    match name {
+        ":method" => Some(request.method()),
+        ":authority" | "host" => Some(request.authority()),
+        ":path" => Some(request.path()),
+        ":scheme" => Some(request.scheme()),
+        _ => None,
+    }
+}
+
 /// Scheme the client is believed to have used: `x-forwarded-proto`, which the connection manager sets, else `:scheme`.
 pub(crate) fn forwarded_scheme(request: &impl RequestView) -> &[u8] {
     request.header("x-forwarded-proto").next().unwrap_or_else(|| request.scheme())

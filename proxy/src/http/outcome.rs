@@ -1,4 +1,4 @@
-//! What is known of a request's fate while it is under way: what its log line and its counters will say.
+//! What is known of a request's fate while it is under way: what its log line and its counters will say, and what its tries go by.
 
 use std::rc::Rc;
 use std::time::{Duration, Instant};

@@ -16,6 +16,8 @@ pub(super) struct Outliers {
     counters: Arc<OutlierCounters>,
     /// As of when the endpoints were arranged.
     generation: u64,
+    /// The endpoints as they were then, before and after: nothing is built anew while neither they nor the generation change.
+    arranged: Option<(Arc<Endpoints>, Arc<Endpoints>)>,
 }
 
 counters! {
@@ -40,7 +42,12 @@ pub(super) struct Monitor {
 impl Outliers {
     pub(super) fn new(cluster: &str, detector: Arc<Detector>, core: &Core) -> Self {
         let counters = OutlierCounters::new(format!("cluster.{cluster}.outlier_detection."));
-        Self { generation: detector.generation(), detector, counters: core.process.registry.register(counters) }
+        Self {
+            generation: detector.generation(),
+            arranged: None,
+            detector,
+            counters: core.process.registry.register(counters),
+        }
     }
 
     pub(super) fn is(&self, detector: &Arc<Detector>) -> bool {
@@ -56,9 +63,18 @@ impl Outliers {
     /// The endpoints, with those that are left out as unhealthy.
     pub(super) fn arrange(&mut self, endpoints: &Arc<Endpoints>) -> Arc<Endpoints> {
         self.detector.set_endpoints(endpoints.list().iter().map(|endpoint| &endpoint.address));
-        self.generation = self.detector.generation();
+        let generation = self.detector.generation();
+        if let Some((of, arranged)) = &self.arranged
+            && generation == self.generation
+            && Arc::ptr_eq(of, endpoints)
+        {
+            return arranged.clone();
+        }
+        self.generation = generation;
         let ejected = self.detector.ejected();
-        if ejected.is_empty() { endpoints.clone() } else { Arc::new(endpoints.without(&ejected)) }
+        let arranged = if ejected.is_empty() { endpoints.clone() } else { Arc::new(endpoints.without(&ejected)) };
+        self.arranged = Some((endpoints.clone(), arranged.clone()));
+        arranged
     }
 
     pub(super) fn monitor(&self, endpoint: &Endpoint, core: &Rc<Core>) -> Monitor {

@@ -25,7 +25,10 @@ impl Maglev {
     /// Endpoints take places in turn until none is left; one of half the greatest weight, say, takes part in every second round.
     pub(super) fn new(endpoints: &[Weighted<'_>], size: u64) -> Self {
         let greatest = endpoints.iter().map(|endpoint| endpoint.weight).fold(0.0, f64::max);
-        let mut takers: Vec<Taker> = endpoints.iter().map(|endpoint| Taker::new(endpoint, size)).collect();
+        let mut keyed: Vec<_> = endpoints.iter().map(|endpoint| (key(endpoint.address), endpoint)).collect();
+        // The order in which the control plane lists them must not matter.
+        keyed.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        let mut takers: Vec<Taker> = keyed.iter().map(|(key, endpoint)| Taker::new(key, endpoint, size)).collect();
         if takers.is_empty() || size < 2 {
             return Self(takers.first().map(|taker| taker.endpoint).into_iter().collect());
         }
@@ -61,8 +64,7 @@ impl Maglev {
 }
 
 impl Taker {
-    fn new(endpoint: &Weighted<'_>, size: u64) -> Self {
-        let key = key(endpoint.address);
+    fn new(key: &str, endpoint: &Weighted<'_>, size: u64) -> Self {
         let hash = |seed| XxHash64::oneshot(seed, key.as_bytes());
         Self {
             endpoint: endpoint.number,

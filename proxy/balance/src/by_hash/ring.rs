@@ -6,16 +6,19 @@ use twox_hash::XxHash64;
 
 use super::{Weighted, key};
 
+/// A worker makes its ring between two requests, which must not take long: Envoy's bound is eight times as much.
+const MOST_POINTS: u64 = 1 << 20;
+
 /// Points in order, each with its endpoint.
 #[derive(Debug)]
 pub(crate) struct Ring(Box<[(u64, u32)]>);
 
 impl Ring {
     /// So many points that the endpoint of the least weight has a whole number of them, and that there are `minimum` in all, unless
-    /// that is more than `maximum`.
+    /// that is more than `maximum` or [`MOST_POINTS`].
     pub(super) fn new(endpoints: &[Weighted<'_>], minimum: u64, maximum: u64) -> Self {
         let least = endpoints.iter().map(|endpoint| endpoint.weight).fold(1.0, f64::min);
-        let scale = ((least * minimum as f64).ceil() / least).min(maximum as f64);
+        let scale = ((least * minimum as f64).ceil() / least).min(maximum.min(MOST_POINTS) as f64);
         let mut points = Vec::with_capacity(scale.ceil() as usize);
         // Running sums: endpoints whose number of points is not whole have one more or less in turn.
         let (mut made, mut wanted) = (0.0, 0.0);

@@ -168,6 +168,33 @@ fn a_request_without_a_hash_goes_anywhere() {
 }
 
 #[test]
+fn the_order_of_endpoints_does_not_matter() {
+    for policy in [RING, MAGLEV] {
+        let random = &mut || 0;
+        let locality = |numbers: &[u8]| LocalityEndpoints {
+            endpoints: numbers.iter().map(|number| new_endpoint(*number, 1)).collect(),
+            weight: 1,
+            locality: Locality::default(),
+            priority: 0,
+        };
+        let mut picks_of = |numbers: &[u8]| {
+            let localities = vec![locality(numbers)];
+            let assignment = ClusterLoadAssignment { localities, ..ClusterLoadAssignment::default() };
+            picks(&mut Balancer::new(Arc::new(Endpoints::compile(&assignment)), policy, 50, random))
+        };
+        assert_eq!(picks_of(&[1, 2, 3, 10, 20]), picks_of(&[20, 3, 10, 1, 2]));
+    }
+}
+
+#[test]
+fn a_ring_has_no_more_points_than_can_be_made_between_two_requests() {
+    let random = &mut || 0;
+    let mut balancer = Balancer::new(endpoints(&[(1, 1, &[1, 100_000_000])]), RING, 50, random);
+    let heavy = counts(&picks(&mut balancer)).get(&address(2)).copied();
+    assert!(heavy > Some(0.999), "{heavy:?}");
+}
+
+#[test]
 fn nobody_is_nobody() {
     for policy in [RING, MAGLEV] {
         let mut balancer = Balancer::new(alike(0), policy, 50, &mut || 0);

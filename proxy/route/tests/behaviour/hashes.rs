@@ -58,6 +58,16 @@ fn all_values_of_a_header_count_in_any_order() {
 }
 
 #[test]
+fn pseudo_headers_and_host_are_headers() {
+    let request = get("/a?b");
+    for (name, value) in
+        [(":authority", "shop.example.com"), ("host", "shop.example.com"), (":path", "/a?b"), (":method", "GET")]
+    {
+        assert_eq!(hash_by(&[header(name)], &request), of_header(value), "{name}");
+    }
+}
+
+#[test]
 fn the_first_parameter_of_the_query_counts_as_it_was_sent() {
     for (path, value) in [
         ("/?a=x", Some("x")),
