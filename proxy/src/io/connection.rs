@@ -153,7 +153,7 @@ impl Connection {
         loop {
             let writable = poll_fn(|context| match &self.socket {
                 Socket::Epoll(socket) => socket.poll_write_ready(context),
-                Socket::Overlay(socket) => socket.poll_room(context).map_ok(drop),
+                Socket::Overlay(socket) => socket.poll_room(context),
                 // It waits itself.
                 Socket::Ring(_) => Poll::Ready(Ok(())),
             })

@@ -6,11 +6,9 @@ use std::task::{Context, Poll, Waker};
 
 use overlay::link::LinkStream;
 
-use super::connection::Connection;
+use super::Blocks;
 use super::output::Output;
 use super::receive::Received;
-use super::socket::Socket;
-use super::{Blocks, StreamWriter};
 
 /// A stream to another edge.
 pub(super) struct OverlaySocket {
@@ -63,13 +61,10 @@ impl OverlaySocket {
         Ok(true)
     }
 
-    /// Waits for room; how much.
-    pub(super) fn poll_room(&self, context: &Context<'_>) -> Poll<io::Result<usize>> {
-        let room = self.stream()?.poll_room(context);
-        if room.is_pending() {
-            *self.sender.borrow_mut() = Some(context.waker().clone());
-        }
-        room
+    /// Waits for room.
+    pub(super) fn poll_room(&self, context: &Context<'_>) -> Poll<io::Result<()>> {
+        *self.sender.borrow_mut() = Some(context.waker().clone());
+        self.stream()?.poll_room(context).map_ok(drop)
     }
 
     /// Neither bytes nor the end have come since the last were taken, and the other edge has no other process for what comes next.
@@ -104,45 +99,3 @@ impl OverlaySocket {
         Ref::filter_map(self.stream.borrow(), Option::as_ref).map_err(|_| io::ErrorKind::BrokenPipe.into())
     }
 }
-
-impl StreamWriter {
-    /// Waits for room for [`Self::send_at_once`], bytes; `None` where there is no such thing, or something was put that goes first.
-    ///
-    /// # Errors
-    /// The connection broke.
-    pub(super) fn poll_room_at_once(&self, context: &Context<'_>) -> Poll<io::Result<Option<usize>>> {
-        let connection = self.connection();
-        let Socket::Overlay(socket) = &connection.socket else { return Poll::Ready(Ok(None)) };
-        let mut output = connection.output.borrow_mut();
-        if output.dead {
-            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
-        }
-        if output.blocked {
-            output.producer = Some(context.waker().clone());
-            return Poll::Pending;
-        }
-        if output.backlog() > 0 || output.finish {
-            return Poll::Ready(Ok(None));
-        }
-        socket.poll_room(context).map_ok(Some)
-    }
-
-    /// Sends to another edge without putting: its stream keeps what waits, and where many streams wait each copy is of memory that the processor has no longer
-    /// at hand. No more than [there is room for](Self::poll_room_at_once).
-    pub(super) fn send_at_once(&self, bytes: &[u8]) {
-        self.connection().send_at_once(bytes);
-    }
-}
-
-impl Connection {
-    fn send_at_once(&self, bytes: &[u8]) {
-        if let Socket::Overlay(socket) = &self.socket
-            && let Ok(count) = socket.try_send(bytes)
-        {
-            self.sent.set(self.sent.get() + count as u64);
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests;

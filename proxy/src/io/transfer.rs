@@ -112,30 +112,20 @@ impl Transfer {
             // Not asked for with every piece.
             self.average = 0;
         }
-        let at_once = ready!(to.poll_room_at_once(context)).map_err(|_| Broken::Target)?;
-        copy(context, from, to, most, at_once)
+        copy(context, from, to, most)
     }
 }
 
-/// Receives once, and puts it, or sends it at once if there is room for that. Is asked for as much as there may be, although it is too much: only from what is
-/// less than that does the worker know that it was all.
-fn copy(
-    context: &mut Context<'_>,
-    from: &mut Stream,
-    to: &StreamWriter,
-    most: usize,
-    at_once: Option<usize>,
-) -> Poll<Result<usize, Broken>> {
+/// Receives once, and puts it. Is asked for as much as there may be, although it is too much: only from what is less than that does
+/// the worker know that it was all.
+fn copy(context: &mut Context<'_>, from: &mut Stream, to: &StreamWriter, most: usize) -> Poll<Result<usize, Broken>> {
     let mut scratch = to.io().scratch.borrow_mut();
     let size = if from.input().is_empty() { scratch.len() } else { most.min(scratch.len()) };
-    let size = at_once.map_or(size, |room| size.min(room));
     let Some(scratch) = scratch.get_mut(..size) else { return Poll::Ready(Ok(0)) };
     let count = ready!(from.poll_read(context, scratch)).map_err(|_| Broken::Source)?;
     let (bytes, rest) = scratch.get(..count).unwrap_or_default().split_at(count.min(most));
-    match at_once {
-        Some(_) => to.send_at_once(bytes),
-        None if !bytes.is_empty() => to.put_bulk(bytes.len(), |out| out.extend_from_slice(bytes)),
-        None => {}
+    if !bytes.is_empty() {
+        to.put_bulk(bytes.len(), |out| out.extend_from_slice(bytes));
     }
     if !rest.is_empty() {
         from.input_mut().append(rest);
