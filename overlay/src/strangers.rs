@@ -8,7 +8,7 @@ use tokio::time::{Duration, Instant};
 
 /// Lines of one kind are no more often than this.
 const EVERY: Duration = Duration::from_secs(1);
-/// Peers that are remembered; beyond these, those of whom there was a line just now.
+/// Peers that are remembered; those beyond share their lines.
 const MOST: usize = 1024;
 /// Of a text that others have made up, in characters.
 const LONGEST: usize = 200;
@@ -35,14 +35,29 @@ impl Seldom {
 
 /// One kind of line, of each peer: what one does takes no line from others.
 #[derive(Debug, Default)]
-pub(crate) struct SeldomOf(RefCell<HashMap<String, Seldom>>);
+pub(crate) struct SeldomOf {
+    lines: RefCell<HashMap<String, Seldom>>,
+    /// Of those beyond [`MOST`].
+    of_others: Seldom,
+    /// When it was last looked who may be forgotten.
+    swept: Cell<Option<Instant>>,
+}
 
 impl SeldomOf {
     /// The same as [`Seldom::happened`], of a peer.
     pub(crate) fn happened(&self, peer: &str) -> Option<u64> {
-        let mut lines = self.0.borrow_mut();
+        let mut lines = self.lines.borrow_mut();
         if lines.len() >= MOST && !lines.contains_key(peer) {
-            lines.retain(|_, line| line.logged.get().is_some_and(|logged| logged.elapsed() < EVERY));
+            let now = Instant::now();
+            let is_recent = |time: Option<Instant>| time.is_some_and(|time| now - time < EVERY);
+            // Thousands may lose their links at once: they are not all looked at for each.
+            if !is_recent(self.swept.get()) {
+                self.swept.set(Some(now));
+                lines.retain(|_, line| is_recent(line.logged.get()));
+            }
+            if lines.len() >= MOST {
+                return self.of_others.happened();
+            }
         }
         lines.entry(peer.to_owned()).or_default().happened()
     }
@@ -79,9 +94,11 @@ mod tests {
         tokio::time::advance(EVERY).await;
         assert_eq!(["a", "b"].map(|peer| seldom.happened(peer)), [Some(2), Some(0)]);
         tokio::time::advance(EVERY).await;
-        (0..2 * MOST).for_each(|peer| assert_eq!(seldom.happened(&peer.to_string()), Some(0)));
+        let logged = (0..2 * MOST).filter(|peer| seldom.happened(&peer.to_string()) == Some(0)).count();
+        // Those who find no place share one line.
+        assert_eq!(logged, MOST + 1);
         tokio::time::advance(EVERY).await;
-        assert_eq!((seldom.happened("c"), seldom.0.borrow().len()), (Some(0), 1));
+        assert_eq!((seldom.happened("c"), seldom.lines.borrow().len()), (Some(0), 1));
     }
 
     #[test]

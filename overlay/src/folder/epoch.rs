@@ -1,5 +1,7 @@
 //! When an edge began: the first number of what it announces.
 
+use x509_parser::prelude::{FromDer, X509Certificate};
+
 use super::{Folder, FolderError, set_aside};
 use crate::enroll::unix_now;
 
@@ -26,7 +28,7 @@ impl Folder {
     pub(crate) fn epoch_after(&self, used: u64) -> Result<u64, FolderError> {
         let last = match self.read(EPOCH)? {
             Some(text) => match self.text(EPOCH, text).ok().and_then(|text| text.trim().parse::<u64>().ok()) {
-                Some(last) if last <= most_believed() => last,
+                Some(last) if last <= most_believed().max(self.authority_time().saturating_add(MOST_AHEAD)) => last,
                 Some(_) => self.set_epoch_aside("is more than a year ahead of the clock")?,
                 None => self.set_epoch_aside("is no number")?,
             },
@@ -35,6 +37,15 @@ impl Folder {
         let next = unix_now().max(last.max(used).saturating_add(1));
         self.write(EPOCH, next.to_string().as_bytes())?;
         Ok(next)
+    }
+
+    /// A time that is past, as the clock of the authority says, in seconds since 1970; 0 if there is none. The clock here may be far behind: machines without
+    /// a battery begin in 1970.
+    fn authority_time(&self) -> u64 {
+        let Ok((certificate, _)) = self.certificates() else { return 0 };
+        let issued =
+            X509Certificate::from_der(&certificate).map(|(_, parsed)| parsed.validity().not_before.timestamp());
+        issued.ok().and_then(|seconds| u64::try_from(seconds).ok()).unwrap_or_default()
     }
 
     /// What is gone on from then: the clock is enough, unless it is behind; then the others say so.

@@ -22,8 +22,8 @@ impl<T> Catalogue<T> {
     /// Notes that an announcement was not taken.
     pub fn refuse(&mut self, edge: &str, tenant: &str, stamp: Stamp, refusal: Refusal, now: Duration) {
         match refusal {
-            // Its signature may not be good: it takes no room.
-            Refusal::ForNow if !self.entries.contains_key(edge) => {}
+            // Its signature may not be good: it takes no room, and no place of what is known to be left out.
+            Refusal::ForNow if self.entries.get(edge).is_none_or(|entry| entry.left_out.is_some()) => {}
             Refusal::ForNow => self.leave_out(edge, tenant, LeftOut { stamp, needs: Some(ONE_EDGE) }, now),
             Refusal::ForGood => self.leave_out(edge, tenant, LeftOut { stamp, needs: None }, now),
         }

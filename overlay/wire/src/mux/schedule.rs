@@ -6,6 +6,8 @@ use crate::frame::StreamId;
 
 /// Of so many turns one goes to who is less urgent, so that nobody waits for ever.
 const FLOOR: u32 = 20;
+/// So many new ones go before one of the others, so that whoever begins stream after stream does not stop those that are there.
+const MOST_NEW: u32 = 8;
 
 /// How urgent a stream is, 0 (most) to 7 (RFC 9218 section 4.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -40,12 +42,16 @@ pub(super) struct Schedule {
 struct Level {
     new: VecDeque<StreamId>,
     others: VecDeque<StreamId>,
+    /// New ones that had their turn since one of the others had.
+    in_a_row: u32,
 }
 
 impl Level {
     fn next(&mut self) -> Option<(StreamId, bool)> {
-        let new = self.new.pop_front().map(|id| (id, true));
-        new.or_else(|| self.others.pop_front().map(|id| (id, false)))
+        let others_wait_too_long = self.in_a_row >= MOST_NEW && !self.others.is_empty();
+        let new = if others_wait_too_long { None } else { self.new.pop_front() };
+        self.in_a_row = if new.is_some() { self.in_a_row + 1 } else { 0 };
+        new.map(|id| (id, true)).or_else(|| self.others.pop_front().map(|id| (id, false)))
     }
 
     fn is_empty(&self) -> bool {
@@ -97,6 +103,23 @@ mod tests {
         }
         let count = |id| turns.iter().filter(|turn| **turn == id).count();
         assert_eq!((count(urgent), count(other), count(bulk)), (95, 95, 10));
+    }
+
+    #[test]
+    fn new_ones_without_end_do_not_stop_the_others() {
+        let mut schedule = Schedule::default();
+        let old = StreamId(0);
+        schedule.add_again(old, Urgency::default());
+        let mut turns_of_old = 0;
+        for id in 1..=90 {
+            schedule.add(StreamId(2 * id), Urgency::default());
+            let (id, _) = schedule.next().unwrap();
+            if id == old {
+                turns_of_old += 1;
+                schedule.add_again(old, Urgency::default());
+            }
+        }
+        assert_eq!(turns_of_old, 10);
     }
 
     #[test]
