@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use xds_model::cluster::Balancer;
 use xds_model::hash_policy::{HashCookie, HashPolicy, HashSource};
-use xds_model::route::RetryOn;
+use xds_model::route::{RetryOn, RetryPolicy};
 
 use crate::kit::{Refusing, Server, Site, cluster, retry_policy};
 
@@ -17,7 +17,9 @@ async fn site(endpoints: &[std::net::SocketAddr], balancer: Balancer, source: Ha
         plan.cluster = cluster("b", endpoints);
         plan.cluster.balancer = balancer;
         plan.forward().hash_policies = vec![HashPolicy { source, is_terminal: false }];
-        plan.forward().retry = tries.then(|| retry_policy(RetryOn { connect_failure: true, ..RetryOn::default() }));
+        // Points of one endpoint follow each other now and then: it is drawn often enough.
+        let policy = retry_policy(RetryOn { connect_failure: true, ..RetryOn::default() });
+        plan.forward().retry = tries.then_some(RetryPolicy { host_selection_attempts: 60, ..policy });
     })
     .await
 }
