@@ -93,6 +93,16 @@ func (s *Suite) client(ctx context.Context, identity string) (*tls.Config, error
 	return certificate.Workload(pair, authorities.Pool("istio"), edgeIdentity), nil
 }
 
+// caller is what a client of the mesh needs to call ratings.shop.global at edge b: where that is, and an identity.
+func (s *Suite) caller(ctx context.Context) (target, *tls.Config, error) {
+	at, err := s.target(ctx)
+	if err != nil {
+		return at, nil, err
+	}
+	config, err := s.client(ctx, webIdentity)
+	return at, config, err
+}
+
 // say sends a request over a connection, and returns who answers.
 func say(connection net.Conn) (string, error) {
 	defer func() { _ = connection.Close() }()
@@ -117,11 +127,7 @@ func isB(word string, err error) error {
 
 func (s *Suite) tunnel(ctx context.Context) (string, error) {
 	istiolog.FindScope("hbone").SetOutputLevel(istiolog.NoneLevel)
-	at, err := s.target(ctx)
-	if err != nil {
-		return "", err
-	}
-	config, err := s.client(ctx, webIdentity)
+	at, config, err := s.caller(ctx)
 	if err != nil {
 		return "", err
 	}
@@ -159,11 +165,7 @@ func mutual(at target, config *tls.Config, name string) func() (string, error) {
 
 // strangers come with whatever is not the mutual TLS of the mesh, and are counted; a good client beside them is let in.
 func (s *Suite) strangers(ctx context.Context) (string, error) {
-	at, err := s.target(ctx)
-	if err != nil {
-		return "", err
-	}
-	good, err := s.client(ctx, webIdentity)
+	at, good, err := s.caller(ctx)
 	if err != nil {
 		return "", err
 	}

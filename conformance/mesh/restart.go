@@ -17,11 +17,7 @@ func (s *Suite) restart(ctx context.Context) (string, error) {
 		return "", err
 	}
 	// What this client needs can be had only while the API server is there.
-	at, err := s.target(ctx)
-	if err != nil {
-		return "", err
-	}
-	config, err := s.client(ctx, webIdentity)
+	at, config, err := s.caller(ctx)
 	if err != nil {
 		return "", err
 	}

@@ -127,8 +127,8 @@ impl Cluster {
         self.state.borrow().snapshot.model.balancer.is_by_hash()
     }
 
-    /// Chooses an endpoint, by the hash of the request if the cluster balances by it. Endpoints of `tried` are drawn again up to `attempts` times; of `previous` priorities is what
-    /// [`Balancer::pick_avoiding`] says.
+    /// Chooses an endpoint, by the hash of the request if the cluster balances by it. Endpoints of `tried` are drawn again up to
+    /// `attempts` times; of `previous` priorities is what [`Balancer::pick_avoiding`] says.
     ///
     /// # Errors
     /// There is none to choose.

@@ -47,3 +47,20 @@ impl Ring {
         self.0.get(position.checked_rem(self.0.len())?).map(|(_, endpoint)| *endpoint)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use xds_model::endpoint::EndpointAddress;
+
+    use super::*;
+
+    #[test]
+    fn weights_that_differ_much_make_no_ring_without_bound() {
+        let address = EndpointAddress::Socket(([10, 0, 0, 1], 80).into());
+        let endpoint = |number, weight| Weighted { number, address: &address, weight };
+        let points = |least: f64| Ring::new(&[endpoint(0, least), endpoint(1, 1.0 - least)], 1024, 8_388_608).0.len();
+        assert_eq!(points(0.5), 1024);
+        assert_eq!(points(1e-5), 100_000);
+        assert_eq!(points(1e-8) as u64, MOST_POINTS);
+    }
+}
